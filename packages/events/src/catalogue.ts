@@ -1,0 +1,90 @@
+export type Severity = "info" | "notice" | "warning" | "alert";
+
+export interface EventDefinition {
+  readonly severity: Severity;
+  readonly summary: string;
+}
+
+/** Every kind of security event, one row each. docs/events.md lists the same rows and a test compares them. */
+export const eventTypes = {
+  "broker-started": { severity: "info", summary: "the broker accepts connections" },
+  "broker-stopping": { severity: "info", summary: "the broker drains and ends" },
+  "handshake-refused": {
+    severity: "warning",
+    summary: "a TLS handshake ended without an identity; `check` names the rule it failed",
+  },
+  "connection-shed": {
+    severity: "warning",
+    summary: "a connection was closed before TLS because `limit` was reached",
+  },
+  "connect-refused": {
+    severity: "warning",
+    summary: "an authenticated peer's CONNECT was refused; `check` names the rule it failed",
+  },
+  connected: { severity: "info", summary: "a client connected" },
+  disconnected: { severity: "info", summary: "a client's network connection ended" },
+  "session-taken-over": {
+    severity: "notice",
+    summary: "a subject connected again with the client id of its open connection",
+  },
+  "publish-denied": { severity: "warning", summary: "a PUBLISH was not allowed by the policy" },
+  "subscribe-denied": { severity: "warning", summary: "a SUBSCRIBE was not allowed by the policy" },
+  "will-denied": { severity: "warning", summary: "a will was not allowed, when set or when sent" },
+  "delivery-denied": {
+    severity: "warning",
+    summary: "a queued or retained message was withheld because the right to it is gone",
+  },
+  "protocol-error": { severity: "warning", summary: "a peer broke the protocol" },
+  "limit-reached": { severity: "warning", summary: "a limit of wardmq.yaml refused or slowed a peer" },
+  "messages-dropped": {
+    severity: "warning",
+    summary: "messages for a session were dropped because its queue was full",
+  },
+  "subject-revoked": { severity: "notice", summary: "a revoked subject lost its connections and sessions" },
+  "feed-applied": { severity: "info", summary: "the broker applied a change of the world" },
+  "feed-refused": { severity: "alert", summary: "the broker refused a feed message; the last good state stays" },
+  "feed-lost": { severity: "warning", summary: "control is away; the broker serves on" },
+  "certificate-changed": { severity: "info", summary: "the server certificate was replaced" },
+  "internal-error": { severity: "alert", summary: "the broker made a mistake; the peer was disconnected" },
+  "policy-changed": { severity: "notice", summary: "control read a new policy" },
+  "policy-refused": { severity: "alert", summary: "a policy file has errors; the last good policy stays" },
+  "settings-changed": { severity: "notice", summary: "control read new settings" },
+  "settings-refused": { severity: "alert", summary: "wardmq.yaml has errors; the last good settings stay" },
+  "subject-added": { severity: "notice", summary: "a device or service was registered" },
+  "subject-revoked-by": { severity: "notice", summary: "an operator revoked a subject" },
+  "certificate-issued": { severity: "notice", summary: "control issued a certificate" },
+} as const satisfies Record<string, EventDefinition>;
+
+export type EventType = keyof typeof eventTypes;
+
+/**
+ * One event. Names and values are safe to print: untrusted text passes `printable` when the event is made.
+ * No field ever holds a payload, a key, a token or anything about a patient.
+ */
+export interface SecurityEvent {
+  readonly type: EventType;
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  /** How often this happened since the last event alike was sent; absent means once. */
+  readonly count?: number;
+  readonly subject?: string;
+  readonly clientId?: string;
+  readonly address?: string;
+  readonly listener?: "mqtts" | "wss";
+  /** Which rule of the door, of MQTT or of the policy decided. */
+  readonly check?: string;
+  /** One sentence: what was wrong and what would change it. */
+  readonly why?: string;
+  readonly topic?: string;
+  readonly ruleId?: string;
+  readonly reasonCode?: number;
+  readonly limit?: string;
+  readonly certificate?: {
+    readonly subject: string;
+    readonly issuer: string;
+    readonly serialNumber: string;
+    readonly fingerprint: string;
+  };
+  readonly sni?: string;
+  readonly details?: Readonly<Record<string, string | number | boolean>>;
+}

@@ -1,0 +1,99 @@
+/** The state of the world as control tells it to a broker. Everything here is JSON. */
+
+export type SubjectKind = "device" | "service" | "person";
+
+export interface BoundCertificate {
+  /** SHA-256 over the DER certificate, lower-case hex, 64 digits. */
+  readonly fingerprint: string;
+  readonly serialNumber: string;
+  /** Milliseconds since 1970. */
+  readonly notAfter: number;
+  readonly state: "active" | "revoked";
+}
+
+export interface SubjectRecord {
+  /** `device:<uuid>` or `service:<name>`. */
+  readonly id: string;
+  readonly kind: SubjectKind;
+  readonly state: "active" | "revoked";
+  /** `org`, `id`, and for devices `site`, `ward`, perhaps `model`. Closed alphabet `[A-Za-z0-9_-]{1,64}`. */
+  readonly attributes: Readonly<Record<string, string>>;
+  /** The one URI a certificate of this subject carries: `spiffe://<trust-domain>/device/<uuid>`. */
+  readonly spiffeId: string;
+  readonly certificates: readonly BoundCertificate[];
+}
+
+export interface ListenerSettings {
+  /** An IP address to bind. */
+  readonly address: string;
+  /** 0 lets the system choose; the `ready` line tells. */
+  readonly port: number;
+}
+
+export interface PerKind {
+  readonly device: number;
+  readonly service: number;
+}
+
+/** The limits of `wardmq.yaml`, already validated; packages/config has the table with defaults and meaning. */
+export interface Limits {
+  readonly connections: number;
+  readonly connectionsPerAddress: number;
+  readonly connectionsPerSubject: PerKind;
+  readonly acceptsPerSecond: number;
+  readonly handshakes: number;
+  readonly connectTimeoutMs: number;
+  readonly preAuthBytes: number;
+  readonly preAuthBytesTotal: number;
+  readonly packetBytes: number;
+  readonly topicBytes: number;
+  readonly topicLevels: number;
+  readonly subscriptions: number;
+  readonly inflight: number;
+  readonly queuedMessages: number;
+  readonly queuedBytes: number;
+  readonly queuedBytesTotal: number;
+  readonly messagesPerSecond: PerKind;
+  readonly bytesPerSecond: PerKind;
+  readonly userProperties: number;
+  readonly keepAliveSeconds: { readonly min: number; readonly max: number };
+  readonly sessionExpirySeconds: number;
+  readonly topicAliases: number;
+  readonly retainedMessages: number;
+  readonly retainedBytes: number;
+  readonly memoryBytes: number;
+}
+
+export interface BrokerSettings {
+  readonly org: string;
+  readonly environment: string;
+  readonly trustDomain: string;
+  /** Names a client may ask for by SNI; the server certificate carries all of them. */
+  readonly hosts: readonly string[];
+  readonly listeners: { readonly mqtts: ListenerSettings; readonly wss: ListenerSettings };
+  readonly tls: {
+    readonly profile: "nist" | "modern";
+    readonly minVersion: "TLSv1.3" | "TLSv1.2";
+  };
+  /** Origins a browser may open a WebSocket from; a request without Origin is not a browser and is let through. */
+  readonly webSocketOrigins: readonly string[];
+  readonly limits: Limits;
+}
+
+export interface World {
+  readonly settings: BrokerSettings;
+  /** PEM certificates a client certificate's path may end in or pass through: root and issuing CAs. */
+  readonly trustAnchors: readonly string[];
+  /** The parsed policy (packages/policy `Policy`), compiled by the broker. */
+  readonly policy: unknown;
+  readonly subjects: readonly SubjectRecord[];
+}
+
+/** What changed. Absent parts stay; `subjects` are put in place by id; `removedSubjects` go. */
+export interface WorldChange {
+  readonly settings?: BrokerSettings;
+  readonly trustAnchors?: readonly string[];
+  readonly policy?: unknown;
+  readonly subjects?: readonly SubjectRecord[];
+  readonly removedSubjects?: readonly string[];
+}
