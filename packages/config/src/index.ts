@@ -1,1 +1,4 @@
-export {};
+export * from "./default-text.ts";
+export * from "./options.ts";
+export { type Config, type Finding, parseConfig, trustDomainOf } from "./parse.ts";
+export * from "./problem.ts";

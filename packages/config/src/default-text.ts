@@ -1,0 +1,54 @@
+import { stringify } from "yaml";
+import { options } from "./options.ts";
+import { trustDomainOf } from "./parse.ts";
+
+/** The `wardmq.yaml` that `init` writes: what has to be said, and every limit as a comment with its default. */
+export function defaultConfigText(deployment: {
+  readonly org: string;
+  readonly environment: string;
+  readonly trustDomain: string;
+  readonly hosts: readonly string[];
+}): string {
+  const { org, environment, trustDomain, hosts } = deployment;
+  const computed = trustDomain === trustDomainOf(environment, org);
+  return `# The settings of this deployment. Unknown keys are errors; docs/config.md explains every key.
+# A value for one run: wardmq serve DIR --set KEY=VALUE. After a change: kill -HUP the pid of "wardmq serve".
+
+${stringify({ org, environment })}${computed ? "" : stringify({ trustDomain })}
+# The names clients use to reach the broker; the server certificate carries all of them.
+${stringify({ hosts })}
+# Both listeners speak TLS 1.3 and require a client certificate; nothing turns that off.
+# 127.0.0.1 serves this machine only. Write 0.0.0.0 (every interface) or the address of one to open it to others.
+listeners:
+  mqtts:
+    address: 127.0.0.1
+    port: 8883
+  wss:
+    address: 127.0.0.1
+    port: 8884
+
+# Origins of pages that may open a WebSocket from a browser, such as https://console.hospital.example
+webSocketOrigins: []
+
+# Every limit has a safe default. To change one, remove the "# " before it (and before the group it stands in).
+limits:
+${limitLines().join("\n")}
+`;
+}
+
+function limitLines(): string[] {
+  const lines: string[] = [];
+  let open = "";
+  for (const { key, default: value, unit } of options) {
+    const [top, first = "", second] = key.split(".");
+    if (top !== "limits") continue;
+    const comment = unit === undefined ? "" : `  # ${unit}`;
+    if (second === undefined) lines.push(`  # ${first}: ${value}${comment}`);
+    else {
+      if (open !== first) lines.push(`  # ${first}:`);
+      lines.push(`  #   ${second}: ${value}${comment}`);
+    }
+    open = second === undefined ? "" : first;
+  }
+  return lines;
+}

@@ -1,0 +1,307 @@
+/** What a value of `wardmq.yaml` may be. */
+export type ValueType =
+  | { readonly kind: "integer"; readonly minimum: number; readonly maximum: number }
+  | { readonly kind: "choice"; readonly values: readonly string[] }
+  /** One text of a closed form. */
+  | { readonly kind: "text"; readonly form: Form }
+  | { readonly kind: "list"; readonly form: Form; readonly minimum: number };
+
+/** A form of text: what it is called, how it is told apart, and what to write instead. */
+export interface Form {
+  readonly name: string;
+  readonly accepts: (text: string) => boolean;
+  readonly hint: string;
+}
+
+export type Value = string | number | readonly string[];
+
+/** One key of `wardmq.yaml`: the parser, `init` and docs/config.md read the same row. */
+export interface Option {
+  /** Dotted, as `--set` takes it. */
+  readonly key: string;
+  readonly type: ValueType;
+  /** Absent: the file has to say it. */
+  readonly default?: Value;
+  readonly unit?: string;
+  /** What the value decides, and what happens when a limit is reached. */
+  readonly summary: string;
+  /** Whether a value is no weaker than the default protection; a value that is not becomes a finding. */
+  readonly secure?: (value: Value) => boolean;
+  /** What a value that is not `secure` gives away. */
+  readonly weakness?: string;
+}
+
+const name: Form = {
+  name: "a name of 1 to 64 characters A-Z, a-z, 0-9, _ and -",
+  accepts: (text) => /^[A-Za-z0-9_-]{1,64}$/.test(text),
+  hint: "write a name such as hospital-1",
+};
+
+const trustDomain: Form = {
+  name: "a SPIFFE trust domain: 1 to 255 characters a-z, 0-9, ., _ and -",
+  accepts: (text) => /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(text) && text.length <= 255,
+  hint: "write a name in lower case such as prod.hospital-1",
+};
+
+const label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
+const hostPattern = new RegExp(`^${label}(\\.${label})*$`);
+
+/** A DNS name a client can ask for by SNI: lower case, no wildcard, no IP address. */
+export const hostName: Form = {
+  name: "a DNS name in lower case",
+  accepts: (text) => hostPattern.test(text) && text.length <= 253 && !/(^|\.)\d+$/.test(text),
+  hint: "write a name such as mqtt.hospital.example; a client sends no server name for an IP address, so none works",
+};
+
+const ipAddress: Form = {
+  name: "an IP address",
+  accepts: (text) => isIPv4(text) || isIPv6(text),
+  hint: "write 127.0.0.1 for this machine only, 0.0.0.0 or :: for every interface, or the address of one interface",
+};
+
+function isIPv4(text: string): boolean {
+  const parts = text.split(".");
+  return (
+    parts.length === 4 &&
+    parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256)
+  );
+}
+
+function isIPv6(text: string): boolean {
+  // A URL's parser knows every form of an IPv6 address; brackets and zones cannot come in through the alphabet.
+  return /^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$/.test(text) && URL.canParse(`http://[${text}]/`);
+}
+
+const origin: Form = {
+  name: "an origin: scheme, host and port, nothing behind",
+  accepts: (text) =>
+    /^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === text,
+  hint: "write what the browser sends, such as https://console.hospital.example",
+};
+
+const port: ValueType = { kind: "integer", minimum: 0, maximum: 65_535 };
+
+const kB = 1024;
+const MB = 1024 * kB;
+const GB = 1024 * MB;
+
+function limit(
+  key: string,
+  value: number,
+  [minimum, maximum]: readonly [number, number],
+  rest: Pick<Option, "summary"> & Partial<Option>,
+): Option {
+  return {
+    key: `limits.${key}`,
+    type: { kind: "integer", minimum, maximum },
+    default: value,
+    ...rest,
+  };
+}
+
+const atMost = (maximum: number) => (value: Value) => Number(value) <= maximum;
+
+/** Every key of `wardmq.yaml`, one row each. */
+export const options: readonly Option[] = [
+  {
+    key: "org",
+    type: { kind: "text", form: name },
+    summary:
+      "the organisation; the first level of every topic and the attribute `org` of every subject",
+  },
+  {
+    key: "environment",
+    type: { kind: "text", form: name },
+    default: "prod",
+    summary:
+      "what the deployment is for, such as `prod` or `test`; no certificate of one is valid in another",
+  },
+  {
+    key: "trustDomain",
+    type: { kind: "text", form: trustDomain },
+    default: "{environment}.{org}",
+    summary:
+      "the SPIFFE trust domain in every certificate; from environment and org, in lower case, when left out",
+  },
+  {
+    key: "hosts",
+    type: { kind: "list", form: hostName, minimum: 1 },
+    summary:
+      "the names clients use; a handshake that asks for another name (SNI), or for none, is refused",
+  },
+  {
+    key: "listeners.mqtts.address",
+    type: { kind: "text", form: ipAddress },
+    default: "127.0.0.1",
+    summary: "where MQTT over TLS is served; `0.0.0.0` or `::` opens it to every interface",
+  },
+  {
+    key: "listeners.mqtts.port",
+    type: port,
+    default: 8883,
+    summary: "the port of MQTT over TLS; 0 lets the system choose, the line `ready` tells",
+  },
+  {
+    key: "listeners.wss.address",
+    type: { kind: "text", form: ipAddress },
+    default: "127.0.0.1",
+    summary: "where MQTT over WebSocket over TLS is served, under the path `/mqtt`",
+  },
+  {
+    key: "listeners.wss.port",
+    type: port,
+    default: 8884,
+    summary: "the port of MQTT over WebSocket; 0 lets the system choose, the line `ready` tells",
+  },
+  {
+    key: "tls.profile",
+    type: { kind: "choice", values: ["nist", "modern"] },
+    default: "nist",
+    summary:
+      "`nist`: AES-GCM suites, P-256 and P-384 and their hybrids with ML-KEM; `modern` adds ChaCha20-Poly1305 and X25519 alone",
+    secure: (value) => value === "nist",
+    weakness: "clients may choose ChaCha20-Poly1305 and X25519, which are outside of FIPS 140",
+  },
+  {
+    key: "tls.minVersion",
+    type: { kind: "choice", values: ["TLSv1.3", "TLSv1.2"] },
+    default: "TLSv1.3",
+    summary: "the oldest TLS version a client may use",
+    secure: (value) => value === "TLSv1.3",
+    weakness: "TLS 1.2 sends the client's certificate, and so its identity, in the clear",
+  },
+  {
+    key: "webSocketOrigins",
+    type: { kind: "list", form: origin, minimum: 0 },
+    default: [],
+    summary:
+      "origins a browser may open a WebSocket from; a request without an origin does not come from a browser's page and is let through",
+    secure: (value) => Array.isArray(value) && value.every((item) => item.startsWith("https://")),
+    weakness:
+      "a page that was loaded without TLS may have been changed on its way and could use the browser's certificate",
+  },
+  limit("connections", 25_000, [1, 1_000_000], {
+    summary: "open connections in all; a connection beyond is closed before TLS",
+  }),
+  limit("connectionsPerAddress", 5_000, [1, 1_000_000], {
+    summary:
+      "open connections from one IP address (IPv6: one /64); a connection beyond is closed before TLS",
+  }),
+  limit("connectionsPerSubject.device", 1, [1, 1_000], {
+    summary: "open connections of one device; one beyond is refused, the same client id takes over",
+    secure: atMost(1),
+    weakness: "a copied device credential can be used beside the device without anybody noticing",
+  }),
+  limit("connectionsPerSubject.service", 100, [1, 1_000_000], {
+    summary: "open connections of one service; one beyond is refused",
+  }),
+  limit("acceptsPerSecond", 1_000, [1, 1_000_000], {
+    summary: "connections accepted in a second; more are closed before TLS",
+  }),
+  limit("handshakes", 500, [1, 100_000], {
+    summary:
+      "TLS handshakes at once; more are closed before TLS; addresses of subjects seen before come first",
+  }),
+  limit("connectTimeoutMs", 10_000, [100, 120_000], {
+    unit: "ms",
+    summary:
+      "from accept to a complete CONNECT, the TLS handshake included; then the connection is closed",
+    secure: atMost(30_000),
+    weakness: "a peer without an identity can hold a connection for long",
+  }),
+  limit("preAuthBytes", 16 * kB, [4 * kB, MB], {
+    unit: "bytes",
+    summary: "what one connection may send before it has an identity; then it is closed",
+    secure: atMost(16 * kB),
+    weakness: "a peer without an identity can make more than 20 kB be kept",
+  }),
+  limit("preAuthBytesTotal", 16 * MB, [16 * kB, GB], {
+    unit: "bytes",
+    summary:
+      "what all connections without an identity may hold together; new ones are closed before TLS",
+  }),
+  limit("packetBytes", MB, [128, 268_435_460], {
+    unit: "bytes",
+    summary:
+      "the largest packet taken (Maximum Packet Size); a larger one closes the connection with 0x95",
+  }),
+  limit("topicBytes", 1_024, [1, 65_535], {
+    unit: "bytes",
+    summary: "the longest Topic Name or Topic Filter; a longer one is refused",
+  }),
+  limit("topicLevels", 16, [1, 1_024], {
+    summary: "the most levels of a Topic Name or Topic Filter; one with more is refused",
+  }),
+  limit("subscriptions", 100, [1, 100_000], {
+    summary: "subscriptions of one session; one beyond is refused with 0x97",
+  }),
+  limit("inflight", 256, [1, 65_535], {
+    summary: "unacknowledged QoS 1 and 2 messages of one connection, each way (Receive Maximum)",
+  }),
+  limit("queuedMessages", 10_000, [1, 10_000_000], {
+    summary: "messages that wait for one session; further ones are dropped, with an event",
+  }),
+  limit("queuedBytes", 8 * MB, [kB, 64 * GB], {
+    unit: "bytes",
+    summary: "bytes that wait for one session; further messages are dropped, with an event",
+  }),
+  limit("queuedBytesTotal", 256 * MB, [kB, 1_024 * GB], {
+    unit: "bytes",
+    summary:
+      "bytes that wait for all sessions together; further messages are dropped, with an event",
+  }),
+  limit("messagesPerSecond.device", 500, [1, 10_000_000], {
+    summary:
+      "messages taken from one connection of a device in a second; reading slows down, nothing is dropped",
+  }),
+  limit("messagesPerSecond.service", 50_000, [1, 10_000_000], {
+    summary:
+      "messages taken from one connection of a service in a second; reading slows down, nothing is dropped",
+  }),
+  limit("bytesPerSecond.device", 2 * MB, [kB, 64 * GB], {
+    unit: "bytes/s",
+    summary:
+      "bytes taken from one connection of a device in a second; reading slows down, nothing is dropped",
+  }),
+  limit("bytesPerSecond.service", 128 * MB, [kB, 64 * GB], {
+    unit: "bytes/s",
+    summary:
+      "bytes taken from one connection of a service in a second; reading slows down, nothing is dropped",
+  }),
+  limit("userProperties", 32, [0, 10_000], {
+    summary: "User Properties in one packet; a packet with more is refused",
+  }),
+  limit("keepAliveSeconds.min", 5, [1, 65_535], {
+    unit: "s",
+    summary:
+      "the shortest keep alive; a client that asks for less is told this one (Server Keep Alive)",
+  }),
+  limit("keepAliveSeconds.max", 600, [1, 65_535], {
+    unit: "s",
+    summary:
+      "the longest keep alive; a client that asks for more, or for none, is told this one (Server Keep Alive)",
+    secure: atMost(3_600),
+    weakness: "a connection whose device is gone stays open for more than an hour",
+  }),
+  limit("sessionExpirySeconds", 7 * 86_400, [0, 4_294_967_294], {
+    unit: "s",
+    summary:
+      "how long a session is kept after its connection ended; a client that asks for more gets this",
+  }),
+  limit("topicAliases", 16, [0, 65_535], {
+    summary: "topic aliases of one connection, each way (Topic Alias Maximum)",
+  }),
+  limit("retainedMessages", 100_000, [0, 100_000_000], {
+    summary:
+      "retained messages in all; a further topic is refused with 0x97, a kept one can be replaced",
+  }),
+  limit("retainedBytes", 64 * MB, [0, 64 * GB], {
+    unit: "bytes",
+    summary: "bytes of retained messages in all; what would exceed them is refused with 0x97",
+  }),
+  limit("memoryBytes", GB, [64 * MB, 1_024 * GB], {
+    unit: "bytes",
+    summary:
+      "memory of the broker in all; close to it reading slows down and new connections are closed before TLS",
+  }),
+];
