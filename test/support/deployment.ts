@@ -1,0 +1,217 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { CommandName, CommandResponse, Commands, SubjectSummary } from "@wardmq/commands";
+import { newCertificateRequest } from "./certificate-request.ts";
+import { firstLine, lines } from "./lines.ts";
+
+const repository = join(import.meta.dirname, "../..");
+const control = join(repository, "apps/control/src/main.ts");
+const broker = join(repository, "apps/broker/src/main.ts");
+
+/** The service `tester` may do everything, so that a test of the protocol is no test of the policy; `limited` may not. */
+export const testPolicy = `
+roles:
+  tester:
+    publish: ["#"]
+    subscribe: ["#", "$SYS/#"]
+  limited:
+    publish: ["allowed/#"]
+    subscribe: ["allowed/#"]
+  bedside-device:
+    publish: ["{org}/{site}/{ward}/device/{id}/telemetry", "{org}/{site}/{ward}/device/{id}/alarm"]
+    subscribe: ["{org}/{site}/{ward}/device/{id}/command"]
+bindings:
+  - { role: tester, to: "service:tester" }
+  - { role: limited, to: "service:limited" }
+  - { role: bedside-device, to: "device:*" }
+`;
+
+/** What a client needs to connect as a subject. */
+export interface Credential {
+  readonly subject: string;
+  readonly key: string;
+  readonly cert: string;
+  readonly ca: string;
+}
+
+export interface DeploymentOptions {
+  readonly policy?: string;
+  readonly services?: readonly string[];
+  /** How many devices there are; they all stand in site north, ward icu. */
+  readonly devices?: number;
+  /** `--set KEY=VALUE` of both processes' settings. */
+  readonly settings?: Readonly<Record<string, string | number>>;
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A deployment made and run as a user would, with control and broker as processes of the runtime the test runs on. */
+export interface Deployment extends AsyncDisposable {
+  readonly directory: string;
+  readonly mqtts: Address;
+  readonly wss: Address;
+  /** The credential of `service:NAME`, or of the device with this uuid. */
+  readonly credential: (subject: string) => Credential;
+  readonly devices: readonly string[];
+  readonly command: <Name extends CommandName>(
+    command: Name,
+    values: Commands[Name]["arguments"],
+  ) => Promise<Commands[Name]["result"]>;
+  readonly brokerProcess: ChildProcess;
+  readonly controlProcess: ChildProcess;
+  /** Ends both processes and removes the directory. */
+  readonly stop: () => Promise<void>;
+}
+
+/** Limits a test suite on one address would reach that have nothing to do with the protocol. */
+const roomForTests = {
+  "listeners.mqtts.port": 0,
+  "listeners.wss.port": 0,
+  "limits.acceptsPerSecond": 10_000,
+  "limits.connectionsPerSubject.service": 1_000,
+  "limits.subscriptions": 1_000,
+};
+
+/** Makes a deployment in a temporary directory and starts it; `await using` ends it. */
+export async function startDeployment(options: DeploymentOptions = {}): Promise<Deployment> {
+  const directory = await mkdtemp(join(tmpdir(), "wardmq-test-"));
+  const processes: ChildProcess[] = [];
+  const stop = async () => {
+    for (const child of processes.reverse()) await end(child);
+    await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    await commandOnce(directory, "init", {
+      org: "hospital",
+      environment: "test",
+      hosts: ["localhost"],
+    });
+    await writeFile(join(directory, "policy.yaml"), options.policy ?? testPolicy);
+    const settings = Object.entries({ ...roomForTests, ...options.settings });
+    const set = settings.flatMap(([key, value]) => ["--set", `${key}=${value}`]);
+    const controlProcess = run(control, ["serve", directory, ...set], directory);
+    processes.push(controlProcess);
+    await ready(controlProcess);
+    const command = commandOver(directory);
+
+    const credentials = new Map<string, Credential>();
+    const add = async (subject: SubjectSummary) => {
+      credentials.set(subject.id.replace("device:", ""), await issue(command, subject.id));
+      return subject.id.replace("device:", "");
+    };
+    for (const name of options.services ?? ["tester", "limited"]) {
+      await add(await command("service.add", { name }));
+    }
+    const devices: string[] = [];
+    for (let i = 0; i < (options.devices ?? 1); i++) {
+      devices.push(await add(await command("device.add", { site: "north", ward: "icu" })));
+    }
+
+    const brokerProcess = run(broker, [directory], directory);
+    processes.push(brokerProcess);
+    const addresses = await ready(brokerProcess);
+    return {
+      directory,
+      mqtts: parseAddress(addresses["mqtts"]),
+      wss: parseAddress(addresses["wss"]),
+      devices,
+      credential: (subject) => {
+        const found = credentials.get(subject);
+        if (found === undefined) throw new Error(`no credential was made for ${subject}`);
+        return found;
+      },
+      command,
+      brokerProcess,
+      controlProcess,
+      stop,
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (cause) {
+    await stop();
+    throw cause;
+  }
+}
+
+type Command = Deployment["command"];
+
+async function issue(command: Command, subject: string): Promise<Credential> {
+  const { key, request } = newCertificateRequest();
+  const issued = await command("credential", { subject, certificateRequest: request });
+  return { subject, key, cert: issued.certificateChain, ca: issued.trustAnchors };
+}
+
+function run(main: string, values: readonly string[], cwd: string): ChildProcess {
+  // The environment is not passed on: what the test runner puts there is none of the product's business.
+  const { PATH, HOME, TMPDIR } = process.env;
+  const env = { PATH, ...(HOME ? { HOME } : {}), ...(TMPDIR ? { TMPDIR } : {}) };
+  const child = spawn(process.execPath, [main, ...values], {
+    cwd,
+    env,
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  child.stdin?.on("error", () => {}); // it may end before it has read all; its answer says why
+  return child;
+}
+
+async function ready(child: ChildProcess): Promise<Record<string, string>> {
+  const line = await firstLine(child);
+  if (!line.startsWith("ready ")) throw new Error(`not ready: ${line}`);
+  // Nobody reads on; an unread pipe must not stop the process.
+  child.stdout?.resume();
+  child.stderr?.resume();
+  return JSON.parse(line.slice("ready ".length)) as Record<string, string>;
+}
+
+/** Sends one command to a control that runs for this command only. */
+async function commandOnce<Name extends CommandName>(
+  directory: string,
+  command: Name,
+  values: Commands[Name]["arguments"],
+): Promise<Commands[Name]["result"]> {
+  const child = run(control, ["once", directory], repository);
+  child.stdin?.end(`${JSON.stringify({ command, arguments: values })}\n`);
+  return resultOf(command, await firstLine(child));
+}
+
+function commandOver(directory: string): Command {
+  return async (command, values) => {
+    const socket = connect(join(directory, "run/control.sock"));
+    socket.on("error", () => {});
+    socket.write(`${JSON.stringify({ command, arguments: values })}\n`);
+    try {
+      for await (const line of lines(socket)) return resultOf(command, line);
+      throw new Error(`control closed the connection without an answer to ${command}`);
+    } finally {
+      socket.destroy();
+    }
+  };
+}
+
+function resultOf<Name extends CommandName>(command: Name, line: string): Commands[Name]["result"] {
+  const response = JSON.parse(line) as CommandResponse;
+  if (!response.ok) throw new Error(`${command}: ${response.error.code} ${response.error.message}`);
+  return response.result as Commands[Name]["result"];
+}
+
+function parseAddress(text: string | undefined): Address {
+  const at = text?.lastIndexOf(":") ?? -1;
+  if (text === undefined || at < 0) throw new Error(`not an address: ${text}`);
+  return { host: text.slice(0, at).replace(/[[\]]/g, ""), port: Number(text.slice(at + 1)) };
+}
+
+/** Ends a process as an operator would, and by force when it does not end in time. */
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, "exit");
+  child.kill("SIGTERM");
+  const force = setTimeout(() => child.kill("SIGKILL"), 5_000);
+  await exited;
+  clearTimeout(force);
+}
