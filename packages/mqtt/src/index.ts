@@ -1,6 +1,10 @@
+export * from "./decode.ts";
+export { checkPayloadFormat, connackVersion, decodeConnect } from "./decode-connect.ts";
+export * from "./encode.ts";
 export * from "./errors.ts";
 export * from "./packet.ts";
 export * from "./properties.ts";
+export * from "./publish-frame.ts";
 export * from "./reason-codes.ts";
 export * from "./topic-filter.ts";
 export * from "./topic-name.ts";

@@ -16,6 +16,9 @@ export interface PropertyDefinition {
   readonly type: PropertyType;
   readonly allowedIn: readonly PropertyPlace[];
   readonly repeatable?: true;
+  /** Of a number, where it is narrower than its type. */
+  readonly minimum?: number;
+  readonly maximum?: number;
 }
 
 const anywhere: readonly PropertyPlace[] = [
@@ -48,7 +51,7 @@ const reasonStringPlaces: readonly PropertyPlace[] = [
 
 /** 5.0 table 2-4, one row each; the decoder, the encoder and the tests read it. */
 export const properties = {
-  payloadFormatIndicator: { id: 0x01, type: "byte", allowedIn: ["PUBLISH", "WILL"] },
+  payloadFormatIndicator: { id: 0x01, type: "byte", allowedIn: ["PUBLISH", "WILL"], maximum: 1 },
   messageExpiryInterval: { id: 0x02, type: "fourByteInteger", allowedIn: ["PUBLISH", "WILL"] },
   contentType: { id: 0x03, type: "utf8String", allowedIn: ["PUBLISH", "WILL"] },
   responseTopic: { id: 0x08, type: "utf8String", allowedIn: ["PUBLISH", "WILL"] },
@@ -59,6 +62,7 @@ export const properties = {
     type: "variableByteInteger",
     allowedIn: ["PUBLISH", "SUBSCRIBE"],
     repeatable: true,
+    minimum: 1,
   },
   sessionExpiryInterval: {
     id: 0x11,
@@ -73,27 +77,38 @@ export const properties = {
     allowedIn: ["CONNECT", "CONNACK", "AUTH"],
   },
   authenticationData: { id: 0x16, type: "binaryData", allowedIn: ["CONNECT", "CONNACK", "AUTH"] },
-  requestProblemInformation: { id: 0x17, type: "byte", allowedIn: ["CONNECT"] },
+  requestProblemInformation: { id: 0x17, type: "byte", allowedIn: ["CONNECT"], maximum: 1 },
   willDelayInterval: { id: 0x18, type: "fourByteInteger", allowedIn: ["WILL"] },
-  requestResponseInformation: { id: 0x19, type: "byte", allowedIn: ["CONNECT"] },
+  requestResponseInformation: { id: 0x19, type: "byte", allowedIn: ["CONNECT"], maximum: 1 },
   responseInformation: { id: 0x1a, type: "utf8String", allowedIn: ["CONNACK"] },
   serverReference: { id: 0x1c, type: "utf8String", allowedIn: ["CONNACK", "DISCONNECT"] },
   reasonString: { id: 0x1f, type: "utf8String", allowedIn: reasonStringPlaces },
-  receiveMaximum: { id: 0x21, type: "twoByteInteger", allowedIn: ["CONNECT", "CONNACK"] },
+  receiveMaximum: {
+    id: 0x21,
+    type: "twoByteInteger",
+    allowedIn: ["CONNECT", "CONNACK"],
+    minimum: 1,
+  },
   topicAliasMaximum: { id: 0x22, type: "twoByteInteger", allowedIn: ["CONNECT", "CONNACK"] },
-  topicAlias: { id: 0x23, type: "twoByteInteger", allowedIn: ["PUBLISH"] },
-  maximumQoS: { id: 0x24, type: "byte", allowedIn: ["CONNACK"] },
-  retainAvailable: { id: 0x25, type: "byte", allowedIn: ["CONNACK"] },
+  topicAlias: { id: 0x23, type: "twoByteInteger", allowedIn: ["PUBLISH"], minimum: 1 },
+  maximumQoS: { id: 0x24, type: "byte", allowedIn: ["CONNACK"], maximum: 1 },
+  retainAvailable: { id: 0x25, type: "byte", allowedIn: ["CONNACK"], maximum: 1 },
   userProperty: { id: 0x26, type: "utf8StringPair", allowedIn: anywhere, repeatable: true },
-  maximumPacketSize: { id: 0x27, type: "fourByteInteger", allowedIn: ["CONNECT", "CONNACK"] },
-  wildcardSubscriptionAvailable: { id: 0x28, type: "byte", allowedIn: ["CONNACK"] },
-  subscriptionIdentifierAvailable: { id: 0x29, type: "byte", allowedIn: ["CONNACK"] },
-  sharedSubscriptionAvailable: { id: 0x2a, type: "byte", allowedIn: ["CONNACK"] },
+  maximumPacketSize: {
+    id: 0x27,
+    type: "fourByteInteger",
+    allowedIn: ["CONNECT", "CONNACK"],
+    minimum: 1,
+  },
+  wildcardSubscriptionAvailable: { id: 0x28, type: "byte", allowedIn: ["CONNACK"], maximum: 1 },
+  subscriptionIdentifierAvailable: { id: 0x29, type: "byte", allowedIn: ["CONNACK"], maximum: 1 },
+  sharedSubscriptionAvailable: { id: 0x2a, type: "byte", allowedIn: ["CONNACK"], maximum: 1 },
 } as const satisfies Record<string, PropertyDefinition>;
 
 export type PropertyName = keyof typeof properties;
 
-interface ValueOf {
+/** What a property of each type holds. */
+export interface PropertyValueOf {
   byte: number;
   twoByteInteger: number;
   fourByteInteger: number;
@@ -106,6 +121,6 @@ interface ValueOf {
 /** The properties of one packet by name; a repeatable one is a list in the order of the wire. */
 export type PropertyValues = {
   readonly [Name in PropertyName]?: (typeof properties)[Name] extends { readonly repeatable: true }
-    ? readonly ValueOf[(typeof properties)[Name]["type"]][]
-    : ValueOf[(typeof properties)[Name]["type"]];
+    ? readonly PropertyValueOf[(typeof properties)[Name]["type"]][]
+    : PropertyValueOf[(typeof properties)[Name]["type"]];
 };

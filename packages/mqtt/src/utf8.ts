@@ -22,17 +22,17 @@ function decodeBeyondAscii(buffer: Buffer, start: number, from: number, end: num
 }
 
 /** Hot path. Whether the bytes may be a UTF-8 Encoded String: what RFC 3629 allows, without U+0000. */
-export function isWellFormedUtf8(buffer: Buffer, start: number, end: number): boolean {
+export function isWellFormedUtf8(buffer: Uint8Array, start: number, end: number): boolean {
   return isUtf8(buffer, start, end, 0x01);
 }
 
 /** Hot path. Whether the bytes are the UTF-8 that a Payload Format Indicator of 1 promises: U+0000 may stand in it. */
-export function isUtf8Payload(buffer: Buffer, start: number, end: number): boolean {
+export function isUtf8Payload(buffer: Uint8Array, start: number, end: number): boolean {
   return isUtf8(buffer, start, end, 0x00);
 }
 
 /** RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF. */
-function isUtf8(buffer: Buffer, start: number, end: number, lowestByte: number): boolean {
+function isUtf8(buffer: Uint8Array, start: number, end: number, lowestByte: number): boolean {
   let i = start;
   while (i < end) {
     const lead = buffer[i] as number;
