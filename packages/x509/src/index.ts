@@ -1,1 +1,13 @@
-export {};
+export * from "./attribute.ts";
+export * from "./certificate.ts";
+export * from "./certificate-request.ts";
+export * from "./der.ts";
+export * from "./extension.ts";
+export * from "./ip-address.ts";
+export * from "./name.ts";
+export * from "./pem.ts";
+export * from "./profile.ts";
+export * from "./public-key.ts";
+export * from "./spiffe-id.ts";
+export * from "./time.ts";
+export * from "./x509-error.ts";

@@ -1,0 +1,82 @@
+import { bitStringOctets, DerReader, objectIdentifier, sequence, tags } from "./der.ts";
+import { X509Error } from "./x509-error.ts";
+
+export type KeyType = "P-256" | "P-384" | "Ed25519";
+
+export type SignatureAlgorithm = "ecdsa-with-SHA256" | "ecdsa-with-SHA384" | "Ed25519";
+
+interface KeyTypeDefinition {
+  /** AlgorithmIdentifier of the SubjectPublicKeyInfo, hex. */
+  readonly algorithmIdentifier: string;
+  readonly keyOctets: number;
+  readonly signatureAlgorithm: SignatureAlgorithm;
+}
+
+/** The keys we certify. EC points are uncompressed, so that one key has one encoding. */
+export const keyTypes = {
+  "P-256": {
+    algorithmIdentifier: "301306072a8648ce3d020106082a8648ce3d030107",
+    keyOctets: 65,
+    signatureAlgorithm: "ecdsa-with-SHA256",
+  },
+  "P-384": {
+    algorithmIdentifier: "301006072a8648ce3d020106052b81040022",
+    keyOctets: 97,
+    signatureAlgorithm: "ecdsa-with-SHA384",
+  },
+  Ed25519: {
+    algorithmIdentifier: "300506032b6570",
+    keyOctets: 32,
+    signatureAlgorithm: "Ed25519",
+  },
+} as const satisfies Record<KeyType, KeyTypeDefinition>;
+
+interface SignatureAlgorithmDefinition {
+  readonly oid: string;
+  /** What `node:crypto` `sign` and `verify` take as their first argument. */
+  readonly hash: "sha256" | "sha384" | null;
+}
+
+/** RFC 5758 section 3.2, RFC 8410 section 3: no parameters. */
+export const signatureAlgorithms = {
+  "ecdsa-with-SHA256": { oid: "1.2.840.10045.4.3.2", hash: "sha256" },
+  "ecdsa-with-SHA384": { oid: "1.2.840.10045.4.3.3", hash: "sha384" },
+  Ed25519: { oid: "1.3.101.112", hash: null },
+} as const satisfies Record<SignatureAlgorithm, SignatureAlgorithmDefinition>;
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+
+/** The AlgorithmIdentifier of a signature, as it stands in certificates and requests. */
+export function signatureAlgorithmIdentifier(algorithm: SignatureAlgorithm): Uint8Array {
+  return sequence(objectIdentifier(signatureAlgorithms[algorithm].oid));
+}
+
+/** The signature algorithm of this AlgorithmIdentifier, or nothing when we do not use it. */
+export function signatureAlgorithmOf(identifier: Uint8Array): SignatureAlgorithm | undefined {
+  const names = Object.keys(signatureAlgorithms) as SignatureAlgorithm[];
+  return names.find((name) => hex(signatureAlgorithmIdentifier(name)) === hex(identifier));
+}
+
+export interface PublicKey {
+  readonly type: KeyType;
+  readonly signatureAlgorithm: SignatureAlgorithm;
+  /** The content of the BIT STRING: what key identifiers are made from. */
+  readonly bits: Uint8Array;
+}
+
+/** A SubjectPublicKeyInfo in DER. Whether an EC point is on its curve is left to the crypto library. */
+export function decodePublicKey(spki: Uint8Array): PublicKey {
+  const outer = new DerReader(spki);
+  const inner = new DerReader(outer.read(tags.sequence).content);
+  outer.end();
+  const identifier = hex(inner.read(tags.sequence).bytes);
+  const bits = bitStringOctets(inner.read(tags.bitString));
+  inner.end();
+  for (const [type, definition] of Object.entries(keyTypes)) {
+    if (definition.algorithmIdentifier !== identifier) continue;
+    const uncompressed = type === "Ed25519" || bits[0] === 0x04;
+    if (bits.length !== definition.keyOctets || !uncompressed) break;
+    return { type: type as KeyType, signatureAlgorithm: definition.signatureAlgorithm, bits };
+  }
+  throw new X509Error("ERR_X509_PUBLIC_KEY");
+}

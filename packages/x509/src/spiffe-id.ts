@@ -1,0 +1,41 @@
+import { isUuid, parseAttribute } from "./attribute.ts";
+import { X509Error } from "./x509-error.ts";
+
+/** The identity of a device or a service: `spiffe://<trust-domain>/device/<uuid>` or `.../service/<name>`. */
+export interface SpiffeId {
+  readonly trustDomain: string;
+  readonly kind: "device" | "service";
+  /** The uuid of a device, the name of a service. */
+  readonly id: string;
+}
+
+/** `<environment>.<org>` in lower case, in the alphabet of SPIFFE trust domains. */
+export function parseTrustDomain(text: string): string {
+  const labels = text.split(".");
+  const wellFormed = text.length <= 255 && labels.every((label) => /^[a-z0-9_-]+$/.test(label));
+  // A single label would be no domain name, and name constraints need one.
+  if (!wellFormed || labels.length < 2) {
+    throw new X509Error("ERR_X509_SPIFFE_ID", "trust domain is not lower-case labels with dots");
+  }
+  return text;
+}
+
+/** No query, fragment, port, user, escape, or empty segment: an identity has one spelling. */
+export function parseSpiffeId(text: string): SpiffeId {
+  const [, trustDomain, kind, id] =
+    /^spiffe:\/\/([^/]*)\/(device|service)\/([^/]*)$/.exec(text) ?? [];
+  if (trustDomain === undefined || id === undefined || (kind !== "device" && kind !== "service")) {
+    throw new X509Error("ERR_X509_SPIFFE_ID");
+  }
+  parseTrustDomain(trustDomain);
+  if (kind === "device" && !isUuid(id)) {
+    throw new X509Error("ERR_X509_SPIFFE_ID", "the device is not a lower-case uuid");
+  }
+  return { trustDomain, kind, id: parseAttribute(id) };
+}
+
+export function formatSpiffeId(spiffeId: SpiffeId): string {
+  const text = `spiffe://${spiffeId.trustDomain}/${spiffeId.kind}/${spiffeId.id}`;
+  parseSpiffeId(text);
+  return text;
+}
