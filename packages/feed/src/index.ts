@@ -1,2 +1,6 @@
+export * from "./broker-message.ts";
+export * from "./feed-error.ts";
+export * from "./lines.ts";
 export * from "./message.ts";
+export * from "./signed.ts";
 export * from "./world.ts";
