@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+// The command `wardmq`: finds a runtime that can run src/main.ts and hands everything over to it. Any Node from 16 runs this.
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+import { fileURLToPath } from "node:url";
+import { findRuntime, missingRuntime } from "./runtimes.mjs";
+
+const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+const runtime = findRuntime("bun") || findRuntime("node");
+
+if (process.execArgv.length > 0) {
+  fail(2, `runs without options of the runtime; leave out ${process.execArgv.join(" ")}`);
+} else if (!runtime) {
+  fail(1, missingRuntime("bun"));
+} else {
+  const env = { ...process.env, WARDMQ_LAUNCHER: String(process.pid) };
+  const args = [...runtime.options, main, ...process.argv.slice(2)];
+  const child = spawn(runtime.command, args, { stdio: "inherit", env });
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
+    process.on(signal, () => child.kill(signal));
+  child.on("error", (error) => fail(1, `could not start ${runtime.command}: ${error.message}`));
+  child.on("exit", (code, signal) => {
+    process.exitCode = signal ? 128 + constants.signals[signal] : code;
+  });
+}
+
+function fail(exitCode, sentence) {
+  process.stderr.write(`wardmq: ${sentence}\n`);
+  process.exitCode = exitCode;
+}

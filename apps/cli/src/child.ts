@@ -1,0 +1,115 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { printable } from "@wardmq/events";
+import type { Runtime } from "../bin/runtimes.mjs";
+import { minimalEnvironment } from "./environment.ts";
+
+export type PartName = "control" | "broker";
+
+/** How a child ended. */
+export interface Ending {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A running control or broker. */
+export interface Part {
+  readonly name: PartName;
+  readonly pid: number;
+  /** The object behind its line `ready`; undefined when it ended before. */
+  readonly ready: Promise<unknown>;
+  readonly ended: Promise<Ending>;
+  kill(signal: NodeJS.Signals): void;
+  /** SIGTERM, and SIGKILL when it takes longer; tells whether it ended by itself. */
+  end(patienceMs: number): Promise<boolean>;
+}
+
+/**
+ * Starts a part in the current folder. It gets a process group of its own, so that Ctrl-C in a terminal reaches only
+ * the supervisor and the order of ending stays the supervisor's; its standard input is a pipe that closes with us.
+ */
+export function startPart(
+  name: PartName,
+  { command, options }: Runtime,
+  words: readonly string[],
+  report: (line: string) => void,
+): Part {
+  const child = spawn(command, [...options, ...words], {
+    stdio: ["pipe", "pipe", "inherit"],
+    env: minimalEnvironment(process.env),
+    detached: true,
+  });
+  child.stdin.on("error", () => {});
+  const pidFile = join("run", `${name}.pid`);
+  const ended = endingOf(child, report);
+  if (child.pid !== undefined) writeFileSync(pidFile, `${child.pid}\n`, { mode: 0o600 });
+  void ended.then(() => rmSync(pidFile, { force: true }));
+  return {
+    name,
+    pid: child.pid ?? 0,
+    ready: readyOf(child, name, report),
+    ended,
+    kill: (signal) => void child.kill(signal),
+    end: async (patienceMs) => {
+      let killed = false;
+      child.kill("SIGTERM");
+      const timer = setTimeout(() => {
+        killed = true;
+        report(`${name} did not end within ${patienceMs / 1000} s and was killed`);
+        child.kill("SIGKILL");
+      }, patienceMs);
+      await ended;
+      clearTimeout(timer);
+      return !killed;
+    },
+  };
+}
+
+function endingOf(child: ChildProcess, report: (line: string) => void): Promise<Ending> {
+  return new Promise((resolve) => {
+    child.on("error", (error) => {
+      report(`could not start ${child.spawnfile}: ${error.message}`);
+      resolve({ code: 1, signal: null });
+    });
+    child.on("exit", (code, signal) => resolve({ code, signal }));
+  });
+}
+
+const longestLine = 64 * 1024;
+
+function readyOf(
+  child: ChildProcess,
+  name: PartName,
+  report: (line: string) => void,
+): Promise<unknown> {
+  return new Promise((resolve) => {
+    let text = "";
+    child.stdout?.setEncoding("utf8");
+    child.stdout?.on("data", (chunk: string) => {
+      const lines = (text + chunk).slice(-longestLine).split("\n");
+      text = lines.pop() ?? "";
+      for (const line of lines) {
+        const ready = parseReady(line);
+        if (ready !== undefined) resolve(ready);
+        else report(`${name}: ${printable(line, 500)}`);
+      }
+    });
+    child.on("error", () => resolve(undefined));
+    child.on("exit", () => resolve(undefined));
+  });
+}
+
+function parseReady(line: string): unknown {
+  if (!line.startsWith("ready {")) return undefined;
+  try {
+    return JSON.parse(line.slice("ready ".length));
+  } catch {
+    return undefined;
+  }
+}
+
+/** "ended with 2" or "was ended by SIGKILL". */
+export function describeEnding({ code, signal }: Ending): string {
+  return signal === null ? `ended with ${code}` : `was ended by ${signal}`;
+}

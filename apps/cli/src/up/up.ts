@@ -1,0 +1,122 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { RuntimeName } from "../../bin/runtimes.mjs";
+import { enterDeployment } from "../deployment.ts";
+import { minimalEnvironment, refuseWeakeningEnvironment } from "../environment.ts";
+import { Failure } from "../failure.ts";
+import { initialize } from "../init.ts";
+import { loadConfig, refuseSecondServe, tryToListen } from "../preflight.ts";
+import { chooseRuntime, ownRuntimeOptions, programs } from "../runtime.ts";
+import { type Serving, serve } from "../serve.ts";
+import { type Signals, takeSignals } from "../signals.ts";
+import { connectLines } from "./instructions.ts";
+import { environment, host, org, policyText } from "./plan.ts";
+import { completeRoster, ownCredential, writeWardFile } from "./roster.ts";
+
+/** Where lines for a person go: `print` to standard output, `report` to standard error. */
+export interface Voice {
+  readonly print: (line: string) => void;
+  readonly report: (line: string) => void;
+}
+
+/** Makes the demo deployment where it is missing, serves it, and runs the simulated ward until Ctrl-C. */
+export async function up(
+  directory: string,
+  runtime: RuntimeName | undefined,
+  voice: Voice,
+): Promise<number> {
+  refuseWeakeningEnvironment(process.env, process.execArgv, ownRuntimeOptions);
+  const signals = takeSignals(process.env);
+  try {
+    await enterDemo(directory, voice);
+    const overrides = await freePorts(directory, voice);
+    const { report } = voice;
+    const serving = await serve(
+      { directory, runtime, overrides, verbose: false, report },
+      signals.stop,
+    );
+    if (typeof serving === "number") return serving;
+    const wardEnded = await runWard(directory, serving, signals, voice).catch(
+      (error: unknown) => error,
+    );
+    serving.stop();
+    const servingEnded = await serving.ended;
+    if (typeof wardEnded !== "number") throw wardEnded;
+    return Math.max(wardEnded, servingEnded);
+  } finally {
+    signals.close();
+  }
+}
+
+async function enterDemo(directory: string, { print }: Voice): Promise<void> {
+  if (!existsSync(join(directory, "wardmq.yaml"))) {
+    print(`making a demo deployment in ${directory}`);
+    await initialize(directory, org, environment, [host]);
+    writeFileSync("policy.yaml", policyText, { mode: 0o600 });
+  }
+  enterDeployment(directory);
+  const { settings } = loadConfig(directory, []);
+  if (settings.environment === environment && settings.org === org) return;
+  throw new Failure(
+    1,
+    `${directory} is not a demo deployment`,
+    "use wardmq serve for it, or another folder for the demo",
+  );
+}
+
+/** Overrides that let the system choose a port where another program has the configured one. */
+async function freePorts(directory: string, { print }: Voice): Promise<readonly string[]> {
+  await refuseSecondServe(directory);
+  const { listeners } = loadConfig(directory, []).settings;
+  const overrides: string[] = [];
+  for (const name of ["mqtts", "wss"] as const) {
+    const { address, port } = listeners[name];
+    if ((await tryToListen(address, port)) !== "EADDRINUSE") continue;
+    print(`port ${port} is taken by another program; a free one is used for ${name}`);
+    overrides.push(`listeners.${name}.port=0`);
+  }
+  return overrides;
+}
+
+/** The exit code of the ward; 0 when it was ended from outside. */
+async function runWard(
+  directory: string,
+  serving: Serving,
+  signals: Signals,
+  { print, report }: Voice,
+): Promise<number> {
+  print(serving.readyLine);
+  const devices = await completeRoster(report);
+  if (signals.stop.aborted) return 0;
+  const connect = connectLines(join(directory, ownCredential), serving.mqttsPort);
+  writeWardFile({ host: serving.host, port: serving.mqttsPort, devices, connect });
+  for (const line of connect) print(line);
+  const { command, options } = chooseRuntime(undefined);
+  const child = spawn(command, [...options, programs.ward, directory], {
+    stdio: "inherit",
+    env: { ...minimalEnvironment(process.env), ...terminalVariables() },
+  });
+  const end = () => void child.kill("SIGTERM");
+  signals.stop.addEventListener("abort", end, { once: true });
+  signals.onHangUp = end; // the terminal is gone
+  void serving.ended.then(end);
+  const code = await endOf(child);
+  return signals.stop.aborted ? 0 : code;
+}
+
+function terminalVariables(): NodeJS.ProcessEnv {
+  const names = ["TERM", "COLUMNS", "LINES", "COLORTERM", "FORCE_COLOR"];
+  return Object.fromEntries(
+    names.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+  );
+}
+
+function endOf(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.on("error", (error) =>
+      reject(new Failure(1, `could not start the ward: ${error.message}`, "run npm ci")),
+    );
+    child.on("exit", (code) => resolve(code ?? 1));
+  });
+}
