@@ -175,7 +175,7 @@ function decodeSubscription({ reader, version }: Body): SubscriptionRequest {
   const filter = reader.utf8String();
   const options = reader.byte();
   if ((options & (version === 5 ? 0xc0 : 0xfc)) !== 0) {
-    throw new MqttError("ERR_MQTT_SUBSCRIPTION_OPTIONS"); // 5.0 [MQTT-3.8.3-5], 3.1.1 [MQTT-3.8.3-4]
+    throw new MqttError("ERR_MQTT_SUBSCRIPTION_OPTIONS"); // 5.0 [MQTT-3.8.3-5], 3.1.1 [MQTT-3-8.3-4]
   }
   const request: SubscriptionRequest = {
     filter,

@@ -6,7 +6,7 @@ interface FixedHeader {
   /** The four flag bits, 5.0 table 2-2; those of PUBLISH carry values. */
   readonly flags?: number;
   readonly sentBy: readonly Sender[];
-  /** The versions a server may send it in, where that is not both. */
+  /** Those of them who may not send it in 3.1.1. */
   readonly onlyIn5?: readonly Sender[];
 }
 
@@ -30,7 +30,7 @@ export const fixedHeaders: Readonly<Record<PacketName, FixedHeader>> = {
   PINGREQ: { flags: 0, sentBy: client },
   PINGRESP: { flags: 0, sentBy: server },
   DISCONNECT: { flags: 0, sentBy: both, onlyIn5: server },
-  AUTH: { flags: 0, sentBy: both, onlyIn5: both },
+  AUTH: { flags: 0, sentBy: both },
 };
 
 const names: readonly (PacketName | undefined)[] = Array.from({ length: 16 }, (_, type) =>

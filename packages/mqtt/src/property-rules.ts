@@ -13,7 +13,7 @@ import { isTopicName } from "./topic-name.ts";
 export function checkPropertyValue(name: PropertyName, value: unknown): void {
   const { minimum = 0, maximum = Number.POSITIVE_INFINITY }: PropertyDefinition = properties[name];
   if (typeof value === "number" && !(value >= minimum && value <= maximum)) {
-    // 5.0 names a code of its own for the Topic Alias 0 ([MQTT-3.3.2-8]).
+    // 5.0 3.3.4 names a code of its own for the Topic Alias 0.
     throw new MqttError(name === "topicAlias" ? "ERR_MQTT_TOPIC_ALIAS" : "ERR_MQTT_PROPERTY_VALUE");
   }
   if (name === "responseTopic" && !isTopicName(String(value))) {

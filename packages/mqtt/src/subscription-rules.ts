@@ -5,7 +5,7 @@ import { parseSharedSubscription, parseTopicFilter } from "./topic-filter.ts";
 /** Refuses a subscription with an option or a filter that its version does not allow. */
 export function checkSubscription(request: SubscriptionRequest, version: ProtocolVersion): void {
   const { qos, noLocal, retainAsPublished, retainHandling } = request;
-  if (![0, 1, 2].includes(qos)) throw new MqttError("ERR_MQTT_SUBSCRIPTION_QOS"); // 5.0 3.8.3.1, 3.1.1 [MQTT-3.8.3-4]
+  if (![0, 1, 2].includes(qos)) throw new MqttError("ERR_MQTT_SUBSCRIPTION_QOS"); // 5.0 3.8.3.1, 3.1.1 [MQTT-3-8.3-4]
   if (![0, 1, 2].includes(retainHandling)) throw new MqttError("ERR_MQTT_RETAIN_HANDLING");
   if (version === 4 && (noLocal || retainAsPublished || retainHandling !== 0)) {
     throw new MqttError("ERR_MQTT_SUBSCRIPTION_OPTIONS");
