@@ -1,0 +1,62 @@
+// The programs of the system that tests and benchmarks use: installed where that is allowed, else named.
+import { spawnSync } from "node:child_process";
+import { chmodSync, existsSync, rmSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+
+const wanted = [
+  { program: "mosquitto", package: "mosquitto" },
+  { program: "mosquitto_sub", package: "mosquitto-clients" },
+  { program: "openssl", package: "openssl" },
+  { program: "socat", package: "socat" },
+  { program: "testssl", package: "testssl.sh", alias: "testssl.sh" },
+];
+
+const folders = [...(process.env.PATH || "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
+const isPresent = ({ program, alias }) =>
+  folders.some((folder) => [program, alias].some((name) => name && existsSync(join(folder, name))));
+
+/** Installs what is missing; says what is still missing, so that tests that are skipped surprise nobody. */
+export function installSystemPackages() {
+  const missing = wanted.filter((item) => !isPresent(item));
+  if (missing.length === 0) return;
+  const names = missing.map((item) => item.package);
+  if (process.getuid?.() === 0 && existsSync("/usr/bin/apt-get")) install(names);
+  const left = missing.filter((item) => !isPresent(item)).map((item) => item.package);
+  if (left.length === 0) return;
+  console.error(
+    `not installed: ${left.join(", ")}; tests that need them are skipped (apt-get install ${left.join(" ")})`,
+  );
+}
+
+function install(names) {
+  console.error(`installing ${names.join(", ")} (apt-get) ...`);
+  withoutServices(() => {
+    if (aptGet("install", "-y", "--no-install-recommends", ...names)) return;
+    aptGet("update");
+    aptGet("install", "-y", "--no-install-recommends", ...names);
+  });
+}
+
+function aptGet(...args) {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const options = { env, stdio: ["ignore", "ignore", "inherit"], timeout: 5 * 60_000 };
+  return (
+    spawnSync("apt-get", ["-qq", "-o", "DPkg::Lock::Timeout=120", ...args], options).status === 0
+  );
+}
+
+const policyFile = "/usr/sbin/policy-rc.d";
+
+/** Debian starts a service when it is installed, unless this file says no; a file that is there is left as it is. */
+function withoutServices(body) {
+  const isOurs = !existsSync(policyFile);
+  try {
+    if (isOurs) {
+      writeFileSync(policyFile, "#!/bin/sh\nexit 101\n");
+      chmodSync(policyFile, 0o755);
+    }
+    body();
+  } finally {
+    if (isOurs) rmSync(policyFile, { force: true });
+  }
+}
