@@ -43,7 +43,6 @@ export function encodePacket(packet: Packet, version: ProtocolVersion): Buffer {
 
 /** Encodes the Property Length and the properties of one place. */
 export function encodeProperties(values: PropertyValues, place: PropertyPlace): Buffer {
-  checkPropertyValues(values, place, undefined);
   const writer = new Writer();
   for (const [key, value] of Object.entries(values)) {
     if (value === undefined) continue;
@@ -60,6 +59,7 @@ export function encodeProperties(values: PropertyValues, place: PropertyPlace): 
       writer[definition.type](one as never); // INVARIANT: PropertyValues pairs each name with its type
     }
   }
+  checkPropertyValues(values, place, undefined);
   return writer.finish();
 }
 

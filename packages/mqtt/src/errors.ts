@@ -132,6 +132,10 @@ export const mqttErrors = {
     reasonCode: 0x99,
     message: "the payload is not the UTF-8 that its payload format indicator says",
   },
+  ERR_MQTT_RECEIVE_MAXIMUM: {
+    reasonCode: 0x93,
+    message: "more QoS 1 and 2 messages are in flight than the receive maximum",
+  },
   ERR_MQTT_PACKET_TOO_LARGE: {
     reasonCode: 0x95,
     message: "the packet is larger than the maximum packet size",
