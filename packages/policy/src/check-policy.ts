@@ -1,0 +1,165 @@
+import { parseBindingTarget } from "./binding-target.ts";
+import { patternIncludes, patternsMeet } from "./pattern-relations.ts";
+import { actions, type Binding, type Policy, type Role, ruleIdOf } from "./policy.ts";
+import { type PolicyCheck, type PolicyFinding, policyChecks } from "./policy-checks.ts";
+import {
+  type BoundRole,
+  controlTopics,
+  patternOf,
+  type Remark,
+  type RuleInContext,
+  ruleChecks,
+} from "./rule-checks.ts";
+
+/** Where a finding stands, in the file and in the policy. */
+interface Place {
+  readonly line: number;
+  readonly column: number;
+  readonly path: string;
+}
+
+/** Everything in a policy that is worth a second look, in the order of the file. A finding never stops anything. */
+export function checkPolicy(policy: Policy): readonly PolicyFinding[] {
+  const roles = boundRoles(policy);
+  const rules = roles.map(({ role, bound }) => rulesOf(role, bound));
+  const findings = [
+    ...roles.flatMap(({ role, bound }) => checkRole(role, bound)),
+    ...rules.flat().flatMap(checkRule),
+    ...rules.flatMap(alreadyAllowed),
+    ...bothWaysControl(rules.flat()),
+    ...checkBindings(policy.bindings),
+  ];
+  return findings.sort((a, b) => a.line - b.line || a.column - b.column);
+}
+
+function boundRoles({ roles, bindings }: Policy): readonly { role: Role; bound: BoundRole }[] {
+  const targets = Map.groupBy(bindings, ({ role }) => role);
+  return roles.map((role) => {
+    const to = new Set((targets.get(role.name) ?? []).map((binding) => binding.to));
+    const kinds = new Set<"device" | "service">();
+    for (const one of to) {
+      const target = parseBindingTarget(one);
+      if ("kind" in target) kinds.add(target.kind);
+    }
+    return { role, bound: { name: role.name, to, kinds } };
+  });
+}
+
+function rulesOf(role: Role, bound: BoundRole): readonly RuleInContext[] {
+  return actions.flatMap((action) =>
+    role[action].map((rule, index) => ({
+      ...rule,
+      role: bound,
+      action,
+      id: ruleIdOf(role.name, action, index),
+      path: `roles.${role.name}.${action}[${index}]`,
+      pattern: patternOf(rule.filter),
+    })),
+  );
+}
+
+function checkRole(role: Role, { to }: BoundRole): readonly PolicyFinding[] {
+  const findings: PolicyFinding[] = [];
+  const place = { ...role, path: `roles.${role.name}` };
+  if (to.size === 0) {
+    const hint = "add a binding or remove the role";
+    findings.push(
+      finding("never-bound", role.name, place, { message: "is bound to nobody", hint }),
+    );
+  }
+  if (role.publish.length + role.subscribe.length === 0) {
+    const remark = { message: "allows nothing", hint: "give it rules or remove it" };
+    findings.push(finding("allows-nothing", role.name, place, remark));
+  }
+  return findings;
+}
+
+function checkRule(rule: RuleInContext): readonly PolicyFinding[] {
+  return (Object.keys(policyChecks) as PolicyCheck[]).flatMap((check) => {
+    const remark = ruleChecks[check]?.(rule);
+    return remark ? [finding(check, rule.role.name, rule, remark, rule.id)] : [];
+  });
+}
+
+/** Of two rules that allow the same, the later one is said to be superfluous. */
+function alreadyAllowed(rules: readonly RuleInContext[]): readonly PolicyFinding[] {
+  return rules.flatMap((rule, index) => {
+    const wider = rules.find(
+      (other, at) =>
+        other.action === rule.action &&
+        at !== index &&
+        patternIncludes(other.pattern, rule.pattern) &&
+        (at < index || !patternIncludes(rule.pattern, other.pattern)),
+    );
+    if (!wider) return [];
+    const message = `allows only what ${wider.id} (line ${wider.line}) allows`;
+    const remark = { message, hint: "remove one of the two" };
+    return [finding("already-allowed", rule.role.name, rule, remark, rule.id)];
+  });
+}
+
+/** Who can write what a device obeys and read it too can answer itself, or be led to loop. */
+function bothWaysControl(rules: readonly RuleInContext[]): readonly PolicyFinding[] {
+  const control = rules.flatMap((rule) => {
+    const topics = controlTopics.filter((topic) => patternsMeet(rule.pattern, topic));
+    return topics.length > 0 ? [{ rule, topics }] : [];
+  });
+  const [written = [], read = []] = actions.map((action) =>
+    control.filter(({ rule }) => rule.action === action),
+  );
+  return written.flatMap(({ rule, topics }) => {
+    const back = read.find(
+      ({ rule: other }) =>
+        shareSubject(rule.role, other.role) &&
+        topics.some((topic) => patternsMeet(rule.pattern, other.pattern, topic)),
+    );
+    if (!back) return [];
+    const message = `writes a command or config topic that ${back.rule.id} reads for the same subject`;
+    const remark = { message, hint: "let one side write it and the other read it" };
+    return [finding("both-ways-control", rule.role.name, rule, remark, rule.id)];
+  });
+}
+
+function shareSubject(a: BoundRole, b: BoundRole): boolean {
+  if (a.name === b.name) return true;
+  const everyOf = (role: BoundRole, other: BoundRole) =>
+    [...other.kinds].some((kind) => role.to.has(`${kind}:*`));
+  return everyOf(a, b) || everyOf(b, a) || !a.to.isDisjointFrom(b.to);
+}
+
+function checkBindings(bindings: readonly Binding[]): readonly PolicyFinding[] {
+  const given = new Map<string, Binding>();
+  for (const binding of bindings) {
+    const key = `${binding.role} ${binding.to}`;
+    if (!given.has(key)) given.set(key, binding);
+  }
+  return bindings.flatMap((binding, index) => {
+    const { role, to } = binding;
+    const place = { ...binding, path: `bindings[${index}]` };
+    const findings: PolicyFinding[] = [];
+    if (to === "service:*") {
+      const message = "is bound to all services, also those that are added later";
+      const remark = { message, hint: "bind it to each service by name" };
+      findings.push(finding("every-service", role, place, remark));
+    }
+    const kind = to.slice(0, to.indexOf(":"));
+    const every = given.get(`${role} ${kind}:*`);
+    const first = every ?? given.get(`${role} ${to}`);
+    if (first && first !== binding) {
+      const message = `is bound to ${to} already, on line ${first.line}`;
+      findings.push(finding("already-bound", role, place, { message, hint: "remove one" }));
+    }
+    return findings;
+  });
+}
+
+function finding(
+  check: PolicyCheck,
+  role: string,
+  { line, column, path }: Place,
+  remark: Remark,
+  ruleId?: string,
+): PolicyFinding {
+  const { severity } = policyChecks[check];
+  return { check, severity, line, column, path, role, ruleId, ...remark };
+}

@@ -1,0 +1,73 @@
+import { printable } from "@wardmq/events";
+import type { Problem } from "./policy-error.ts";
+
+/** What `wardmq policy check` looks for, one row each; docs/policy.md has the same rows. */
+export const policyChecks = {
+  "every-topic": {
+    severity: "warning",
+    summary: "a filter reaches every topic of every organisation, such as `#` or `+/#`",
+  },
+  "leaves-organisation": {
+    severity: "warning",
+    summary: "the first level of a filter is neither `{org}` nor a fixed text",
+  },
+  "whole-organisation": {
+    severity: "warning",
+    summary: "a filter reaches every topic of an organisation, such as `{org}/#`",
+  },
+  "speaks-for-others": {
+    severity: "warning",
+    summary: "a role of devices may publish on topics that do not hold the device's `{id}`",
+  },
+  "reaches-other-devices": {
+    severity: "warning",
+    summary: "a role of devices reaches topics of other devices",
+  },
+  "both-ways-control": {
+    severity: "warning",
+    summary: "one subject may publish to a command or config topic and receive from it too",
+  },
+  "system-topics": {
+    severity: "warning",
+    summary: "devices, or all services, may read `$SYS`",
+  },
+  "every-service": {
+    severity: "warning",
+    summary: "a role is bound to all services, also those that are added later",
+  },
+  "never-applies": {
+    severity: "warning",
+    summary: "a rule needs an attribute that a subject it is bound to never has",
+  },
+  "never-bound": { severity: "notice", summary: "a role is bound to nobody" },
+  "allows-nothing": { severity: "notice", summary: "a role has no rules" },
+  "already-allowed": {
+    severity: "notice",
+    summary: "a rule allows only what another rule of its role allows",
+  },
+  "already-bound": {
+    severity: "notice",
+    summary: "a binding gives a role that another binding gives already",
+  },
+  "unusual-text": {
+    severity: "notice",
+    summary: "a level is empty, or holds characters that are rare in topics",
+  },
+} as const satisfies Record<string, { severity: "warning" | "notice"; summary: string }>;
+
+export type PolicyCheck = keyof typeof policyChecks;
+
+/** Something a policy may say and that is worth a second look; a Problem that stops nothing. */
+export interface PolicyFinding extends Problem {
+  readonly check: PolicyCheck;
+  readonly severity: "warning" | "notice";
+  readonly role: string;
+  /** Present where the finding is about one rule. */
+  readonly ruleId: string | undefined;
+}
+
+/** A finding in one line: `policy.yaml:3:5: warning: roles.nurse.subscribe[0]: reaches ...; begin it with {org}`. */
+export function describeFinding(finding: PolicyFinding, file: string): string {
+  const { line, column, severity, path, message, hint } = finding;
+  return `${printable(file)}:${line}:${column}: ${severity}: ${path}: ${message}; ${hint}`;
+}

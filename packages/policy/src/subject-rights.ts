@@ -1,0 +1,111 @@
+import { printable } from "@wardmq/events";
+import {
+  agreeWithFilter,
+  agreeWithName,
+  allAgree,
+  anyLevel,
+  type CompiledRule,
+  parseRequest,
+  type RequestedFilter,
+  type RuleSet,
+  rulesTogether,
+  type Values,
+} from "./compiled-rule.ts";
+import type { Decision, Subject, SubjectRights } from "./decision.ts";
+import {
+  deny,
+  denyIndeterminate,
+  denyNotApplicable,
+  dollarDenied,
+  malformedDenied,
+} from "./denial.ts";
+import { type Action, attributeNames, namePattern } from "./policy.ts";
+
+/** The rights of a subject under the rules bound to it; a record that is not well formed has none. */
+export function rightsUnder(rules: RuleSet, subject: Subject): SubjectRights {
+  const fault = faultOf(subject);
+  if (fault === undefined) return new RightsUnderRules(rules, subject);
+  const refuse = () => deny("Indeterminate", fault);
+  return { subject, decidePublish: refuse, decideSubscribe: refuse, decideReceive: refuse };
+}
+
+/** The registry keeps to this too; here it keeps odd text away from every rule, whatever happens there. */
+function faultOf({ id, kind, attributes }: Subject): string | undefined {
+  for (const name of Object.keys(attributes)) {
+    const value: unknown = attributes[name];
+    if (typeof value !== "string" || !namePattern.test(value)) {
+      const what = `the attribute ${printable(name, 64)} of ${printable(id, 100)}`;
+      return `${what} is not 1 to 64 letters, digits, _ or -: correct the record`;
+    }
+  }
+  if (Object.hasOwn(attributes, "id") && id === `${kind}:${attributes["id"]}`) return undefined;
+  return `the attribute id of ${printable(id, 100)} is not that of the subject: correct the record`;
+}
+
+/** Compares a rule with what is asked for: `allAgree`, or how many levels agree. */
+type Agree<Asked> = (rule: CompiledRule, values: Values, asked: Asked) => number;
+
+class RightsUnderRules implements SubjectRights {
+  readonly subject: Subject;
+  readonly #rules: RuleSet;
+  readonly #values: Values;
+
+  constructor(rules: RuleSet, subject: Subject) {
+    this.subject = subject;
+    this.#rules = rules;
+    const { attributes } = subject;
+    this.#values = attributeNames.map((name) =>
+      Object.hasOwn(attributes, name) ? attributes[name] : undefined,
+    );
+  }
+
+  decidePublish(topicName: string): Decision {
+    if (topicName.startsWith("$")) return dollarDenied;
+    return topicName === "" ? malformedDenied : this.#decide("publish", topicName, agreeWithName);
+  }
+
+  decideReceive(topicName: string): Decision {
+    return topicName === "" ? malformedDenied : this.#decide("subscribe", topicName, agreeWithName);
+  }
+
+  decideSubscribe(topicFilter: string): Decision {
+    const requested = parseRequest(topicFilter);
+    if (!requested) return malformedDenied;
+    const decision = this.#decide("subscribe", requested, agreeWithFilter);
+    return decision.effect === "Permit" ? decision : (this.#permitTogether(requested) ?? decision);
+  }
+
+  /** Hot path: any rule that agrees permits; the rest only explains a Deny. */
+  #decide<Asked>(action: Action, asked: Asked, agree: Agree<Asked>): Decision {
+    const rules = this.#rules[action];
+    const values = this.#values;
+    let nearest: CompiledRule | undefined;
+    let most = -1;
+    let unsure: CompiledRule | undefined;
+    let unsureAt = 0;
+    for (let i = 0; i < rules.length; i++) {
+      const rule = rules[i] as CompiledRule;
+      const agreed = agree(rule, values, asked);
+      if (agreed === allAgree) return rule.permit;
+      if (agreed > most) {
+        nearest = rule;
+        most = agreed;
+      }
+      const level = rule.levels[agreed];
+      if (typeof level === "number" && level !== anyLevel && values[level] === undefined) {
+        unsure = rule;
+        unsureAt = agreed;
+      }
+    }
+    return unsure
+      ? denyIndeterminate(this.subject, unsure, unsureAt)
+      : denyNotApplicable(this.subject, action, this.#rules, nearest, most, values);
+  }
+
+  #permitTogether(requested: RequestedFilter): Decision | undefined {
+    const rules = rulesTogether(this.#rules.subscribe, this.#values, requested);
+    if (!rules) return undefined;
+    const ruleId = rules.map(({ id }) => id).join(",");
+    return { effect: "Permit", because: "Permit", ruleId, hint: undefined };
+  }
+}
