@@ -12,7 +12,7 @@ export function defaultConfigText(deployment: {
   const { org, environment, trustDomain, hosts } = deployment;
   const computed = trustDomain === trustDomainOf(environment, org);
   return `# The settings of this deployment. Unknown keys are errors; docs/config.md explains every key.
-# A value for one run: wardmq serve DIR --set KEY=VALUE. After a change: kill -HUP the pid of "wardmq serve".
+# A value for one run: wardmq serve DIR --set KEY=VALUE. After a change: kill -HUP $(cat DIR/run/serve.pid)
 
 ${stringify({ org, environment })}${computed ? "" : stringify({ trustDomain })}
 # The names clients use to reach the broker; the server certificate carries all of them.

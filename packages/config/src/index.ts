@@ -1,4 +1,5 @@
 export * from "./default-text.ts";
+export * from "./document.ts";
 export * from "./options.ts";
 export { type Config, type Finding, parseConfig, trustDomainOf } from "./parse.ts";
 export * from "./problem.ts";

@@ -27,7 +27,9 @@ export interface Option {
   readonly summary: string;
   /** Whether a value is no weaker than the default protection; a value that is not becomes a finding. */
   readonly secure?: (value: Value) => boolean;
-  /** What a value that is not `secure` gives away. */
+  /** The values that are not `secure`, in words. */
+  readonly reported?: string;
+  /** What they give away. */
   readonly weakness?: string;
 }
 
@@ -99,7 +101,10 @@ function limit(
   };
 }
 
-const atMost = (maximum: number) => (value: Value) => Number(value) <= maximum;
+const atMost = (maximum: number): Required<Pick<Option, "secure" | "reported">> => ({
+  secure: (value) => Number(value) <= maximum,
+  reported: `more than ${maximum}`,
+});
 
 /** Every key of `wardmq.yaml`, one row each. */
 export const options: readonly Option[] = [
@@ -160,6 +165,7 @@ export const options: readonly Option[] = [
     summary:
       "`nist`: AES-GCM suites, P-256 and P-384 and their hybrids with ML-KEM; `modern` adds ChaCha20-Poly1305 and X25519 alone",
     secure: (value) => value === "nist",
+    reported: "`modern`",
     weakness: "clients may choose ChaCha20-Poly1305 and X25519, which are outside of FIPS 140",
   },
   {
@@ -168,6 +174,7 @@ export const options: readonly Option[] = [
     default: "TLSv1.3",
     summary: "the oldest TLS version a client may use",
     secure: (value) => value === "TLSv1.3",
+    reported: "`TLSv1.2`",
     weakness: "TLS 1.2 sends the client's certificate, and so its identity, in the clear",
   },
   {
@@ -177,6 +184,7 @@ export const options: readonly Option[] = [
     summary:
       "origins a browser may open a WebSocket from; a request without an origin does not come from a browser's page and is let through",
     secure: (value) => Array.isArray(value) && value.every((item) => item.startsWith("https://")),
+    reported: "an origin with http:",
     weakness:
       "a page that was loaded without TLS may have been changed on its way and could use the browser's certificate",
   },
@@ -189,7 +197,7 @@ export const options: readonly Option[] = [
   }),
   limit("connectionsPerSubject.device", 1, [1, 1_000], {
     summary: "open connections of one device; one beyond is refused, the same client id takes over",
-    secure: atMost(1),
+    ...atMost(1),
     weakness: "a copied device credential can be used beside the device without anybody noticing",
   }),
   limit("connectionsPerSubject.service", 100, [1, 1_000_000], {
@@ -206,13 +214,13 @@ export const options: readonly Option[] = [
     unit: "ms",
     summary:
       "from accept to a complete CONNECT, the TLS handshake included; then the connection is closed",
-    secure: atMost(30_000),
+    ...atMost(30_000),
     weakness: "a peer without an identity can hold a connection for long",
   }),
   limit("preAuthBytes", 16 * kB, [4 * kB, MB], {
     unit: "bytes",
     summary: "what one connection may send before it has an identity; then it is closed",
-    secure: atMost(16 * kB),
+    ...atMost(16 * kB),
     weakness: "a peer without an identity can make more than 20 kB be kept",
   }),
   limit("preAuthBytesTotal", 16 * MB, [16 * kB, GB], {
@@ -280,7 +288,7 @@ export const options: readonly Option[] = [
     unit: "s",
     summary:
       "the longest keep alive; a client that asks for more, or for none, is told this one (Server Keep Alive)",
-    secure: atMost(3_600),
+    ...atMost(3_600),
     weakness: "a connection whose device is gone stays open for more than an hour",
   }),
   limit("sessionExpirySeconds", 7 * 86_400, [0, 4_294_967_294], {

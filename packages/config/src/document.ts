@@ -1,0 +1,78 @@
+import { type Option, options, type Value, type ValueType } from "./options.ts";
+
+/** docs/config.md, made of the rows of `options`; a test compares the file with it. */
+export function configDocument(): string {
+  const isLimit = ({ key }: Option) => key.startsWith("limits.");
+  return `# wardmq.yaml
+
+<!-- Written by scripts/write-docs.ts from packages/config/src/options.ts; change it there. -->
+
+\`wardmq init\` writes this file, \`wardmq serve\` reads it, and SIGHUP reads it again. A file with an error changes nothing: every
+problem is named with its line, column and key, and the last good settings stay. Unknown keys, wrong types, values out of
+range and keys that stand twice are errors.
+
+Every key can be set for one run, checked like the file: \`wardmq serve DIR --set limits.connections=50000\`.
+
+A value that is weaker than the default works only when it is written out, and \`wardmq serve\` reports it. Nothing here turns
+TLS, client certificates or the policy off.
+
+## Settings
+
+${table(options.filter((option) => !isLimit(option)))}
+
+## Limits
+
+All stand under \`limits:\`.
+
+${table(options.filter(isLimit))}
+
+## What is reported as weaker
+
+| Key | Reported | Why |
+|---|---|---|
+${options
+  .filter(({ secure }) => secure)
+  .map(({ key, reported, weakness }) => row([`\`${key}\``, reported ?? "", weakness ?? ""]))
+  .join("\n")}
+`;
+}
+
+function table(rows: readonly Option[]): string {
+  const lines = rows.map(({ key, type, default: value, unit, summary }) =>
+    row([`\`${key}\``, describeType(type), describeDefault(value, unit), unit ?? "", summary]),
+  );
+  return ["| Key | Values | Default | Unit | Meaning |", "|---|---|---|---|---|", ...lines].join(
+    "\n",
+  );
+}
+
+function row(cells: readonly string[]): string {
+  return `| ${cells.join(" | ")} |`;
+}
+
+function describeType(type: ValueType): string {
+  switch (type.kind) {
+    case "integer":
+      return `${type.minimum} to ${type.maximum}`;
+    case "choice":
+      return type.values.map((value) => `\`${value}\``).join(", ");
+    case "text":
+      return type.form.name;
+    case "list":
+      return `list: ${type.form.name}`;
+  }
+}
+
+function describeDefault(value: Value | undefined, unit: string | undefined): string {
+  if (value === undefined) return "has to be written";
+  if (typeof value === "object") return `\`[${value.join(", ")}]\``;
+  const whole = typeof value === "number" && unit?.startsWith("bytes") ? binary(value) : "";
+  return `\`${value}\`${whole === "" ? "" : ` (${whole})`}`;
+}
+
+/** A round number of bytes as people say it. */
+function binary(bytes: number): string {
+  const units = ["KiB", "MiB", "GiB"];
+  const power = units.findLastIndex((_, i) => bytes % 1024 ** (i + 1) === 0);
+  return power < 0 ? "" : `${bytes / 1024 ** (power + 1)} ${units[power]}`;
+}
