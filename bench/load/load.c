@@ -127,7 +127,10 @@ static void report(const char *workload, counts a, counts b) {
   }
   if (opt.beside) printf(",\"besideCpuSeconds\":%.2f", b.at.beside - a.at.beside);
   // Near 1 the generator is what limits the figure: it has one thread.
-  printf(",\"generatorBusy\":%.3f", (b.at.own - a.at.own) / seconds);
+  double own = b.at.own - a.at.own, others = b.at.machine - a.at.machine - own - cpu - (b.at.beside - a.at.beside);
+  printf(",\"generatorBusy\":%.3f", own / seconds);
+  // Cores that something else used meanwhile: much of it and the figures are about the neighbours.
+  if (opt.pid) printf(",\"othersBusy\":%.3f", others > 0 ? others / seconds : 0);
 }
 
 static void report_latency(void) {
@@ -411,6 +414,7 @@ static void slow_reader(void) {
   if (!opt.pid) fail("slow-reader needs --pid: the process whose memory is measured");
   make_fanout(opt.connections, 1);
   conn *stalled = &conns[opt.connections];
+  stalled->small_window = true;
   bring_up(0, conns_len);
   run_for(opt.warmup, slow_tick);
   slow_peak = 0;

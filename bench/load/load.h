@@ -18,6 +18,7 @@ typedef struct {
   double cpu;        // seconds of CPU of the broker process, all threads
   double beside;     // the same of the second process (--beside), 0 without one
   double own;        // the same of this process
+  double machine;    // the same of everything on this machine, what a hypervisor took included
 } snapshot;
 
 uint64_t now_ns(void);
@@ -47,6 +48,7 @@ typedef struct conn {
   const char *filter;                   // NULL: no subscription
   int filter_qos;
   bool stamped;                         // deliveries carry a time stamp to measure
+  bool small_window;                    // the kernel keeps little for it while it does not read
   bool may_close;                       // the broker closing it is a result, not an error
   void (*on_progress)(struct conn *);   // after each batch of packets that was read, once READY
 

@@ -119,6 +119,8 @@ void conn_open(conn *c) {
   if (c->fd < 0) fail("cannot make a socket: %s (ulimit -n?)", strerror(errno));
   int on = 1;
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  int small = 16 * 1024;
+  if (c->small_window) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
   if (connect(c->fd, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS)
     fail("cannot connect to %s:%d: %s", to.host, to.port, strerror(errno));
 
@@ -162,7 +164,7 @@ static void broken(conn *c, int n) {
   unsigned long code = ERR_peek_error();
   char reason[256];
   if (code) ERR_error_string_n(code, reason, sizeof reason);
-  else snprintf(reason, sizeof reason, "%s", why == SSL_ERROR_ZERO_RETURN || errno == 0 ? "closed by the broker" : strerror(errno));
+  else snprintf(reason, sizeof reason, "%s", why == SSL_ERROR_ZERO_RETURN || errno == 0 ? "closed by the broker (its log may tell why)" : strerror(errno));
   long verified = SSL_get_verify_result(c->ssl);
   if (verified != X509_V_OK && c->state == TLS_HANDSHAKE)
     fail("the broker's certificate is refused: %s", X509_verify_cert_error_string(verified));

@@ -1,0 +1,105 @@
+import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { cliProgram, serveWardmq } from "./wardmq.ts";
+
+/** A deployment of WardMQ with the credentials the load needs. Mosquitto uses the same server certificate and CA. */
+export interface Deployment {
+  readonly directory: string;
+  /** Credential of the service `load`. */
+  readonly service: string;
+  /** A folder with one credential folder for each device, named by its UUID. */
+  readonly devices: string;
+  /** Topics of the saturated workloads begin with this. */
+  readonly topic: string;
+  /** The devices publish to `<ward>/device/<uuid>/telemetry`. */
+  readonly ward: string;
+  /** What the readers of the ward subscribe to. */
+  readonly wardFilter: string;
+}
+
+const org = "clinic";
+const site = "main";
+const ward = "icu";
+
+const policy = `roles:
+  bedside-device:
+    publish: ["{org}/{site}/{ward}/device/{id}/telemetry", "{org}/{site}/{ward}/device/{id}/alarm"]
+    subscribe: ["{org}/{site}/{ward}/device/{id}/command"]
+  load:
+    publish: ["{org}/bench/#"]
+    subscribe: ["{org}/bench/#", "{org}/+/+/device/+/telemetry"]
+bindings:
+  - { role: bedside-device, to: "device:*" }
+  - { role: load, to: "service:load" }
+`;
+
+/** Makes the deployment below `folder`, or takes the one that the same commit made there before. */
+export async function benchDeployment(
+  folder: string,
+  { devices, commit, fresh }: { devices: number; commit: string; fresh: boolean },
+  report: (line: string) => void,
+): Promise<Deployment> {
+  const deployment: Deployment = {
+    directory: join(folder, "deployment"),
+    service: join(folder, "credentials", "load"),
+    devices: join(folder, "credentials", "devices"),
+    topic: `${org}/bench`,
+    ward: `${org}/${site}/${ward}`,
+    wardFilter: `${org}/+/+/device/+/telemetry`,
+  };
+  const madeBy = join(folder, "made-by");
+  const mark = `${commit} ${devices}\n`;
+  const isThere = existsSync(madeBy) && readFileSync(madeBy, "utf8") === mark;
+  if (isThere && !fresh) return deployment;
+
+  report(`making a deployment with ${devices} devices`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(join(folder, "credentials", "devices"), { recursive: true, mode: 0o700 });
+  const { directory } = deployment;
+  await wardmq("init", directory, "--org", org, "--host", "localhost");
+  writeFileSync(join(directory, "policy.yaml"), policy);
+  await wardmq("policy", "check", directory);
+  const serving = await serveWardmq(directory, "bun", []);
+  try {
+    await wardmq("service", "add", directory, "load");
+    await wardmq("credential", directory, "service:load", "--out", deployment.service);
+    await inParallel(devices, 4, async () => {
+      const id = randomUUID();
+      await wardmq("device", "add", directory, "--site", site, "--ward", ward, "--id", id);
+      await wardmq("credential", directory, `device:${id}`, "--out", join(deployment.devices, id));
+    });
+  } finally {
+    await serving.stop();
+  }
+  const made = readdirSync(deployment.devices).length;
+  if (made !== devices) throw new Error(`${made} of ${devices} device credentials were made`);
+  writeFileSync(madeBy, mark);
+  return deployment;
+}
+
+async function wardmq(...words: string[]): Promise<void> {
+  try {
+    await promisify(execFile)(cliProgram.command, [...cliProgram.words, ...words], {
+      timeout: 60_000,
+    });
+  } catch (error) {
+    const said =
+      error instanceof Error && "stderr" in error ? String(error.stderr).trim() : String(error);
+    throw new Error(`wardmq ${words.slice(0, 2).join(" ")} failed: ${said}`);
+  }
+}
+
+/** Runs `task` `times` times, at most `width` at once. */
+async function inParallel(times: number, width: number, task: () => Promise<void>): Promise<void> {
+  let started = 0;
+  const worker = async () => {
+    while (started < times) {
+      started++;
+      await task();
+    }
+  };
+  await Promise.all(Array.from({ length: width }, worker));
+}

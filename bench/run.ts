@@ -1,0 +1,188 @@
+/** `npm run bench`: measures WardMQ on Bun, WardMQ on Node and Mosquitto side by side and prints how they compare. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { benchDeployment, type Deployment } from "./deployment.ts";
+import { type LoadResult, loadGenerator, runLoad } from "./generator.ts";
+import { firstLine, thisCommit, thisMachine } from "./machine.ts";
+import { serveMosquitto } from "./mosquitto.ts";
+import { type BenchOptions, type BrokerName, benchOptions, usage } from "./options.ts";
+import { doubts, rowsOf, tableOf } from "./report.ts";
+import type { RunningBroker } from "./running-broker.ts";
+import { mosquitto, mosquittoProgram, requirePackages } from "./system-packages.ts";
+import { limitsForLoad, serveWardmq } from "./wardmq.ts";
+import { type Workload, workloads } from "./workloads.ts";
+
+const root = join(import.meta.dirname, "..");
+const buildFolder = join(root, "build", "bench");
+const devices = 200;
+
+let current: RunningBroker | undefined; // ended when somebody presses Ctrl-C
+const commands: Record<string, string> = {}; // what was run, for the record
+
+async function main(): Promise<void> {
+  const options = benchOptions(process.argv.slice(2));
+  if (options === "help") {
+    console.log(usage);
+    return;
+  }
+  const report = (line: string) => console.error(line);
+  const print = (line: string) => (options.json ? console.error(line) : console.log(line));
+  const generator = loadGenerator(report);
+  if (options.brokers.includes("mosquitto")) requirePackages([mosquitto], report);
+  const commit = thisCommit(root);
+  const deployment = await benchDeployment(
+    buildFolder,
+    { devices, commit, fresh: options.fresh },
+    report,
+  );
+  const machine = thisMachine();
+  const versions = {
+    bun: versionOf("bun"),
+    node: versionOf("node"),
+    mosquitto: firstLine(mosquittoProgram() ?? "mosquitto", ["-h"]),
+    openssl: firstLine("openssl", ["version"]),
+  };
+  print(
+    `${machine.cpu}, ${machine.cores} cores, ${machine.kernel}; commit ${commit}; ${Object.values(versions).join(", ")}`,
+  );
+  print(
+    `medians of ${options.runs}; ratios of the same run; all over mutual TLS 1.3 with an access list`,
+  );
+
+  const measured = [];
+  let failures = 0;
+  for (const workload of workloads.filter(({ name }) => options.only.includes(name))) {
+    print(`\n${workload.name}: ${workload.summary}`);
+    const results = await measure(workload, options, { generator, deployment }, report);
+    const rows = rowsOf(workload, results);
+    print(tableOf(rows));
+    failures += Object.values(results)
+      .flat()
+      .filter((result) => result === undefined).length;
+    measured.push({ name: workload.name, summary: workload.summary, rows, runs: results });
+  }
+
+  const record = {
+    date: new Date().toISOString(),
+    commit,
+    machine,
+    versions,
+    options,
+    commands,
+    workloads: measured,
+  };
+  const folder = join(import.meta.dirname, "results");
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, `${record.date.slice(0, 10)}-${commit}.json`);
+  const text = withoutPaths(JSON.stringify(record, null, 1));
+  writeFileSync(file, `${text}\n`);
+  if (options.json) console.log(text);
+  print(`\nwritten to bench/results/${file.slice(folder.length + 1)}`);
+  // A missed threshold is a figure; a broker that could not be measured is a failure.
+  if (failures > 0) process.exitCode = 1;
+}
+
+/** Every broker in turn, `runs` times, so that what happens on the machine happens to all of them. */
+async function measure(
+  workload: Workload,
+  options: BenchOptions,
+  means: { generator: string; deployment: Deployment },
+  report: (line: string) => void,
+): Promise<Record<string, (LoadResult | undefined)[]>> {
+  const results: Record<string, (LoadResult | undefined)[]> = Object.fromEntries(
+    options.brokers.map((broker) => [broker, []]),
+  );
+  for (let run = 0; run < options.runs; run++) {
+    for (const broker of options.brokers) {
+      try {
+        const result = await measureOnce(workload, broker, options, means);
+        for (const doubt of doubts(broker, result)) report(`  run ${run + 1}, ${doubt}`);
+        results[broker]?.push(result);
+      } catch (error) {
+        report(
+          `  run ${run + 1}, ${broker} failed: ${error instanceof Error ? error.message : String(error)}`,
+        );
+        results[broker]?.push(undefined);
+      }
+    }
+  }
+  return results;
+}
+
+/** A fresh broker process for each measurement: nothing of an earlier one is in its memory. */
+async function measureOnce(
+  workload: Workload,
+  broker: BrokerName,
+  options: BenchOptions,
+  { generator, deployment }: { generator: string; deployment: Deployment },
+): Promise<LoadResult> {
+  current = await start(broker, deployment);
+  try {
+    const seconds = Math.max(1, options.seconds * workload.lengthFactor);
+    const words = [
+      workload.name,
+      ...[
+        "--port",
+        `${current.port}`,
+        "--pid",
+        `${current.pid}`,
+        "--mqtt",
+        options.mqtt,
+        "--seconds",
+        `${seconds}`,
+      ],
+      ...(current.beside === undefined ? [] : ["--beside", `${current.beside}`]),
+      ...["--service", deployment.service, "--devices", deployment.devices],
+      ...[
+        "--topic",
+        workload.name === "ward" ? deployment.ward : deployment.topic,
+        "--filter",
+        deployment.wardFilter,
+      ],
+      ...workload.words,
+    ];
+    commands[broker] = current.command.join(" ");
+    commands[`load ${workload.name}`] = ["build/load", ...words].join(" ");
+    return await runLoad(generator, words, (seconds * 3 + 120) * 1000);
+  } finally {
+    await current.stop();
+    current = undefined;
+  }
+}
+
+function start(broker: BrokerName, deployment: Deployment): Promise<RunningBroker> {
+  if (broker === "mosquitto") return serveMosquitto(join(buildFolder, "mosquitto"), deployment);
+  return serveWardmq(deployment.directory, broker === "wardmq-bun" ? "bun" : "node", limitsForLoad);
+}
+
+function versionOf(runtime: "bun" | "node"): string {
+  const folder = runtime === "bun" ? "@oven/bun" : "node";
+  const arch = process.arch === "arm64" ? (runtime === "bun" ? "aarch64" : "arm64") : process.arch;
+  const program = join(
+    root,
+    "node_modules",
+    `${folder}-${process.platform}-${arch}`,
+    "bin",
+    runtime,
+  );
+  return `${runtime} ${firstLine(program, ["--version"])}`;
+}
+
+/** A record says nothing about where on whose machine it was made. */
+function withoutPaths(text: string): string {
+  return text.replaceAll(`${root}/`, "").replaceAll(root, ".");
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    const ended = current?.stop() ?? Promise.resolve();
+    void ended.then(() => process.exit(130));
+  });
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { LoadResult } from "../generator.ts";
+import { benchOptions } from "../options.ts";
+import { doubts, median, passes, rowsOf, tableOf } from "../report.ts";
+import type { Workload } from "../workloads.ts";
+
+const rate: Workload = {
+  name: "rate",
+  summary: "",
+  words: [],
+  lengthFactor: 1,
+  figures: [
+    {
+      key: "perSecond",
+      label: "messages/s",
+      digits: 0,
+      of: (result) => Number(result["perSecond"]),
+      asked: { atLeast: 4 },
+    },
+  ],
+};
+
+function run(perSecond: number): LoadResult {
+  return { workload: "rate", seconds: 1, generatorBusy: 0.5, perSecond };
+}
+
+describe("median", () => {
+  test("is not a number when there is nothing", () => assert.ok(Number.isNaN(median([]))));
+  test("is the middle of an odd number of values", () => assert.equal(median([9, 1, 5]), 5));
+  test("is the mean of the two middle ones of an even number", () =>
+    assert.equal(median([4, 1, 2, 100]), 3));
+  test("leaves its argument in order", () => {
+    const values = [3, 1, 2];
+    median(values);
+    assert.deepEqual(values, [3, 1, 2]);
+  });
+});
+
+describe("passes", () => {
+  test("refuses what is not a number", () => {
+    assert.equal(passes(Number.NaN, { atLeast: 1 }), false);
+    assert.equal(passes(Number.NaN, { atMost: 1 }), false);
+  });
+  test("wants at least, the bound included", () => {
+    assert.equal(passes(7.99, { atLeast: 8 }), false);
+    assert.equal(passes(8, { atLeast: 8 }), true);
+  });
+  test("wants at most, the bound included", () => {
+    assert.equal(passes(0.71, { atMost: 0.7 }), false);
+    assert.equal(passes(0.7, { atMost: 0.7 }), true);
+  });
+});
+
+describe("the rows of a workload", () => {
+  test("compare with the peer of the same run, not with its median", () => {
+    // Everything was three times slower in the second run: the ratio stays.
+    const rows = rowsOf(rate, {
+      "wardmq-bun": [run(500), run(166), run(520)],
+      mosquitto: [run(100), run(33.2), run(104)],
+    });
+    const row = rows.find(({ broker }) => broker === "wardmq-bun");
+    assert.equal(row?.value, 500);
+    assert.equal(row?.ratio?.toFixed(3), "5.000");
+    assert.equal(row?.passes, true);
+  });
+
+  test("miss when the ratio is below what is asked", () => {
+    const rows = rowsOf(rate, { "wardmq-bun": [run(399)], mosquitto: [run(100)] });
+    assert.equal(rows[0]?.passes, false);
+    assert.match(tableOf(rows), /3\.99x\s+>= 4x\s+MISS/);
+  });
+
+  test("judge only WardMQ on Bun", () => {
+    const rows = rowsOf(rate, { "wardmq-node": [run(100)], mosquitto: [run(100)] });
+    assert.deepEqual(
+      rows.map(({ ratio, passes }) => [ratio, passes]),
+      [
+        [1, undefined],
+        [undefined, undefined],
+      ],
+    );
+  });
+
+  test("leave a failed run out on both sides", () => {
+    const rows = rowsOf(rate, {
+      "wardmq-bun": [run(800), undefined, run(1_000)],
+      mosquitto: [undefined, run(100), run(100)],
+    });
+    assert.equal(rows[0]?.ratio, 10);
+    assert.equal(rows[0]?.value, 900);
+  });
+
+  test("pass nothing when no run has both", () => {
+    const rows = rowsOf(rate, { "wardmq-bun": [run(800)], mosquitto: [undefined] });
+    assert.equal(rows[0]?.ratio, undefined);
+    assert.equal(rows[0]?.passes, undefined);
+  });
+});
+
+describe("doubts", () => {
+  test("name neighbours, a generator at its limit, and losses", () => {
+    const result = { ...run(1), generatorBusy: 0.99, othersBusy: 0.5, lost: 7 };
+    assert.equal(doubts("mosquitto", result).length, 3);
+  });
+  test("are none on a quiet machine", () => assert.deepEqual(doubts("mosquitto", run(1)), []));
+});
+
+describe("the options", () => {
+  test("refuse a broker, a workload and a number they do not know", () => {
+    assert.throws(
+      () => benchOptions(["--brokers", "hivemq"]),
+      /--brokers hivemq: one of wardmq-bun/,
+    );
+    assert.throws(() => benchOptions(["--only", "fan"]), /--only fan: one of fanout/);
+    assert.throws(() => benchOptions(["--runs", "0"]), /--runs 0: a whole number/);
+    assert.throws(() => benchOptions(["--speed"]));
+  });
+  test("take lists", () => {
+    const options = benchOptions(["--only", "ward,idle", "--brokers", "mosquitto"]);
+    assert.notEqual(options, "help");
+    if (options === "help") return;
+    assert.deepEqual(options.only, ["ward", "idle"]);
+    assert.deepEqual(options.brokers, ["mosquitto"]);
+  });
+});

@@ -1,0 +1,119 @@
+import type { LoadResult } from "./generator.ts";
+
+/** A figure of a workload: where it stands in the generator's result, and what is asked of it. */
+export interface Figure {
+  readonly key: string;
+  readonly label: string;
+  /** Digits behind the point. */
+  readonly digits: number;
+  readonly of: (result: LoadResult) => number;
+  /** WardMQ on Bun against Mosquitto of the same run. */
+  readonly asked?: { readonly atLeast: number } | { readonly atMost: number };
+}
+
+export interface Workload {
+  readonly name: string;
+  readonly summary: string;
+  /** Options of the load generator besides the address and the credentials. */
+  readonly words: readonly string[];
+  /** How many times `--seconds` it measures. */
+  readonly lengthFactor: number;
+  readonly figures: readonly Figure[];
+}
+
+/** The number at a path such as `latencyMs.p99` of a result. */
+export function numberAt(result: LoadResult, path: string): number {
+  const value = path
+    .split(".")
+    .reduce<unknown>(
+      (at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined),
+      result,
+    );
+  if (typeof value !== "number")
+    throw new Error(`the load generator's result of ${result.workload} has no number ${path}`);
+  return value;
+}
+
+function figure(key: string, label: string, digits: number, asked?: Figure["asked"]): Figure {
+  return {
+    key,
+    label,
+    digits,
+    of: (result) => numberAt(result, key),
+    ...(asked === undefined ? {} : { asked }),
+  };
+}
+
+const cpuPerMessage = figure("brokerCpuMicrosPerMessage", "CPU us per message in or out", 2);
+
+/** Everything the benchmark measures, one row each; `asked` are the thresholds WardMQ sets itself. */
+export const workloads: readonly Workload[] = [
+  {
+    name: "fanout",
+    summary: "saturated fan-out 1 -> 100, QoS 0, 64 B",
+    words: [],
+    lengthFactor: 1,
+    figures: [figure("outPerSecond", "deliveries/s", 0, { atLeast: 8 }), cpuPerMessage],
+  },
+  {
+    name: "pairs",
+    summary: "100 pairs, QoS 1, window 10, 64 B",
+    words: [],
+    lengthFactor: 1,
+    figures: [figure("outPerSecond", "messages/s", 0, { atLeast: 4 }), cpuPerMessage],
+  },
+  {
+    name: "fanin",
+    summary: "fan-in 50 -> 1, QoS 1 in with window 20, QoS 0 reader, 64 B",
+    words: [],
+    lengthFactor: 1,
+    figures: [figure("outPerSecond", "messages/s", 0, { atLeast: 10 }), cpuPerMessage],
+  },
+  {
+    name: "ward",
+    summary: "200 devices with own certificates, 2,000 msg/s of 900 B, QoS 1, 4 wildcard readers",
+    words: [],
+    lengthFactor: 2,
+    figures: [
+      figure("brokerCpuMicrosPerMessage", "CPU us per message in or out", 2, { atMost: 1 }),
+      figure("latencyMs.p50", "latency p50 ms", 3),
+      figure("latencyMs.p99", "latency p99 ms", 3, { atMost: 1.2 }),
+      figure("latencyMs.p999", "latency p99.9 ms", 3),
+    ],
+  },
+  {
+    name: "connect",
+    summary: "mutual TLS 1.3 full handshakes with MQTT CONNECT, 16 at a time",
+    words: [],
+    lengthFactor: 1,
+    figures: [
+      figure("connectsPerSecond", "connects/s", 0),
+      figure("brokerCpuMsPerConnect", "CPU ms per connect", 3, { atMost: 0.6 }),
+    ],
+  },
+  {
+    name: "idle",
+    summary: "2,000 idle mutual TLS connections",
+    words: [],
+    lengthFactor: 0,
+    figures: [
+      figure("rssKbPerConnection", "kB per connection (RSS)", 1, { atMost: 0.7 }),
+      figure("pssKbPerConnection", "kB per connection (PSS)", 1),
+    ],
+  },
+  {
+    name: "slow-reader",
+    summary: "fan-out 1 -> 20 of 1 kB, then one more reader stops reading",
+    words: [],
+    lengthFactor: 1,
+    figures: [
+      { key: "growthMB", label: "RSS growth MB", digits: 1, of: growthMB },
+      figure("othersKept", "others keep (1 = all of their rate)", 2),
+    ],
+  },
+];
+
+function growthMB(result: LoadResult): number {
+  const [before = Number.NaN, after = Number.NaN] = result["peakRssKb"] as readonly number[];
+  return (after - before) / 1024;
+}
