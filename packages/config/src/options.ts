@@ -58,7 +58,7 @@ export const hostName: Form = {
 const ipAddress: Form = {
   name: "an IP address",
   accepts: (text) => isIPv4(text) || isIPv6(text),
-  hint: "write 127.0.0.1 for this machine only, 0.0.0.0 or :: for every interface, or the address of one interface",
+  hint: "write 127.0.0.1 for this machine only, 0.0.0.0 or '::' (in quotes) for every interface, or the address of one interface",
 };
 
 function isIPv4(text: string): boolean {

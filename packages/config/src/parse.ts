@@ -153,12 +153,19 @@ function readOverrides(reading: Reading, overrides: readonly string[]): void {
     else if (!option) refuse("is not a known key", suggest(key));
     else if (seen.has(key)) refuse("is given twice", "leave one of them out");
     else {
-      const { document, faults } = readYaml(override.slice(equals + 1));
+      const text = override.slice(equals + 1);
+      const { document, faults } = readYaml(text);
       if (faults.length > 0) refuse("the value is not valid YAML", "put it in quotes");
-      else readValue(reading, option, document.toJS(), at);
+      else readValue(reading, option, textOrValue(option, text, document.toJS()), at);
     }
     seen.add(key);
   }
+}
+
+/** On the command line quotes are a nuisance: where only a text can be meant, 17 and :: are texts. */
+function textOrValue({ type }: Option, text: string, value: unknown): unknown {
+  const isText = type.kind === "text" || type.kind === "choice";
+  return isText && typeof value !== "string" && text !== "" ? text : value;
 }
 
 function suggest(key: string): string {

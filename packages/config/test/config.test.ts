@@ -277,6 +277,11 @@ describe("wardmq.yaml is taken", () => {
     assert.equal(parseConfig(text, ["limits.connections=9"]).settings.limits.connections, 9);
   });
 
+  test("with an override that is a text though YAML would not think so", () => {
+    assert.equal(parseConfig(minimal, ["org=17"]).settings.org, "17");
+    assert.equal(parseConfig(minimal, ['org="17"']).settings.org, "17");
+  });
+
   test("with a list as an override", () => {
     assert.deepEqual(parseConfig(minimal, ["hosts=[a, b]"]).settings.hosts, ["a", "b"]);
   });

@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { describe, test } from "node:test";
+
+const repository = join(import.meta.dirname, "..");
+
+/** Who may import which other workspace. Arrows point from apps to packages, never back, and no app knows another. */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  "apps/broker": [
+    "@wardmq/mqtt",
+    "@wardmq/policy",
+    "@wardmq/x509",
+    "@wardmq/feed",
+    "@wardmq/events",
+  ],
+  "apps/control": [
+    "@wardmq/policy",
+    "@wardmq/x509",
+    "@wardmq/feed",
+    "@wardmq/events",
+    "@wardmq/config",
+    "@wardmq/commands",
+  ],
+  "apps/cli": [
+    "@wardmq/policy",
+    "@wardmq/x509",
+    "@wardmq/feed",
+    "@wardmq/events",
+    "@wardmq/config",
+    "@wardmq/commands",
+  ],
+  "apps/ward": ["@wardmq/events"],
+  "packages/commands": [],
+  "packages/config": ["@wardmq/events", "@wardmq/feed"],
+  "packages/events": [],
+  "packages/feed": ["@wardmq/events"],
+  "packages/mqtt": [],
+  "packages/policy": ["@wardmq/mqtt", "@wardmq/events"],
+  "packages/x509": [],
+};
+
+/** Who may import which package of npm. Each is a decision: packages have as few as can be. */
+const mayInstall: Readonly<Record<string, readonly string[]>> = {
+  "apps/cli": ["commander"],
+  "apps/ward": ["mqtt"],
+  "packages/config": ["yaml"],
+  "packages/policy": ["yaml"],
+};
+
+interface Import {
+  readonly from: string;
+  readonly workspace: string;
+  readonly what: string;
+}
+
+/** Files below src: what is installed. Tests and tools may import what they test with. */
+const imports: readonly Import[] = Object.keys(mayImport).flatMap((workspace) =>
+  sourcesBelow(join(workspace, "src")).flatMap((from) =>
+    importsOf(readFileSync(join(repository, from), "utf8")).map((what) => ({
+      from,
+      workspace,
+      what,
+    })),
+  ),
+);
+
+function sourcesBelow(folder: string): string[] {
+  return readdirSync(join(repository, folder), { recursive: true, encoding: "utf8" })
+    .map((path) => join(folder, path))
+    .filter((path) => /\.m?[jt]s$/.test(path));
+}
+
+/** Static, dynamic and type imports, and re-exports. */
+function importsOf(text: string): string[] {
+  const statement = /(?:^|[;\n}])\s*(?:import|export)\s[^"';]*?from\s*["']([^"']+)["']/g;
+  const bare = /(?:^|[;\n])\s*import\s*["']([^"']+)["']/g;
+  const call = /\bimport\(\s*["']([^"']+)["']/g;
+  return [statement, bare, call].flatMap((pattern) =>
+    [...text.matchAll(pattern)].map(([, specifier = ""]) => specifier),
+  );
+}
+
+const isRelative = (what: string) => what.startsWith(".");
+const isRuntime = (what: string) => what.startsWith("node:") || what.startsWith("bun:");
+const isWorkspace = (what: string) => what.startsWith("@wardmq/") || what === "wardmq";
+
+/** Each offence in one line, so that a failure says where to go. */
+function offences(isOffence: (one: Import) => boolean): string[] {
+  return imports.filter(isOffence).map(({ from, what }) => `${from} imports ${what}`);
+}
+
+describe("the import table", () => {
+  test("names every workspace, and no other", () => {
+    const folders = ["apps", "packages"].flatMap((parent) =>
+      readdirSync(join(repository, parent)).map((name) => `${parent}/${name}`),
+    );
+    const workspaces = folders.filter((folder) =>
+      existsSync(join(repository, folder, "package.json")),
+    );
+    assert.deepEqual(Object.keys(mayImport).sort(), workspaces.sort());
+  });
+
+  test("reads imports of every kind", () => {
+    const text = `import "a";
+import type { B } from "b";
+import {
+  c,
+} from 'c';
+export * from "d";
+const e = await import("e");
+type F = import("f").F;`;
+    assert.deepEqual(importsOf(text).sort(), ["a", "b", "c", "d", "e", "f"]);
+  });
+
+  test("finds something to check in every workspace", () => {
+    const seen = new Set(imports.map(({ workspace }) => workspace));
+    const without = Object.keys(mayImport).filter((workspace) => !seen.has(workspace));
+    assert.deepEqual(without, ["packages/commands"]);
+  });
+
+  test("lets no workspace import another that it does not list", () => {
+    const isUnlisted = ({ workspace, what }: Import) =>
+      isWorkspace(what) && !mayImport[workspace]?.includes(what);
+    assert.deepEqual(offences(isUnlisted), []);
+  });
+
+  test("lets nobody import an app", () => {
+    const apps = readdirSync(join(repository, "apps")).map((app) => `@wardmq/${app}`);
+    assert.deepEqual(
+      offences(({ what }) => apps.includes(what) || what === "wardmq"),
+      [],
+    );
+  });
+
+  test("lets no package of npm in that is not listed", () => {
+    const isUnlisted = ({ workspace, what }: Import) =>
+      !isRelative(what) &&
+      !isRuntime(what) &&
+      !isWorkspace(what) &&
+      !mayInstall[workspace]?.includes(what);
+    assert.deepEqual(offences(isUnlisted), []);
+  });
+});
+
+describe("a workspace", () => {
+  test("is entered through src/index.ts only", () => {
+    assert.deepEqual(
+      offences(({ what }) => /^@wardmq\/[^/]+\//.test(what)),
+      [],
+    );
+    for (const workspace of Object.keys(mayImport).filter((name) => name.startsWith("packages/"))) {
+      const { exports } = JSON.parse(
+        readFileSync(join(repository, workspace, "package.json"), "utf8"),
+      );
+      assert.equal(exports, "./src/index.ts", workspace);
+      assert.ok(existsSync(join(repository, workspace, "src/index.ts")), workspace);
+    }
+  });
+
+  test("does not reach out of its folder by a relative path", () => {
+    const reachesOut = ({ from, workspace, what }: Import) =>
+      isRelative(what) &&
+      relative(workspace, resolve("/", dirname(from), what).slice(1)).startsWith("..");
+    assert.deepEqual(offences(reachesOut), []);
+  });
+
+  test("under packages is pure: it imports nothing of the runtime", () => {
+    assert.deepEqual(
+      offences(({ workspace, what }) => workspace.startsWith("packages/") && isRuntime(what)),
+      [],
+    );
+  });
+
+  test("imports from node: only, and nothing that Bun alone has", () => {
+    assert.deepEqual(
+      offences(({ what }) => what.startsWith("bun")),
+      [],
+    );
+    const files = Object.keys(mayImport).flatMap((workspace) =>
+      sourcesBelow(join(workspace, "src")),
+    );
+    const others = files.filter((path) =>
+      /\bBun\.\w/.test(readFileSync(join(repository, path), "utf8")),
+    );
+    assert.deepEqual(others, []);
+  });
+
+  test("does not write to the console or read the clock in packages", () => {
+    const impure = /\bconsole\.\w+\(|\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\bprocess\./;
+    const files = Object.keys(mayImport)
+      .filter((workspace) => workspace.startsWith("packages/"))
+      .flatMap((workspace) => sourcesBelow(join(workspace, "src")));
+    const found = files.filter((path) => impure.test(readFileSync(join(repository, path), "utf8")));
+    assert.deepEqual(found, []);
+  });
+});
