@@ -23,29 +23,22 @@ export function frame(
   const { columns, rows } = size;
   const head = headLines(view, columns).map(placed);
   const help = connect.map((text) => wrapped(text, columns));
-  const helpRows = help.reduce((sum, line) => sum + line.rows, 0);
   const room = rows - head.length - 3; // an empty line above, one below, and the keys
   if (page === "connect") {
-    return [
-      ...head,
-      empty,
-      ...fitting(help, room),
-      empty,
-      keys("c back to the ward   q quit", columns),
-    ];
+    const foot = [empty, keys("c back to the ward   q quit", columns)];
+    return fitting([...head, empty, ...fitting(help, room), ...foot], rows);
   }
   const tableRows = view.rows.length + 1;
-  const helpFits = tableRows + 1 + helpRows <= room;
+  const helpFits = tableRows + 1 + heightOf(help) <= room;
   const table = tableLines(view, columns, Math.max(1, Math.min(tableRows, room))).map(placed);
-  return [
-    ...head,
-    empty,
-    ...table,
-    empty,
-    ...(helpFits ? [...help, empty] : []),
-    keys(helpFits ? "q quit" : "c connect your own client   q quit", columns),
-  ].slice(0, rows);
+  const below = helpFits
+    ? [...help, empty, keys("q quit", columns)]
+    : [keys("c connect your own client   q quit", columns)];
+  return fitting([...head, empty, ...table, empty, ...below], rows);
 }
+
+const heightOf = (lines: readonly Placed[]): number =>
+  lines.reduce((sum, { rows }) => sum + rows, 0);
 
 const placed = (line: Line): Placed => ({ line, rows: 1 });
 

@@ -61,7 +61,7 @@ export function openLink(options: LinkOptions): Link {
     });
     current.on("message", (topic, payload) => options.onMessage?.(topic, payload));
     current.on("disconnect", ({ reasonCode = 0 }) => {
-      why = `the broker ended the connection: ${describeReason(reasonCode)}`;
+      why = `ended by the broker: ${describeReason(reasonCode)}`;
     });
     current.on("error", (error) => {
       why = describeError(error);
@@ -136,7 +136,7 @@ function describeReason(code: number): string {
 
 function describeError(error: Error): string {
   const code = "code" in error ? error.code : undefined;
-  if (typeof code === "number") return `the broker refused the client: ${describeReason(code)}`;
-  if (code === "ECONNREFUSED") return "nobody accepts connections there (ECONNREFUSED)";
+  if (typeof code === "number") return `refused by the broker: ${describeReason(code)}`;
+  if (code === "ECONNREFUSED") return "ECONNREFUSED, nothing listens there";
   return printable([code, error.message].filter(Boolean).join(" ") || "the connection failed", 100);
 }

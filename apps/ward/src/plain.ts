@@ -10,7 +10,7 @@ export function summaryLine(view: View, n: number): string {
   const alarming = view.rows.filter(({ alarms }) => alarms.length > 0).length;
   const state =
     link.is === "waiting"
-      ? `no connection for ${view.linkSeconds} s: ${link.why}; trying again`
+      ? `no connection for ${view.linkSeconds} s, trying again: ${link.why}`
       : link.is === "open"
         ? `connected ${link.tls}`
         : "connecting";

@@ -6,7 +6,8 @@ import { cut, type Line, type Style, span } from "./text.ts";
 
 interface Column {
   readonly title: string;
-  readonly width: number;
+  /** Without one the column is as wide as what stands in it. */
+  readonly width?: number;
   readonly align: "left" | "right";
   /** The column with the highest number goes first where the terminal is narrow. */
   readonly droppedAt: number;
@@ -16,21 +17,15 @@ interface Column {
 const { monitor, ventilator, pump } = quantities;
 
 const columns: readonly Column[] = [
-  { title: "SITE", width: 10, align: "left", droppedAt: 9, cell: ({ site }) => site },
-  { title: "WARD", width: 8, align: "left", droppedAt: 5, cell: ({ ward }) => ward },
+  { title: "SITE", align: "left", droppedAt: 10, cell: ({ site }) => site },
+  { title: "WARD", align: "left", droppedAt: 5, cell: ({ ward }) => ward },
   { title: "DEVICE", width: 10, align: "left", droppedAt: 1, cell: ({ kind }) => kind ?? "?" },
   { title: "ID", width: 8, align: "left", droppedAt: 4, cell: ({ deviceId }) => deviceId },
   { title: "HR", width: 3, align: "right", droppedAt: 0, cell: value(monitor.heartRate.code) },
   { title: "SpO2", width: 4, align: "right", droppedAt: 0, cell: value(monitor.spo2.code) },
-  { title: "BP mmHg", width: 12, align: "right", droppedAt: 2, cell: bloodPressure },
-  {
-    title: "RR",
-    width: 3,
-    align: "right",
-    droppedAt: 3,
-    cell: (row) =>
-      value(monitor.respirationRate.code)(row) || value(ventilator.respirationRate.code)(row),
-  },
+  { title: "BP", width: 7, align: "right", droppedAt: 2, cell: bloodPressure },
+  { title: "MAP", width: 3, align: "right", droppedAt: 9, cell: value(monitor.meanPressure.code) },
+  { title: "RR", width: 3, align: "right", droppedAt: 3, cell: respirationRate },
   {
     title: "TEMP",
     width: 4,
@@ -38,30 +33,39 @@ const columns: readonly Column[] = [
     droppedAt: 8,
     cell: value(monitor.temperature.code, 1),
   },
-  { title: "AIRWAY/FLOW", width: 16, align: "right", droppedAt: 6, cell: airwayOrFlow },
+  { title: "AIRWAY/FLOW", width: 11, align: "right", droppedAt: 6, cell: airwayOrFlow },
   {
     title: "MSG/S",
     width: 5,
     align: "right",
     droppedAt: 7,
-    cell: ({ messagesPerSecond }) => messagesPerSecond.toFixed(1),
+    cell: ({ messagesPerSecond: n }) => n.toFixed(1),
   },
 ];
 
-const gap = 2;
-const noteWidth = 22;
+const noteWidth = 20;
+const widestName = 12;
+
+interface Layout {
+  readonly columns: readonly (Column & { readonly width: number })[];
+  readonly gap: string;
+}
 
 /** The columns that fit, leaving room for the alarms. */
-function columnsFor(width: number): readonly Column[] {
-  let shown = columns;
+function layoutFor(rows: readonly Row[], width: number): Layout {
+  const gap = width < 100 ? 1 : 2;
+  let shown = columns.map((column) => ({ ...column, width: column.width ?? widest(column, rows) }));
   const needed = () => shown.reduce((sum, column) => sum + column.width + gap, noteWidth);
   while (needed() > width) {
     const last = Math.max(...shown.map(({ droppedAt }) => droppedAt));
     if (last === 0) break;
     shown = shown.filter(({ droppedAt }) => droppedAt !== last);
   }
-  return shown;
+  return { columns: shown, gap: " ".repeat(gap) };
 }
+
+const widest = ({ title, cell }: Column, rows: readonly Row[]): number =>
+  Math.min(widestName, Math.max(title.length, ...rows.map((row) => cell(row).length)));
 
 /** The head lines: what is connected how, and how much and how fast it goes. */
 export function headLines(view: View, width: number): readonly Line[] {
@@ -69,15 +73,15 @@ export function headLines(view: View, width: number): readonly Line[] {
   const alarming = view.rows.filter(({ alarms }) => alarms.length > 0).length;
   const state =
     link.is === "open"
-      ? [span("connected", "good"), span(`  ${link.tls}, both sides with certificates`)]
+      ? [span("connected", "good"), span(`  mutual ${link.tls}`)]
       : link.is === "connecting"
         ? [span("connecting", "medium")]
-        : [span(` no connection for ${linkSeconds} s: ${link.why}; trying again `, "medium")];
+        : [span(` no connection for ${linkSeconds} s, trying again: ${link.why} `, "medium")];
   const facts = [
-    `${view.devicesConnected} of ${view.devices} devices connected`,
     `${view.messagesPerSecond.toFixed(1)} msg/s`,
-    `${(view.bytesPerSecond / 1_000).toFixed(1)} kB/s`,
     latencyText(view),
+    `${view.devicesConnected}/${view.devices} devices`,
+    `${(view.bytesPerSecond / 1_000).toFixed(1)} kB/s`,
     ...(view.unreadable > 0 ? [`${view.unreadable} unreadable`] : []),
     duration(view.upSeconds),
   ];
@@ -93,16 +97,16 @@ export function headLines(view: View, width: number): readonly Line[] {
 
 /** The table: a title and at most `height - 1` devices, those in alarm first where not all fit. */
 export function tableLines(view: View, width: number, height: number): readonly Line[] {
-  const shown = columnsFor(width);
+  const { columns: shown, gap } = layoutFor(view.rows, width);
   const rows = chosenRows(view.rows, height - 1);
   const hidden = view.rows.length - rows.length;
-  const title = shown.map((column) => fit(column.title, column) + " ".repeat(gap)).join("");
+  const title = shown.map((column) => fit(column.title, column) + gap).join("");
   return [
     cut(
       [span(`${title}${hidden > 0 ? `ALARM (${hidden} devices not shown)` : "ALARM"}`, "bold")],
       width,
     ),
-    ...rows.map((row) => cut(rowLine(row, shown), width)),
+    ...rows.map((row) => cut(rowLine(row, { columns: shown, gap }), width)),
   ];
 }
 
@@ -120,9 +124,9 @@ function chosenRows(rows: readonly Row[], room: number): readonly Row[] {
   return rows.filter((row) => chosen.has(row));
 }
 
-function rowLine(row: Row, shown: readonly Column[]): Line {
+function rowLine(row: Row, layout: Layout): Line {
   const isStale = row.staleSeconds !== undefined || row.trouble !== undefined;
-  const cells = shown.map((column) => fit(column.cell(row), column) + " ".repeat(gap)).join("");
+  const cells = layout.columns.map((column) => fit(column.cell(row), column) + layout.gap).join("");
   return [span(cells, isStale ? "dim" : "plain"), ...notes(row)];
 }
 
@@ -130,8 +134,7 @@ function notes({ alarms, trouble, staleSeconds }: Row): Line {
   const shown = [...alarms]
     .sort((a, b) => rank(a.priority) - rank(b.priority))
     .flatMap(({ text, priority }) => [span(` ${alarmText(text, priority)} `, priority), span(" ")]);
-  const silence = staleSeconds === undefined ? "" : `silent for ${staleSeconds} s`;
-  const problem = [silence, trouble].filter(Boolean).join(", ");
+  const problem = trouble ?? (staleSeconds === undefined ? "" : `silent for ${staleSeconds} s`);
   return [...shown, ...(problem === "" ? [] : [span(problem, "dim")])];
 }
 
@@ -156,7 +159,7 @@ function worst(priorities: readonly Priority[]): Priority {
   return [...priorities].sort((a, b) => rank(a) - rank(b))[0] ?? "low";
 }
 
-function fit(text: string, { width, align }: Column): string {
+function fit(text: string, { width, align }: Layout["columns"][number]): string {
   const safe = printable(text).slice(0, width);
   return align === "left" ? safe.padEnd(width) : safe.padStart(width);
 }
@@ -171,18 +174,19 @@ function value(code: string, digits = 0): (row: Row) => string {
 }
 
 export function bloodPressure(row: Row): string {
-  const [systolic, diastolic, mean] = [
-    monitor.systolic,
-    monitor.diastolic,
-    monitor.meanPressure,
-  ].map(({ code }) => value(code)(row));
-  if (!systolic || !diastolic) return "";
-  return mean ? `${systolic}/${diastolic} (${mean})` : `${systolic}/${diastolic}`;
+  const systolic = value(monitor.systolic.code)(row);
+  const diastolic = value(monitor.diastolic.code)(row);
+  return systolic && diastolic ? `${systolic}/${diastolic}` : "";
+}
+
+function respirationRate(row: Row): string {
+  return value(monitor.respirationRate.code)(row) || value(ventilator.respirationRate.code)(row);
 }
 
 function airwayOrFlow(row: Row): string {
   const peak = value(ventilator.peakPressure.code)(row);
-  if (peak) return `${peak}/${value(ventilator.peep.code)(row)} cmH2O`;
+  const peep = value(ventilator.peep.code)(row);
   const rate = value(pump.rate.code, 1)(row);
-  return rate ? `${rate} mL/h` : "";
+  if (row.staleSeconds !== undefined) return peak || rate;
+  return peak ? `${peak}/${peep} cmH2O` : rate && `${rate} mL/h`;
 }
