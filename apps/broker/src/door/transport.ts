@@ -5,7 +5,10 @@
 
 /** What carries MQTT bytes: TLS directly, or WebSocket frames in TLS. */
 export interface Transport {
-  /** True when the bytes have left our hands (the buffer may be reused); false when they wait: stop until `drained`. */
+  /**
+   * Passes the bytes on; false asks to stop until `drained`. The buffer may be reused after the call if, and only if,
+   * `pendingBytes` was 0 before it.
+   */
   write(bytes: Buffer): boolean;
   /** Bytes accepted by write and not yet passed to the system. */
   readonly pendingBytes: number;

@@ -1,0 +1,243 @@
+import { randomUUID } from "node:crypto";
+import type { BoundCertificate, BrokerSettings, FeedBody, SubjectRecord, World, WorldChange } from "@wardmq/feed";
+import { printable, type SecurityEvent } from "@wardmq/events";
+import { type CompiledPolicy, compilePolicy, decodePolicy } from "@wardmq/policy";
+import { Connection } from "./connection/connection.ts";
+import type { ConnectionContext } from "./connection/context.ts";
+import { MemoryBudget } from "./connection/memory-budget.ts";
+import { Flusher } from "./connection/output.ts";
+import { TimingWheel } from "./connection/timing-wheel.ts";
+import { Door } from "./door/door.ts";
+import type { Credentials } from "./door/tls-options.ts";
+import { Enforcement } from "./enforcement/enforcement.ts";
+import { type SubjectState, Subjects } from "./enforcement/subjects.ts";
+import { MemoryRetainedStore } from "./routing/memory-retained-store.ts";
+import { Router } from "./routing/router.ts";
+import { MemorySessionStore } from "./session/memory-session-store.ts";
+import { Sessions } from "./session/sessions.ts";
+
+export interface BrokerParts {
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly monotonic: () => number;
+  readonly record: (event: Omit<SecurityEvent, "at">) => void;
+  readonly failed: (error: unknown) => void;
+  /** Reads the server's key and certificate; throws a CredentialFault. */
+  readonly serverFiles: (hosts: readonly string[]) => Omit<Credentials, "trustAnchors">;
+}
+
+const rememberedTopics = 200_000;
+/** Revocation data older than this lets nobody in. */
+const staleAfterMs = 24 * 60 * 60 * 1000;
+
+/** The data plane: what the feed says, enforced on every connection. Accepts nobody before the first snapshot. */
+export class Broker {
+  readonly #parts: BrokerParts;
+  readonly #wheel: TimingWheel;
+  readonly #subjects = new Subjects();
+  readonly #enforcement: Enforcement;
+  readonly #retained = new MemoryRetainedStore();
+  readonly #router: Router;
+  readonly #sessions: Sessions;
+  readonly #budget = new MemoryBudget(0);
+  readonly #connections = new Set<Connection>();
+  readonly #context: ConnectionContext;
+  #settings: BrokerSettings | undefined;
+  #trustAnchors: readonly string[] = [];
+  #door: Door | undefined;
+  #freshAt = 0;
+
+  constructor(parts: BrokerParts) {
+    this.#parts = parts;
+    const { now, record } = parts;
+    this.#wheel = new TimingWheel(parts.monotonic);
+    this.#enforcement = new Enforcement(this.#subjects, record);
+    this.#budget.retained = () => this.#retained.bytes;
+    const limits = () => this.settings.limits;
+    this.#router = new Router({
+      enforcement: this.#enforcement,
+      retained: this.#retained,
+      rememberedTopics,
+      retainedLimit: (messages, bytes) => this.#retainedLimit(messages, bytes),
+      now,
+    });
+    this.#sessions = new Sessions({
+      store: new MemorySessionStore(),
+      wheel: this.#wheel,
+      budget: this.#budget,
+      router: this.#router,
+      enforcement: this.#enforcement,
+      limits,
+      now,
+      record,
+    });
+    this.#context = {
+      settings: () => this.settings,
+      limits,
+      wheel: this.#wheel,
+      budget: this.#budget,
+      flusher: new Flusher(),
+      enforcement: this.#enforcement,
+      router: this.#router,
+      sessions: this.#sessions,
+      connections: this.#connections,
+      now,
+      randomId: randomUUID,
+      record,
+      failed: parts.failed,
+      preAuthBytes: 0,
+    };
+  }
+
+  /** What the feed has said; nothing runs before it has. */
+  get settings(): BrokerSettings {
+    if (this.#settings === undefined) throw new Error("no settings before the first snapshot");
+    return this.#settings;
+  }
+
+  get openSockets(): number {
+    return this.#door?.openSockets ?? 0;
+  }
+
+  /** Control is alive and said so then: revocation data is that fresh. */
+  freshAt(issuedAt: number): void {
+    this.#freshAt = issuedAt;
+  }
+
+  /** Applies a message of the feed, whole or not at all; returns how many connections it ended. */
+  apply(body: Exclude<FeedBody, { type: "alive" }>): number {
+    return body.type === "snapshot" ? this.#applySnapshot(body.world) : this.#applyChange(body.change);
+  }
+
+  /** Opens the listeners; resolves to their addresses. */
+  async listen(): Promise<{ mqtts: string; wss: string }> {
+    const door = new Door(
+      {
+        settings: () => this.settings,
+        subjects: this.#subjects,
+        now: this.#parts.now,
+        monotonic: this.#parts.monotonic,
+        isStale: () => this.#parts.now() - this.#freshAt > staleAfterMs,
+        record: this.#parts.record,
+        onConnection: (transport, peer) => new Connection(transport, peer, this.#context),
+      },
+      this.#credentials(this.settings.hosts, this.#trustAnchors),
+    );
+    const { mqtts, wss } = this.settings.listeners;
+    const addresses = {
+      mqtts: await door.listen("mqtts", mqtts),
+      wss: await door.listen("wss", wss),
+    };
+    this.#door = door;
+    return addresses;
+  }
+
+  /** Reads the server's key and certificate again; throws, and changes nothing, if they are bad. */
+  reloadServerFiles(): void {
+    this.#door?.useCredentials(this.#credentials(this.settings.hosts, this.#trustAnchors));
+    this.#parts.record({ type: "certificate-changed" });
+  }
+
+  /** Ends every connection with 0x8B, server shutting down, and accepts no more. */
+  drain(): void {
+    this.#door?.close();
+    for (const connection of [...this.#connections]) {
+      connection.disconnect(0x8b, "the server is shutting down");
+    }
+  }
+
+  close(): void {
+    this.#wheel.close();
+  }
+
+  #credentials(hosts: readonly string[], trustAnchors: readonly string[]): Credentials {
+    return { ...this.#parts.serverFiles(hosts), trustAnchors };
+  }
+
+  #retainedLimit(messages: number, bytes: number): string | undefined {
+    const { limits } = this.settings;
+    if (this.#retained.messages + messages > limits.retainedMessages) return "retainedMessages";
+    if (this.#retained.bytes + bytes > limits.retainedBytes) return "retainedBytes";
+    return bytes > 0 && this.#budget.isOver ? "memoryBytes" : undefined;
+  }
+
+  #applySnapshot(world: World): number {
+    const ids = new Set(world.subjects.map(({ id }) => id));
+    const gone = [...this.#subjects.values()].map(({ id }) => id).filter((id) => !ids.has(id));
+    const subjects = world.subjects.filter((record) => !isSame(this.#subjects.get(record.id)?.record, record));
+    return this.#applyChange({ ...world, subjects, removedSubjects: gone });
+  }
+
+  #applyChange(change: WorldChange): number {
+    // What can fail comes first: nothing is changed until all of it has succeeded.
+    const policy = change.policy === undefined ? undefined : compilePolicy(decodePolicy(change.policy));
+    const settings = change.settings ?? this.settings;
+    const trustAnchors = change.trustAnchors ?? this.#trustAnchors;
+    if (this.#door !== undefined && (change.trustAnchors !== undefined || change.settings !== undefined)) {
+      const former = this.#settings;
+      this.#settings = settings;
+      try {
+        this.#door.useCredentials(this.#credentials(settings.hosts, trustAnchors));
+      } catch (error) {
+        this.#settings = former;
+        throw error;
+      }
+    }
+    this.#settings = settings;
+    this.#trustAnchors = trustAnchors;
+    this.#budget.limit = settings.limits.memoryBytes;
+    return this.#enforce(change, policy);
+  }
+
+  #enforce(change: WorldChange, policy: CompiledPolicy | undefined): number {
+    const changed = new Set<SubjectState>();
+    for (const record of change.subjects ?? []) {
+      const isNew = this.#subjects.get(record.id) === undefined;
+      const subject = this.#subjects.put(record);
+      if (!isNew) changed.add(subject);
+    }
+    for (const id of change.removedSubjects ?? []) {
+      const subject = this.#subjects.remove(id);
+      if (subject !== undefined) changed.add(subject);
+    }
+    if (policy === undefined && changed.size === 0) return 0;
+    if (policy !== undefined) this.#enforcement.usePolicy(policy);
+    else this.#enforcement.worldChanged();
+    this.#router.dropAllRoutes();
+    let closed = 0;
+    for (const subject of changed) closed += this.#endWithoutRight(subject);
+    this.#sessions.authorizeAgain(policy === undefined ? changed : undefined);
+    return closed;
+  }
+
+  /** Ends what a changed subject may no longer have: everything when it is revoked, else by certificate. */
+  #endWithoutRight(subject: SubjectState): number {
+    let closed = 0;
+    for (const connection of [...this.#connections]) {
+      if (connection.peer.subject !== subject) continue;
+      if (subject.isActive && isBound(subject.record, connection.peer.fingerprint)) continue;
+      connection.disconnect(0x98, "the certificate was revoked");
+      closed += 1;
+    }
+    if (!subject.isActive) this.#sessions.endAllOf(subject);
+    if (closed > 0 || !subject.isActive) {
+      this.#parts.record({
+        type: "subject-revoked",
+        subject: printable(subject.id),
+        details: { connectionsClosed: closed },
+      });
+    }
+    return closed;
+  }
+}
+
+function isBound({ certificates }: SubjectRecord, fingerprint: string): boolean {
+  return certificates.some(
+    (certificate: BoundCertificate) =>
+      certificate.fingerprint === fingerprint && certificate.state === "active",
+  );
+}
+
+function isSame(former: SubjectRecord | undefined, record: SubjectRecord): boolean {
+  return former !== undefined && JSON.stringify(former) === JSON.stringify(record);
+}

@@ -1,0 +1,231 @@
+import { printable } from "@wardmq/events";
+import {
+  type ConnackPacket,
+  type ConnectPacket,
+  connackVersion,
+  connectReturnCode,
+  decodeConnect,
+  decodeVariableByteInteger,
+  encodePacket,
+  encodeProperties,
+  MqttError,
+  type PropertyValues,
+  type ProtocolVersion,
+  variableByteIntegerLength,
+  type WillMessage,
+} from "@wardmq/mqtt";
+import { ApplicationMessage } from "../routing/application-message.ts";
+import { neverExpires } from "../session/sessions.ts";
+import type { Will } from "../session/will.ts";
+import type { Connection } from "./connection.ts";
+import { brokenTopicLimit } from "./publish.ts";
+
+/** Why a CONNECT is refused. */
+interface Refusal {
+  readonly check: string;
+  readonly reasonCode: number;
+  readonly why: string;
+}
+
+/** One check of a CONNECT. Nothing is looked up or changed for a client before all of them have passed. */
+type Check = (connect: ConnectPacket, connection: Connection) => Refusal | undefined;
+
+const checks: readonly Check[] = [
+  checkAuthenticationMethod,
+  checkClientId,
+  checkConnections,
+  checkConnectionsOfSubject,
+  checkWill,
+];
+
+/** The first packet of a connection, 5.0 section 3.1.4. */
+export function handleConnect(
+  connection: Connection,
+  firstByte: number,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): void {
+  let connect: ConnectPacket;
+  try {
+    if (firstByte !== 0x10) throw new MqttError("ERR_MQTT_FIXED_HEADER_FLAGS");
+    connect = decodeConnect(buffer, start, end, connection.context.limits().userProperties);
+  } catch (error) {
+    if (!(error instanceof MqttError)) throw error;
+    const version = connackVersion(buffer, start, end);
+    const { reasonCode, message, code } = error;
+    const bytes = version === undefined ? undefined : refusal(version, reasonCode, message);
+    connection.refuse(code, message, bytes, reasonCode);
+    return;
+  }
+  for (const check of checks) {
+    const refused = check(connect, connection);
+    if (refused === undefined) continue;
+    const { reasonCode, why } = refused;
+    connection.refuse(refused.check, why, refusal(connect.version, reasonCode, why), reasonCode);
+    return;
+  }
+  accept(connect, connection);
+}
+
+function checkAuthenticationMethod({ properties }: ConnectPacket): Refusal | undefined {
+  if (properties.authenticationMethod === undefined) return undefined;
+  return {
+    check: "authentication-method",
+    reasonCode: 0x8c, // 5.0 [MQTT-4.12.0-1]
+    why: "no authentication method is spoken here: leave it out, the certificate authenticates",
+  };
+}
+
+/** A device's client id is its uuid; a service chooses, or gets one. */
+function checkClientId(connect: ConnectPacket, { peer }: Connection): Refusal | undefined {
+  const { record } = peer.subject;
+  if (record.kind !== "device" || connect.clientId === record.attributes["id"]) return undefined;
+  return {
+    check: "client-id",
+    reasonCode: 0x85,
+    why: "a device's client identifier is the uuid of its record",
+  };
+}
+
+function checkConnections(_: ConnectPacket, { context }: Connection): Refusal | undefined {
+  const { connections } = context.limits();
+  if (context.connections.size > connections) {
+    return { check: "limits.connections", reasonCode: 0x97, why: "too many connections" };
+  }
+  if (!context.budget.isOver) return undefined;
+  return { check: "limits.memoryBytes", reasonCode: 0x97, why: "the memory budget is used up" };
+}
+
+function checkConnectionsOfSubject(
+  { clientId }: ConnectPacket,
+  { context, peer }: Connection,
+): Refusal | undefined {
+  const { subject } = peer;
+  const per = context.limits().connectionsPerSubject;
+  const limit = subject.record.kind === "device" ? per.device : per.service;
+  const takesOver = context.sessions.isConnected(subject, clientId);
+  if (subject.connections - (takesOver ? 1 : 0) < limit) return undefined;
+  const check = `limits.connectionsPerSubject.${subject.record.kind === "device" ? "device" : "service"}`;
+  return { check, reasonCode: 0x97, why: "too many connections of this subject" };
+}
+
+function checkWill(
+  { will, clientId }: ConnectPacket,
+  { context, peer }: Connection,
+): Refusal | undefined {
+  if (will === undefined) return undefined;
+  const limit = brokenTopicLimit(will.topic, context);
+  if (limit !== undefined) {
+    return { check: `limits.${limit}`, reasonCode: 0x90, why: "the will's topic is too long" };
+  }
+  const requester = { subject: peer.subject, clientId, address: peer.address };
+  if (context.enforcement.authorizePublish(requester, will.topic, "will")) return undefined;
+  return { check: "will", reasonCode: 0x87, why: "the will is not allowed by the policy" };
+}
+
+function accept(connect: ConnectPacket, connection: Connection): void {
+  const { context, peer } = connection;
+  const limits = context.limits();
+  const { version, properties } = connect;
+  const clientId = connect.clientId === "" ? `auto-${context.randomId()}` : connect.clientId;
+  const { session, isPresent } = context.sessions.open(peer.subject, clientId, connect.cleanStart);
+
+  const wantedExpiry =
+    version === 5
+      ? (properties.sessionExpiryInterval ?? 0)
+      : connect.cleanStart
+        ? 0
+        : limits.sessionExpirySeconds; // 3.1.1 [MQTT-3.1.2-4]: the server may end it one day
+  session.expirySeconds = Math.min(wantedExpiry, limits.sessionExpirySeconds);
+  session.window = Math.min(properties.receiveMaximum ?? 65_535, limits.inflight);
+  const keepAliveSeconds = keepAliveInForce(connect, limits.keepAliveSeconds);
+
+  connection.open({
+    session,
+    version,
+    keepAliveSeconds,
+    will: connect.will === undefined ? undefined : makeWill(connect.will, connection),
+    maximumPacketBytes: properties.maximumPacketSize ?? Number.POSITIVE_INFINITY,
+    topicAliasMaximum: Math.min(properties.topicAliasMaximum ?? 0, limits.topicAliases),
+    wantsProblemInformation: properties.requestProblemInformation !== 0,
+    mayChangeExpiry: wantedExpiry > 0,
+  });
+  const granted: PropertyValues = {
+    ...(session.expirySeconds === wantedExpiry
+      ? {}
+      : { sessionExpiryInterval: session.expirySeconds }),
+    receiveMaximum: limits.inflight,
+    maximumPacketSize: limits.packetBytes,
+    ...(limits.topicAliases === 0 ? {} : { topicAliasMaximum: limits.topicAliases }),
+    ...(connect.clientId === "" ? { assignedClientIdentifier: clientId } : {}),
+    ...(keepAliveSeconds === connect.keepAlive ? {} : { serverKeepAlive: keepAliveSeconds }),
+  };
+  connection.output.send(connack(version, isPresent, 0, version === 5 ? granted : {}));
+  context.record({
+    type: "connected",
+    subject: peer.subject.id,
+    clientId: printable(clientId),
+    address: peer.address,
+    listener: peer.listener,
+    details: { version: version === 5 ? "5.0" : "3.1.1", sessionPresent: isPresent },
+  });
+  if (isPresent) session.resume(connection);
+}
+
+/**
+ * A client may not choose to be silent for ever. 5.0 is told by Server Keep Alive; on 3.1.1 the longest time holds
+ * unsaid, as 3.1.1 section 3.1.2.10 allows.
+ */
+function keepAliveInForce(
+  { keepAlive, version }: ConnectPacket,
+  { min, max }: { readonly min: number; readonly max: number },
+): number {
+  if (keepAlive === 0 || keepAlive > max) return max;
+  return version === 5 ? Math.max(keepAlive, min) : keepAlive;
+}
+
+/** The Will Message as the Application Message it becomes; its expiry counts from the moment it is sent. */
+function makeWill(will: WillMessage, { context, peer }: Connection): Will {
+  const { willDelayInterval = 0, messageExpiryInterval, ...rest } = will.properties;
+  const travelling: PropertyValues = {
+    ...(messageExpiryInterval === undefined ? {} : { messageExpiryInterval }),
+    ...rest,
+  };
+  const encoded = encodeProperties(travelling, "WILL");
+  const length = decodeVariableByteInteger(encoded, 0, encoded.length);
+  const bytes = Buffer.concat([encoded.subarray(variableByteIntegerLength(length)), will.payload]);
+  const message = new ApplicationMessage(context.router.topic(will.topic), peer.subject, bytes);
+  message.qos = will.qos;
+  message.retain = will.retain;
+  message.propertiesEnd = length;
+  message.payloadStart = length;
+  message.payloadEnd = bytes.length;
+  message.expiryAt = messageExpiryInterval === undefined ? -1 : 1; // the first property, behind its identifier
+  return {
+    message,
+    delaySeconds: willDelayInterval === neverExpires ? Number.POSITIVE_INFINITY : willDelayInterval,
+    expiryInterval: messageExpiryInterval ?? -1,
+  };
+}
+
+/** The CONNACK that refuses; nothing where 3.1.1 has no code for the reason and wants a silent close. */
+function refusal(
+  version: ProtocolVersion,
+  reasonCode: number,
+  why: string,
+): Buffer | undefined {
+  const code = version === 5 ? reasonCode : connectReturnCode(reasonCode);
+  if (code === undefined) return undefined;
+  return connack(version, false, code, version === 5 ? { reasonString: why } : {});
+}
+
+function connack(
+  version: ProtocolVersion,
+  sessionPresent: boolean,
+  reasonCode: number,
+  properties: PropertyValues,
+): Buffer {
+  const packet: ConnackPacket = { type: "CONNACK", sessionPresent, reasonCode, properties };
+  return encodePacket(packet, version);
+}

@@ -1,0 +1,553 @@
+import { printable } from "@wardmq/events";
+import {
+  type AcknowledgementPacket,
+  decodePacket,
+  encodePacket,
+  MqttError,
+  type Packet,
+  packetTypes,
+  type PropertyValues,
+  type ProtocolVersion,
+  type QoS,
+} from "@wardmq/mqtt";
+import type { Requester } from "../enforcement/enforcement.ts";
+import type { Transport, TransportHandler } from "../door/transport.ts";
+import {
+  type ApplicationMessage,
+  publishLength,
+  type SubscriptionIdentifiers,
+  writePublish,
+} from "../routing/application-message.ts";
+import type { FrameCache } from "../routing/frame-cache.ts";
+import type { Topic } from "../routing/topic.ts";
+import type { Session } from "../session/session.ts";
+import type { SessionConnection } from "../session/session-connection.ts";
+import type { Will } from "../session/will.ts";
+import { handleConnect } from "./connect.ts";
+import type { ConnectionContext, Peer } from "./context.ts";
+import { FlowRate } from "./flow-rate.ts";
+import { price } from "./memory-budget.ts";
+import { Output } from "./output.ts";
+import { PacketReader } from "./packet-reader.ts";
+import { PublishHandler } from "./publish.ts";
+import { handleSubscribe, handleUnsubscribe } from "./subscribe.ts";
+import { Timed } from "./timing-wheel.ts";
+
+/** Output behind a peer that does not read, from which on QoS 1 and 2 messages wait in the session. */
+const congestedBytes = 131_072;
+/** Answers a peer may leave unread before we stop reading from it. */
+const unreadAnswers = 16_384;
+/** How long a peer may take to read our last words. */
+const lastWordsMs = 500;
+const unlimited = 0x1000_0004;
+const noTopic = Buffer.alloc(2);
+const pingresp = Buffer.from([0xd0, 0]);
+
+/** What a CONNECT has settled. */
+export interface Settled {
+  readonly session: Session;
+  readonly version: ProtocolVersion;
+  readonly keepAliveSeconds: number;
+  readonly will: Will | undefined;
+  /** The client's Maximum Packet Size. */
+  readonly maximumPacketBytes: number;
+  /** How many topic aliases we may set, 0 for none. */
+  readonly topicAliasMaximum: number;
+  /** 5.0 section 3.1.2.11.7: false keeps reason strings from everything but CONNACK and DISCONNECT. */
+  readonly wantsProblemInformation: boolean;
+  /** Whether the CONNECT had a Session Expiry Interval above 0: DISCONNECT may change it only then. */
+  readonly mayChangeExpiry: boolean;
+}
+
+/**
+ * One Network Connection, after the door:
+ *
+ *     awaiting CONNECT -> open -> closing (last words leave) -> closed
+ *
+ * Bytes come in through `receive`, packets leave through `output`. Due for keep alive, for the time a CONNECT may
+ * take, for the end of a pause of reading and for last words that nobody reads.
+ */
+export class Connection extends Timed implements TransportHandler, SessionConnection {
+  readonly peer: Peer;
+  readonly context: ConnectionContext;
+  readonly output: Output;
+  version: ProtocolVersion = 5;
+  settled: Settled | undefined;
+  readonly #transport: Transport;
+  readonly #reader: PacketReader;
+  #publish: PublishHandler | undefined;
+  #messageRate: FlowRate | undefined;
+  #byteRate: FlowRate | undefined;
+  #state: "awaiting" | "open" | "closing" | "closed" = "awaiting";
+  /** Tick of the last whole packet. */
+  #lastPacket: number;
+  #isReadingPaused = false;
+  /** Answers written while the peer was not reading. */
+  #unread = 0;
+  #published = 0;
+  /** The first `DISCONNECT` of either side decides about the will. */
+  #will: Will | undefined;
+  #aliases: Map<Topic, number> | undefined;
+
+  constructor(transport: Transport, peer: Peer, context: ConnectionContext) {
+    super();
+    this.peer = peer;
+    this.context = context;
+    this.#transport = transport;
+    this.output = new Output(transport, context.flusher, context.budget);
+    const limits = context.limits();
+    this.#reader = new PacketReader(
+      Math.min(limits.preAuthBytes, limits.packetBytes),
+      (firstByte, buffer, start, end) => this.#packet(firstByte, buffer, start, end),
+      context.budget,
+    );
+    this.#lastPacket = context.wheel.now;
+    context.connections.add(this);
+    context.budget.state += price.connection;
+    context.wheel.schedule(this, limits.connectTimeoutMs);
+  }
+
+  get address(): string {
+    return this.peer.address;
+  }
+
+  get session(): Session | undefined {
+    return this.settled?.session;
+  }
+
+  /** Who asks, for the Policy Enforcement Point. */
+  get requester(): Requester {
+    return { subject: this.peer.subject, clientId: this.clientId, address: this.peer.address };
+  }
+
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  get clientId(): string {
+    return this.settled?.session.clientId ?? "";
+  }
+
+  // --- bytes in -------------------------------------------------------------------------------
+
+  /** Hot path. */
+  receive(bytes: Buffer): void {
+    if (this.#state === "closing" || this.#state === "closed") return;
+    const before = this.#state === "awaiting" ? this.#reader.partialBytes : -1;
+    this.#published = 0;
+    try {
+      if (this.#state === "awaiting") this.#checkFirstByte(bytes);
+      if (this.#reader.read(bytes) > 0) this.#lastPacket = this.context.wheel.now;
+    } catch (error) {
+      this.#failed(error);
+    }
+    if (before >= 0 && this.#state === "awaiting") this.#countPreAuthBytes(before);
+    if (this.#state === "open") this.#slowDown(bytes.length);
+  }
+
+  drained(): void {
+    if (this.#state === "closing" || this.#state === "closed") return;
+    this.output.drained();
+    if (!this.output.isBlocked) this.#unread = 0;
+    if (this.#state !== "open") return;
+    this.session?.sendWaiting();
+    if (this.#unread === 0) this.#resumeReading();
+  }
+
+  closed(): void {
+    this.context.wheel.cancel(this);
+    this.#leave("the network connection was lost");
+    this.#state = "closed";
+    this.output.discard();
+  }
+
+  override due(): void {
+    if (this.#state === "closing") this.#transport.destroy();
+    else if (this.#state === "awaiting") {
+      this.refuse("connect-timeout", "no CONNECT arrived in time", undefined);
+    } else if (this.#state === "open") this.#checkTime();
+  }
+
+  /** Before CONNECT nothing but a CONNECT may come, 5.0 [MQTT-3.1.0-1]: seen in the first byte. */
+  #checkFirstByte(bytes: Buffer): void {
+    if (this.#reader.partialBytes === 0 && bytes.length > 0 && bytes[0] !== 0x10) {
+      throw new MqttError("ERR_MQTT_DIRECTION");
+    }
+  }
+
+  #countPreAuthBytes(before: number): void {
+    const { context } = this;
+    context.preAuthBytes += this.#reader.partialBytes - before;
+    if (context.preAuthBytes > context.limits().preAuthBytesTotal) {
+      this.refuse("limits.preAuthBytesTotal", "too many unfinished CONNECT packets", undefined);
+    }
+  }
+
+  #packet(firstByte: number, buffer: Buffer, start: number, end: number): void {
+    if (firstByte >> 4 === packetTypes.PUBLISH && this.#publish !== undefined) {
+      this.#published += 1;
+      this.#publish.handle(firstByte, buffer, start, end);
+      return;
+    }
+    if (this.#state === "awaiting") {
+      handleConnect(this, firstByte, buffer, start, end);
+      return;
+    }
+    const packet = decodePacket(firstByte, buffer, start, end, this.version, {
+      sender: "client",
+      maximumUserProperties: this.context.limits().userProperties,
+    });
+    this.#dispatch(packet);
+  }
+
+  #dispatch(packet: Packet): void {
+    const session = this.session as Session; // INVARIANT: set when the state became open
+    switch (packet.type) {
+      case "PUBACK":
+        if (session.stateOf(packet.packetId) === 1) session.settle(packet.packetId);
+        return;
+      case "PUBREC":
+        this.#pubrec(session, packet);
+        return;
+      case "PUBREL":
+        this.#pubrel(session, packet);
+        return;
+      case "PUBCOMP":
+        if (session.stateOf(packet.packetId) === "released") session.settle(packet.packetId);
+        return;
+      case "SUBSCRIBE":
+        handleSubscribe(this, session, packet);
+        return;
+      case "UNSUBSCRIBE":
+        handleUnsubscribe(this, session, packet);
+        return;
+      case "PINGREQ":
+        this.answer(pingresp);
+        return;
+      case "DISCONNECT":
+        this.#disconnected(session, packet.reasonCode, packet.properties.sessionExpiryInterval);
+        return;
+      case "AUTH":
+        // Without an Authentication Method in CONNECT there is no AUTH, 5.0 [MQTT-4.12.0-6].
+        throw new MqttError("ERR_MQTT_AUTHENTICATION_METHOD");
+      default:
+        throw new MqttError("ERR_MQTT_DIRECTION"); // a second CONNECT, 5.0 [MQTT-3.1.0-2]
+    }
+  }
+
+  #pubrec(session: Session, { packetId, reasonCode }: AcknowledgementPacket): void {
+    const state = session.stateOf(packetId);
+    if (state === 2 && reasonCode >= 0x80) session.settle(packetId);
+    else if (state === 2 || state === "released") {
+      session.release(packetId);
+      this.sendPubrel(packetId);
+    } else if (state === undefined) this.#acknowledge("PUBREL", packetId, 0x92);
+  }
+
+  #pubrel(session: Session, { packetId }: AcknowledgementPacket): void {
+    const isKnown = session.inboundQos2?.delete(packetId) === true;
+    this.#acknowledge("PUBCOMP", packetId, isKnown ? 0 : 0x92);
+  }
+
+  #disconnected(session: Session, reasonCode: number, expiry: number | undefined): void {
+    if (expiry !== undefined) {
+      // From 0 it may not be raised, 5.0 section 3.14.2.2.2.
+      if (expiry > 0 && !this.settled?.mayChangeExpiry) throw new MqttError("ERR_MQTT_PROPERTY_VALUE");
+      session.expirySeconds = Math.min(expiry, this.context.limits().sessionExpirySeconds);
+    }
+    if (reasonCode !== 0x04) this.#will = undefined; // 5.0 [MQTT-3.14.4-3]
+    this.#close("the client disconnected");
+  }
+
+  // --- the life of the connection ----------------------------------------------------------------
+
+  /** The CONNECT is accepted: packets flow from here on. */
+  open(settled: Settled): void {
+    const { context } = this;
+    this.settled = settled;
+    this.version = settled.version;
+    this.#will = settled.will;
+    this.#state = "open";
+    const { kind } = this.peer.subject.record;
+    const limits = context.limits();
+    const per = kind === "device" ? "device" : "service";
+    const now = performance.now();
+    this.#messageRate = new FlowRate(limits.messagesPerSecond[per], now);
+    this.#byteRate = new FlowRate(limits.bytesPerSecond[per], now);
+    this.#reader.maximumPacketBytes = limits.packetBytes;
+    this.#publish = new PublishHandler(this, settled.session);
+    this.peer.subject.connections += 1;
+    settled.session.connection = this;
+    this.#scheduleKeepAlive();
+  }
+
+  /** Refuses before CONNECT was accepted: `connack`, where the protocol gives one, are our last words. */
+  refuse(check: string, why: string, connack: Uint8Array | undefined, reasonCode?: number): void {
+    if (this.#state !== "awaiting") return;
+    this.context.record({
+      type: "connect-refused",
+      subject: this.peer.subject.id,
+      address: this.peer.address,
+      listener: this.peer.listener,
+      check,
+      why,
+      ...(reasonCode === undefined ? {} : { reasonCode }),
+    });
+    if (connack !== undefined) this.output.send(connack);
+    this.#close(why, reasonCode);
+  }
+
+  /** Ends the connection from our side: DISCONNECT with the Reason Code on 5.0, then close. The will stays. */
+  disconnect(reasonCode: number, why: string): void {
+    if (this.#state === "awaiting") {
+      this.refuse("ended", why, undefined, reasonCode);
+      return;
+    }
+    if (this.#state !== "open") return;
+    if (this.version === 5) {
+      this.output.send(
+        encodePacket({ type: "DISCONNECT", reasonCode, properties: this.problem(why) }, 5),
+      );
+    }
+    this.#close(why, reasonCode);
+  }
+
+  /** A reason string for the client, if it wants to hear one. */
+  problem(why: string): PropertyValues {
+    return this.settled?.wantsProblemInformation === false ? {} : { reasonString: why };
+  }
+
+  #failed(error: unknown): void {
+    const ours = !(error instanceof MqttError);
+    if (ours) this.context.failed(error);
+    const reasonCode = ours ? 0x80 : error.reasonCode;
+    const why = ours ? "unspecified error" : error.message;
+    if (!ours) {
+      this.context.record({
+        type: "protocol-error",
+        subject: this.peer.subject.id,
+        clientId: printable(this.clientId),
+        address: this.peer.address,
+        listener: this.peer.listener,
+        check: error.code,
+        why: error.message,
+        reasonCode,
+      });
+    }
+    if (this.#state === "awaiting") this.refuse("protocol", why, undefined, reasonCode);
+    else this.disconnect(reasonCode, why);
+  }
+
+  /** Sends what is written, then closes; whoever does not read it in time is cut off. */
+  #close(why: string, reasonCode?: number): void {
+    this.#leave(why, reasonCode);
+    this.#state = "closing";
+    this.output.finish();
+    this.#transport.end();
+    this.context.wheel.schedule(this, lastWordsMs);
+  }
+
+  /** Leaves the session and gives back what the connection held; once. */
+  #leave(why: string, reasonCode?: number): void {
+    if (this.#state === "closing" || this.#state === "closed") return;
+    const { context, settled } = this;
+    if (this.#state === "awaiting") context.preAuthBytes -= this.#reader.partialBytes;
+    this.#state = "closing";
+    this.#reader.discard();
+    this.#publish = undefined;
+    context.connections.delete(this);
+    context.budget.state -= price.connection;
+    if (settled === undefined) return;
+    this.peer.subject.connections -= 1;
+    context.record({
+      type: "disconnected",
+      subject: this.peer.subject.id,
+      clientId: printable(this.clientId),
+      address: this.peer.address,
+      why,
+      ...(reasonCode === undefined ? {} : { reasonCode }),
+    });
+    context.sessions.detach(settled.session, this.#will);
+  }
+
+  // --- time and rates ------------------------------------------------------------------------------
+
+  get #pausedForAnswers(): boolean {
+    return this.#unread > unreadAnswers;
+  }
+
+  /** Hot path: rates, unread answers and memory are looked at once per read, not per packet. */
+  #slowDown(bytes: number): void {
+    const pauseMs = Math.max(
+      this.#byteRate?.take(bytes, monotonic) ?? 0,
+      this.#published === 0 ? 0 : (this.#messageRate?.take(this.#published, monotonic) ?? 0),
+    );
+    if (pauseMs > 0) this.#pauseReading(pauseMs);
+    else if (this.#pausedForAnswers) this.#pauseReading(0);
+    else if (this.#published > 0 && this.context.budget.isOver) this.#pauseReading(100);
+  }
+
+  /** For `ms`, or with 0 until the peer has read our answers. */
+  #pauseReading(ms: number): void {
+    if (!this.#isReadingPaused) this.#transport.pause();
+    this.#isReadingPaused = true;
+    if (ms > 0) this.context.wheel.schedule(this, ms);
+  }
+
+  #resumeReading(): void {
+    if (!this.#isReadingPaused) return;
+    this.#isReadingPaused = false;
+    this.#lastPacket = this.context.wheel.now;
+    this.#transport.resume();
+    this.#scheduleKeepAlive();
+  }
+
+  #checkTime(): void {
+    if (this.context.now() >= this.peer.notAfter) {
+      this.disconnect(0x87, "the certificate has expired");
+      return;
+    }
+    if (this.#isReadingPaused && !this.#pausedForAnswers) {
+      if (this.context.budget.isOver && this.#published > 0) this.context.wheel.schedule(this, 100);
+      else this.#resumeReading();
+      return;
+    }
+    const { wheel } = this.context;
+    const keepAliveMs = (this.settled?.keepAliveSeconds ?? 0) * 1500; // 5.0 [MQTT-3.1.2-22]
+    if ((wheel.now - this.#lastPacket) * wheel.tickMs >= keepAliveMs) {
+      this.disconnect(0x8d, "keep alive timeout");
+    } else this.#scheduleKeepAlive();
+  }
+
+  #scheduleKeepAlive(): void {
+    const { wheel } = this.context;
+    const sinceMs = (wheel.now - this.#lastPacket) * wheel.tickMs;
+    const keepAliveMs = (this.settled?.keepAliveSeconds ?? 0) * 1500 - sinceMs;
+    wheel.schedule(this, Math.min(keepAliveMs, this.peer.notAfter - this.context.now()));
+  }
+
+  // --- packets out -----------------------------------------------------------------------------------
+
+  /** An answer to something the peer sent: if it does not read them, we stop reading from it. */
+  answer(bytes: Uint8Array): void {
+    this.output.send(bytes);
+    if (this.output.isBlocked) this.#unread += bytes.length;
+  }
+
+  /** Hot path. PUBACK, PUBREC, PUBREL or PUBCOMP without a Reason String. */
+  #acknowledge(type: AcknowledgementPacket["type"], packetId: number, reasonCode: number): void {
+    const length = reasonCode === 0 || this.version === 4 ? 2 : 3;
+    const out = this.output.room(2 + length);
+    const at = this.output.end;
+    out[at] = (packetTypes[type] << 4) | (type === "PUBREL" ? 2 : 0);
+    out[at + 1] = length;
+    out[at + 2] = packetId >> 8;
+    out[at + 3] = packetId & 0xff;
+    if (length === 3) out[at + 4] = reasonCode;
+    this.output.end = at + 2 + length;
+    if (this.output.isBlocked) this.#unread += 2 + length;
+  }
+
+  sendPuback(packetId: number, reasonCode: number): void {
+    this.#acknowledge("PUBACK", packetId, reasonCode);
+  }
+
+  sendPubrec(packetId: number, reasonCode: number): void {
+    this.#acknowledge("PUBREC", packetId, reasonCode);
+  }
+
+  sendPubrel(packetId: number): void {
+    this.#acknowledge("PUBREL", packetId, 0);
+  }
+
+  get isCongested(): boolean {
+    return this.output.blockedBytes > congestedBytes;
+  }
+
+  isTooLarge(message: ApplicationMessage, qos: QoS, identifiers: SubscriptionIdentifiers): boolean {
+    const maximum = this.settled?.maximumPacketBytes ?? unlimited;
+    if (maximum >= unlimited) return false;
+    const topicLength = message.topic.encoded.length;
+    return publishLength(message, this.version, qos, identifiers, topicLength, 0) > maximum;
+  }
+
+  /** Hot path. */
+  sendPublish(
+    message: ApplicationMessage,
+    qos: QoS,
+    retain: boolean,
+    dup: boolean,
+    packetId: number,
+    identifiers: SubscriptionIdentifiers,
+    frames: FrameCache | undefined,
+    now: number,
+  ): boolean {
+    const { output } = this;
+    if (qos === 0 && output.isBlocked && this.#refusesMore()) return false;
+    if (frames !== undefined && identifiers === undefined && this.#mayAlias === 0) {
+      const frame = frames.get(this.version, qos > 0, retain);
+      const out = output.room(frame.length);
+      const at = output.end;
+      frame.bytes.copy(out, at, 0, frame.length);
+      if (qos > 0) {
+        if (qos === 2) out[at] = (out[at] as number) + 2;
+        out[at + frame.packetIdOffset] = packetId >> 8;
+        out[at + frame.packetIdOffset + 1] = packetId & 0xff;
+      }
+      output.end = at + frame.length;
+      return true;
+    }
+    const { encoded } = message.topic;
+    let alias = 0;
+    let topic = encoded;
+    if (this.#mayAlias > 0) {
+      const known = this.#aliases?.get(message.topic);
+      alias = known ?? this.#newAlias(message.topic);
+      if (known !== undefined) topic = noTopic;
+    }
+    const length = publishLength(message, this.version, qos, identifiers, topic.length, alias);
+    const out = output.room(length);
+    const at = output.end;
+    output.end = writePublish(
+      out,
+      at,
+      message,
+      this.version,
+      qos,
+      retain,
+      dup,
+      packetId,
+      identifiers,
+      topic,
+      alias,
+      now,
+    );
+    return true;
+  }
+
+  get #mayAlias(): number {
+    return this.settled?.topicAliasMaximum ?? 0;
+  }
+
+  /** The next free alias for the topic, or 0 when all are taken: the first topics keep theirs. */
+  #newAlias(topic: Topic): number {
+    this.#aliases ??= new Map();
+    if (this.#aliases.size >= this.#mayAlias) return 0;
+    const alias = this.#aliases.size + 1;
+    this.#aliases.set(topic, alias);
+    return alias;
+  }
+
+  #refusesMore(): boolean {
+    const { budget } = this.context;
+    const limits = this.context.limits();
+    return (
+      this.output.blockedBytes > limits.queuedBytes ||
+      budget.output + budget.queued > limits.queuedBytesTotal
+    );
+  }
+}
+
+function monotonic(): number {
+  return performance.now();
+}

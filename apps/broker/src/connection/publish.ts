@@ -1,0 +1,262 @@
+import {
+  decodeUtf8,
+  isUtf8Payload,
+  MqttError,
+  parseTopicName,
+  PublishFrame,
+} from "@wardmq/mqtt";
+import { printable } from "@wardmq/events";
+import { ApplicationMessage } from "../routing/application-message.ts";
+import type { Topic } from "../routing/topic.ts";
+import type { Session } from "../session/session.ts";
+import type { Connection } from "./connection.ts";
+import type { ConnectionContext } from "./context.ts";
+
+/** What one connection has found out about a topic it publishes to. */
+interface PublishTopic {
+  topic: Topic;
+  /** The Reason Code that refuses it: 0x87 by policy, 0x90 by a limit; 0 when it is allowed. */
+  refusal: number;
+  /** The enforcement epoch the answer belongs to. */
+  epoch: number;
+}
+
+/** How many topics one connection's answers are remembered for. */
+const rememberedTopics = 256;
+
+/** Reused for every PUBLISH of every connection: the whole way through the broker is one call. */
+const frame = new PublishFrame();
+let message: ApplicationMessage | undefined;
+
+/**
+ * Hot path. What a connection does with a PUBLISH, in this order: resolve the alias, authorize the final Topic Name,
+ * check payload format and retained limits, route, acknowledge.
+ */
+export class PublishHandler {
+  readonly #connection: Connection;
+  readonly #session: Session;
+  readonly #context: ConnectionContext;
+  /** By the bytes of the name read as Latin-1: one key for each name, and cheap to make. */
+  #topics: Map<string, PublishTopic> | undefined;
+  #last: PublishTopic | undefined;
+  /** Topic Aliases the client has set; they end with the connection. */
+  #aliases: PublishTopic[] | undefined;
+
+  constructor(connection: Connection, session: Session) {
+    this.#connection = connection;
+    this.#session = session;
+    this.#context = connection.context;
+  }
+
+  handle(firstByte: number, buffer: Buffer, start: number, end: number): void {
+    frame.decode(firstByte, buffer, start, end, this.#connection.version);
+    if (frame.userProperties > this.#context.limits().userProperties) {
+      throw new MqttError("ERR_MQTT_USER_PROPERTIES");
+    }
+    const topic = this.#resolveTopic(buffer);
+    const { qos, packetId } = frame;
+    if (qos === 2 && this.#isDuplicate(packetId)) {
+      this.#connection.sendPubrec(packetId, 0);
+      return;
+    }
+    if (topic.epoch !== this.#context.enforcement.epoch) this.#authorize(topic);
+    if (topic.refusal !== 0) {
+      // Every denial is an event, so the answer that was remembered is asked for again.
+      this.#authorize(topic);
+      this.#refuse(topic.refusal);
+      return;
+    }
+    if (frame.payloadFormatIndicator === 1 && !this.#isPayloadUtf8(buffer)) return;
+    const application = fill(topic.topic, this.#session, this.#context, buffer);
+    if (application.retain && !this.#mayRetain(application)) return;
+    if (qos === 2) this.#rememberPacketId(packetId);
+    const receivers = this.#context.router.publish(application, this.#session);
+    if (qos === 0) return;
+    // 0x10: no matching subscribers.
+    const reasonCode = receivers === 0 && this.#connection.version === 5 ? 0x10 : 0;
+    if (qos === 1) this.#connection.sendPuback(packetId, reasonCode);
+    else this.#connection.sendPubrec(packetId, reasonCode);
+  }
+
+  #resolveTopic(buffer: Buffer): PublishTopic {
+    const { topicAlias } = frame;
+    if (topicAlias > this.#context.limits().topicAliases) throw new MqttError("ERR_MQTT_TOPIC_ALIAS");
+    if (frame.topicStart === frame.topicEnd) {
+      const known = topicAlias === 0 ? undefined : this.#aliases?.[topicAlias];
+      if (known === undefined) throw new MqttError("ERR_MQTT_TOPIC_MISSING"); // 5.0 section 3.3.2.3.4
+      this.#revive(known);
+      return known;
+    }
+    const topic = this.#findTopic(buffer, frame.topicStart, frame.topicEnd);
+    if (topicAlias > 0) {
+      this.#aliases ??= [];
+      this.#aliases[topicAlias] = topic;
+    }
+    return topic;
+  }
+
+  #findTopic(buffer: Buffer, start: number, end: number): PublishTopic {
+    const last = this.#last;
+    if (last?.topic.isLive && isSameName(last.topic.encoded, buffer, start, end)) return last;
+    this.#topics ??= new Map();
+    const key = buffer.toString("latin1", start, end);
+    let found = this.#topics.get(key);
+    if (found === undefined) {
+      const name = parseTopicName(decodeUtf8(buffer, start, end));
+      if (this.#topics.size >= rememberedTopics) this.#topics.clear();
+      found = { topic: this.#context.router.topic(name), refusal: 0, epoch: 0 };
+      this.#topics.set(key, found);
+    }
+    this.#revive(found);
+    this.#last = found;
+    return found;
+  }
+
+  /** The router may have forgotten the topic since. */
+  #revive(known: PublishTopic): void {
+    if (!known.topic.isLive) known.topic = this.#context.router.topic(known.topic.name);
+  }
+
+  #authorize(known: PublishTopic): void {
+    const { enforcement } = this.#context;
+    const { name } = known.topic;
+    known.epoch = enforcement.epoch;
+    const limit = brokenTopicLimit(name, this.#context);
+    if (limit !== undefined) {
+      known.refusal = 0x90;
+      this.#recordLimit(limit, name);
+      return;
+    }
+    known.refusal = enforcement.authorizePublish(this.#connection.requester, name, "publish") ? 0 : 0x87;
+  }
+
+  /**
+   * A PUBLISH that is not accepted: 5.0 says so in the acknowledgement, or closes where QoS 0 has none and the fault
+   * is the packet's; on 3.1.1 an acknowledgement would be a lie, so the connection ends. QoS 0 is dropped.
+   */
+  #refuse(reasonCode: number): void {
+    if (frame.qos === 0) return;
+    if (this.#connection.version === 4) {
+      this.#connection.disconnect(reasonCode, "a message was refused");
+    } else if (frame.qos === 1) this.#connection.sendPuback(frame.packetId, reasonCode);
+    else this.#connection.sendPubrec(frame.packetId, reasonCode);
+  }
+
+  #isDuplicate(packetId: number): boolean {
+    return this.#session.inboundQos2?.has(packetId) === true; // 5.0 [MQTT-4.3.3-10]
+  }
+
+  #rememberPacketId(packetId: number): void {
+    this.#session.inboundQos2 ??= new Set();
+    const pending = this.#session.inboundQos2;
+    // 3.1.1 has no Receive Maximum a client could know of; its 65535 Packet Identifiers are the bound.
+    if (this.#connection.version === 5 && pending.size >= this.#context.limits().inflight) {
+      throw new MqttError("ERR_MQTT_RECEIVE_MAXIMUM"); // 5.0 [MQTT-3.3.4-7]
+    }
+    pending.add(packetId);
+  }
+
+  #isPayloadUtf8(buffer: Buffer): boolean {
+    if (isUtf8Payload(buffer, frame.payloadStart, frame.payloadEnd)) return true;
+    if (frame.qos === 0) throw new MqttError("ERR_MQTT_PAYLOAD_FORMAT");
+    this.#refuse(0x99);
+    return false;
+  }
+
+  #mayRetain(application: ApplicationMessage): boolean {
+    if (application.payloadLength === 0) return true;
+    const { name } = application.topic;
+    const limit = this.#context.router.retainedLimit(name, application.keep().size);
+    if (limit === undefined) return true;
+    this.#recordLimit(limit, name);
+    this.#refuse(0x97);
+    return false;
+  }
+
+  #recordLimit(limit: string, topic: string): void {
+    this.#context.record({
+      type: "limit-reached",
+      subject: this.#session.subject.id,
+      clientId: printable(this.#session.clientId),
+      address: this.#connection.address,
+      limit,
+      topic: printable(topic),
+    });
+  }
+}
+
+/** The limit a Topic Name or Topic Filter breaks, or nothing. */
+export function brokenTopicLimit(topic: string, context: ConnectionContext): string | undefined {
+  const limits = context.limits();
+  if (Buffer.byteLength(topic) > limits.topicBytes) return "topicBytes";
+  let levels = 1;
+  for (let i = 0; i < topic.length; i += 1) if (topic.charCodeAt(i) === 0x2f) levels += 1;
+  return levels > limits.topicLevels ? "topicLevels" : undefined;
+}
+
+/** Hot path. Compares from the end, where topics of one device differ. */
+function isSameName(encoded: Buffer, buffer: Buffer, start: number, end: number): boolean {
+  if (encoded.length - 2 !== end - start) return false;
+  for (let i = end - 1, j = encoded.length - 1; i >= start; i -= 1, j -= 1) {
+    if (buffer[i] !== encoded[j]) return false;
+  }
+  return true;
+}
+
+/** The frame as an Application Message whose parts still lie in the buffer it arrived in. */
+function fill(
+  topic: Topic,
+  session: Session,
+  context: ConnectionContext,
+  buffer: Buffer,
+): ApplicationMessage {
+  message ??= new ApplicationMessage(topic, session.subject, buffer);
+  message.renew();
+  message.topic = topic;
+  message.publisher = session.subject;
+  message.qos = frame.qos;
+  message.retain = frame.retain;
+  message.bytes = buffer;
+  message.propertiesStart = frame.propertiesStart;
+  message.propertiesEnd = frame.propertiesEnd;
+  message.payloadStart = frame.payloadStart;
+  message.payloadEnd = frame.payloadEnd;
+  message.expiryAt = frame.messageExpiryAt;
+  message.expiresAt =
+    frame.messageExpiryInterval < 0
+      ? Number.POSITIVE_INFINITY
+      : context.now() + frame.messageExpiryInterval * 1000;
+  if (frame.topicAliasAt >= 0) leaveOutAlias(message);
+  return message;
+}
+
+const topicAliasLength = 3;
+
+/** An alias belongs to its connection and does not travel on, 5.0 section 3.3.2.3.4. */
+function leaveOutAlias(application: ApplicationMessage): void {
+  const { bytes, propertiesStart: start, propertiesEnd: end } = application;
+  const at = frame.topicAliasAt;
+  if (at === start) {
+    application.propertiesStart += topicAliasLength;
+    return;
+  }
+  if (at + topicAliasLength === end) {
+    application.propertiesEnd -= topicAliasLength;
+    return;
+  }
+  const behind = at + topicAliasLength;
+  const without = Buffer.concat([
+    bytes.subarray(start, at),
+    bytes.subarray(behind, end),
+    bytes.subarray(application.payloadStart, application.payloadEnd),
+  ]);
+  if (application.expiryAt >= 0) {
+    const shift = application.expiryAt > at ? topicAliasLength : 0;
+    application.expiryAt -= start + shift;
+  }
+  application.bytes = without;
+  application.propertiesStart = 0;
+  application.propertiesEnd = end - start - topicAliasLength;
+  application.payloadStart = application.propertiesEnd;
+  application.payloadEnd = without.length;
+}

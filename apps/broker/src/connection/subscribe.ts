@@ -1,0 +1,99 @@
+import { printable } from "@wardmq/events";
+import {
+  encodePacket,
+  parseSharedSubscription,
+  type SubscribePacket,
+  type SubscriptionRequest,
+  type UnsubscribePacket,
+} from "@wardmq/mqtt";
+import type { Subscription } from "../routing/subscription.ts";
+import type { Session } from "../session/session.ts";
+import type { Connection } from "./connection.ts";
+import { brokenTopicLimit } from "./publish.ts";
+
+/** SUBSCRIBE, 5.0 section 3.8.4: each filter is authorized by itself; retained messages follow the SUBACK. */
+export function handleSubscribe(
+  connection: Connection,
+  session: Session,
+  packet: SubscribePacket,
+): void {
+  const identifier = packet.properties.subscriptionIdentifier?.[0] ?? 0;
+  const wantRetained: Subscription[] = [];
+  const reasonCodes = packet.subscriptions.map((request) => {
+    const subscription = asSubscription(request, identifier);
+    const refusal = refuse(connection, session, subscription);
+    if (refusal !== 0) return connection.version === 5 ? refusal : 0x80;
+    const isNew = session.subscriptions?.has(subscription.filter) !== true;
+    connection.context.sessions.subscribe(session, subscription);
+    const { retainHandling } = request;
+    if (subscription.group === undefined && (retainHandling === 0 || (retainHandling === 1 && isNew))) {
+      wantRetained.push(subscription);
+    }
+    return subscription.qos;
+  });
+  const { packetId } = packet;
+  connection.answer(
+    encodePacket({ type: "SUBACK", packetId, reasonCodes, properties: {} }, connection.version),
+  );
+  for (const subscription of wantRetained) {
+    connection.context.router.sendRetained(session, subscription);
+  }
+}
+
+export function handleUnsubscribe(
+  connection: Connection,
+  session: Session,
+  packet: UnsubscribePacket,
+): void {
+  const { sessions } = connection.context;
+  const found = packet.filters.map((filter) => sessions.unsubscribe(session, filter));
+  const reasonCodes = connection.version === 5 ? found.map((existed) => (existed ? 0 : 0x11)) : [];
+  const { packetId } = packet;
+  connection.answer(
+    encodePacket({ type: "UNSUBACK", packetId, reasonCodes, properties: {} }, connection.version),
+  );
+}
+
+function asSubscription(request: SubscriptionRequest, identifier: number): Subscription {
+  const shared = parseSharedSubscription(request.filter);
+  return {
+    filter: request.filter,
+    topicFilter: shared?.filter ?? request.filter,
+    group: shared?.group,
+    qos: request.qos,
+    noLocal: request.noLocal,
+    retainAsPublished: request.retainAsPublished,
+    identifier,
+  };
+}
+
+/** The Reason Code that refuses the subscription, or 0. */
+function refuse(connection: Connection, session: Session, subscription: Subscription): number {
+  const { context } = connection;
+  const { filter, topicFilter } = subscription;
+  const tooLong = brokenTopicLimit(topicFilter, context);
+  if (tooLong !== undefined) return refuseByLimit(connection, tooLong, filter, 0x8f);
+  const isNew = session.subscriptions?.has(filter) !== true;
+  if (isNew && (session.subscriptions?.size ?? 0) >= context.limits().subscriptions) {
+    return refuseByLimit(connection, "subscriptions", filter, 0x97);
+  }
+  if (isNew && context.budget.isOver) return refuseByLimit(connection, "memoryBytes", filter, 0x97);
+  return context.enforcement.authorizeSubscribe(connection.requester, topicFilter) ? 0 : 0x87;
+}
+
+function refuseByLimit(
+  connection: Connection,
+  limit: string,
+  filter: string,
+  reasonCode: number,
+): number {
+  connection.context.record({
+    type: "limit-reached",
+    subject: connection.peer.subject.id,
+    clientId: printable(connection.clientId),
+    address: connection.address,
+    limit,
+    topic: printable(filter),
+  });
+  return reasonCode;
+}

@@ -1,0 +1,102 @@
+import type { Limits } from "@wardmq/feed";
+
+/** A TCP connection whose handshake has not ended. */
+export interface Arrival {
+  readonly address: string;
+  /** A subject authenticated from this address before. */
+  readonly isFamiliar: boolean;
+  readonly close: () => void;
+}
+
+const rememberedAddresses = 4_096;
+
+/**
+ * Who may begin a handshake: counted, never stored. When too many run at once, strangers give way to addresses a
+ * subject has authenticated from before.
+ */
+export class Admission {
+  readonly #limits: () => Limits;
+  readonly #now: () => number;
+  readonly #pending = new Set<Arrival>();
+  readonly #byAddress = new Map<string, number>();
+  readonly #familiar = new Set<string>();
+  #open = 0;
+  #tokens: number;
+  #refilledAt: number;
+
+  constructor(limits: () => Limits, now: () => number) {
+    this.#limits = limits;
+    this.#now = now;
+    this.#tokens = limits().acceptsPerSecond;
+    this.#refilledAt = now();
+  }
+
+  /** TCP connections that count. */
+  get open(): number {
+    return this.#open;
+  }
+
+  /** The limit that forbids the connection, or nothing: then it counts until `left`. */
+  arrived(address: string): string | undefined {
+    const limits = this.#limits();
+    if (!this.#takeToken(limits.acceptsPerSecond)) return "acceptsPerSecond";
+    if (this.#open >= limits.connections) return "connections";
+    if ((this.#byAddress.get(address) ?? 0) >= limits.connectionsPerAddress) {
+      return "connectionsPerAddress";
+    }
+    if (this.#pending.size >= limits.handshakes && !this.#makeWay(address)) return "handshakes";
+    this.#open += 1;
+    this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1);
+    return undefined;
+  }
+
+  handshakeBegins(address: string, close: () => void): Arrival {
+    const arrival = { address, isFamiliar: this.#familiar.has(address), close };
+    this.#pending.add(arrival);
+    return arrival;
+  }
+
+  handshakeEnded(arrival: Arrival): void {
+    this.#pending.delete(arrival);
+  }
+
+  /** A subject has authenticated from there. */
+  becomesFamiliar(address: string): void {
+    if (this.#familiar.has(address)) return;
+    if (this.#familiar.size >= rememberedAddresses) {
+      for (const oldest of this.#familiar) {
+        this.#familiar.delete(oldest);
+        break;
+      }
+    }
+    this.#familiar.add(address);
+  }
+
+  left(address: string): void {
+    this.#open -= 1;
+    const others = (this.#byAddress.get(address) ?? 1) - 1;
+    if (others === 0) this.#byAddress.delete(address);
+    else this.#byAddress.set(address, others);
+  }
+
+  /** Ends the oldest handshake of a stranger in favour of a familiar address. */
+  #makeWay(address: string): boolean {
+    if (!this.#familiar.has(address)) return false;
+    for (const arrival of this.#pending) {
+      if (arrival.isFamiliar) continue;
+      this.#pending.delete(arrival);
+      arrival.close();
+      return true;
+    }
+    return false;
+  }
+
+  #takeToken(perSecond: number): boolean {
+    const now = this.#now();
+    this.#tokens = Math.min(perSecond, this.#tokens + ((now - this.#refilledAt) * perSecond) / 1000);
+    this.#refilledAt = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+}

@@ -1,0 +1,261 @@
+import type { Socket } from "node:net";
+import { createSecureContext, createServer, type SecureContext, type Server, type TLSSocket } from "node:tls";
+import { printable, type SecurityEvent } from "@wardmq/events";
+import type { BrokerSettings, ListenerSettings } from "@wardmq/feed";
+import type { Peer } from "../connection/context.ts";
+import type { Subjects } from "../enforcement/subjects.ts";
+import { Admission, type Arrival } from "./admission.ts";
+import { describe, identify } from "./identity.ts";
+import { type Credentials, listenerOptions, secureContextOptions } from "./tls-options.ts";
+import { TlsTransport } from "./tls-transport.ts";
+import type { Transport, TransportHandler } from "./transport.ts";
+import { acceptWebSocket } from "./web-socket.ts";
+
+export interface DoorParts {
+  readonly settings: () => BrokerSettings;
+  readonly subjects: Subjects;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly monotonic: () => number;
+  /** Whether the revocation data is too old to let anybody in. */
+  readonly isStale: () => boolean;
+  readonly record: (event: Omit<SecurityEvent, "at">) => void;
+  /** Takes over a connection whose peer is known. */
+  readonly onConnection: (transport: Transport, peer: Peer) => TransportHandler;
+}
+
+type ListenerName = Peer["listener"];
+
+const webSocketPath = "/mqtt";
+const maximumHeaderBytes = 8_192;
+/** What the door remembers of a TCP connection until its handshake has ended. */
+interface Visit {
+  readonly key: string;
+  readonly arrival: Arrival;
+}
+
+/**
+ * The one door: every byte from outside comes through these listeners. A connection passes, in this order: admission
+ * (limits, before TLS), the TLS handshake (versions, suites, ALPN, SNI), the identity of its certificate; then it is
+ * handed on with a known peer. Whatever fails is closed and said in an event.
+ */
+export class Door {
+  readonly #parts: DoorParts;
+  readonly #admission: Admission;
+  readonly #servers = new Map<ListenerName, Server>();
+  readonly #visits = new Map<string, Visit>();
+  #context: SecureContext;
+  #trustAnchors: readonly string[];
+
+  constructor(parts: DoorParts, credentials: Credentials) {
+    this.#parts = parts;
+    this.#admission = new Admission(() => parts.settings().limits, parts.monotonic);
+    this.#context = createSecureContext(secureContextOptions(parts.settings().tls, credentials));
+    this.#trustAnchors = credentials.trustAnchors;
+  }
+
+  /** New key, certificate or trust anchors for the handshakes to come. Throws, and changes nothing, if they are bad. */
+  useCredentials(credentials: Credentials): void {
+    const { tls } = this.#parts.settings();
+    const context = createSecureContext(secureContextOptions(tls, credentials));
+    for (const [name, server] of this.#servers) {
+      const { limits } = this.#parts.settings();
+      server.setSecureContext(
+        listenerOptions(tls, credentials.trustAnchors, alpnOf[name], limits.connectTimeoutMs),
+      );
+    }
+    this.#context = context;
+    this.#trustAnchors = credentials.trustAnchors;
+  }
+
+  /** Opens a listener; resolves to its address and port. */
+  async listen(name: ListenerName, at: ListenerSettings): Promise<string> {
+    const { tls, limits } = this.#parts.settings();
+    const server = createServer({
+      ...listenerOptions(tls, this.#trustAnchors, alpnOf[name], limits.connectTimeoutMs),
+      SNICallback: (serverName, answer) => this.#answerSni(serverName, answer),
+    });
+    server.on("connection", (socket: Socket) => this.#arrived(socket, name));
+    server.on("secureConnection", (socket) => this.#secured(socket, name));
+    server.on("tlsClientError", (error, socket) => this.#handshakeFailed(error, socket, name));
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen({ host: at.address, port: at.port, backlog: 1024 }, resolve);
+    });
+    server.on("error", () => {}); // accept errors (no file descriptors left): the next accept is tried again
+    this.#servers.set(name, server);
+    const address = server.address();
+    if (address === null || typeof address === "string") throw new Error("no address after listen");
+    return address.family === "IPv6"
+      ? `[${address.address}]:${address.port}`
+      : `${address.address}:${address.port}`;
+  }
+
+  /** TCP connections that have not gone yet. */
+  get openSockets(): number {
+    return this.#admission.open;
+  }
+
+  /** Accepts nobody any more; open connections stay. */
+  close(): void {
+    for (const server of this.#servers.values()) server.close();
+  }
+
+  #answerSni(
+    serverName: string,
+    answer: (error: Error | null, context?: SecureContext) => void,
+  ): void {
+    const isOurs = this.#parts.settings().hosts.includes(serverName.toLowerCase());
+    if (isOurs) answer(null, this.#context);
+    else answer(new Error("unknown host"));
+  }
+
+  #arrived(socket: Socket, listener: ListenerName): void {
+    const address = socket.remoteAddress ?? "unknown";
+    const limit = this.#admission.arrived(address);
+    if (limit !== undefined) {
+      socket.on("error", ignore);
+      socket.destroy();
+      this.#parts.record({ type: "connection-shed", address, listener, limit });
+      return;
+    }
+    const arrival = this.#admission.handshakeBegins(address, () => {
+      this.#parts.record({ type: "connection-shed", address, listener, limit: "handshakes" });
+      socket.destroy();
+    });
+    // The TLS socket of a finished handshake is another object than this one on Node: the port links them.
+    const visit: Visit = { key: `${address} ${socket.remotePort}`, arrival };
+    this.#visits.set(visit.key, visit);
+    socket.on("error", ignore);
+    socket.once("close", () => {
+      this.#handshakeEnded(visit);
+      this.#admission.left(address);
+    });
+  }
+
+  #handshakeEnded(visit: Visit | undefined): void {
+    if (visit === undefined) return;
+    this.#admission.handshakeEnded(visit.arrival);
+    if (this.#visits.get(visit.key) === visit) this.#visits.delete(visit.key);
+  }
+
+  #handshakeFailed(error: Error & { code?: string }, socket: TLSSocket, listener: ListenerName): void {
+    // The runtimes only report a handshake that takes too long, and leave its socket open.
+    socket.destroy();
+    const address = socket.remoteAddress ?? "unknown";
+    this.#parts.record({
+      type: "handshake-refused",
+      address,
+      listener,
+      check: printable(error.code ?? "tls", 80),
+      why: explain(error.code),
+      ...(typeof socket.servername === "string" ? { sni: printable(socket.servername, 80) } : {}),
+    });
+  }
+
+  #secured(socket: TLSSocket, listener: ListenerName): void {
+    socket.on("error", ignore);
+    const address = socket.remoteAddress ?? "unknown";
+    this.#handshakeEnded(this.#visits.get(`${address} ${socket.remotePort}`));
+    const certificate = socket.getPeerX509Certificate();
+    const found = this.#parts.isStale()
+      ? { check: "revocation-data", why: "the revocation data is too old: control has been away for too long" }
+      : identify(
+          {
+            certificate,
+            isAuthorized: socket.authorized === true,
+            authorizationError: errorText(socket.authorizationError),
+            serverName: typeof socket.servername === "string" ? socket.servername : undefined,
+          },
+          this.#parts.settings().hosts,
+          this.#parts.subjects,
+        );
+    if ("check" in found) {
+      socket.destroy();
+      this.#parts.record({
+        type: "handshake-refused",
+        address,
+        listener,
+        check: found.check,
+        why: found.why,
+        ...(certificate === undefined ? {} : { certificate: describe(certificate) }),
+        ...(typeof socket.servername === "string" ? { sni: printable(socket.servername, 80) } : {}),
+      });
+      return;
+    }
+    this.#admission.becomesFamiliar(address);
+    socket.setNoDelay(true);
+    this.#handOn(socket, {
+      subject: found.subject,
+      fingerprint: found.bound.fingerprint,
+      notAfter: found.bound.notAfter,
+      address,
+      listener,
+    });
+  }
+
+  #handOn(socket: TLSSocket, peer: Peer): void {
+    const { onConnection, record, settings } = this.#parts;
+    if (peer.listener === "mqtts") {
+      const transport = new TlsTransport(socket);
+      transport.attach(onConnection(transport, peer));
+      return;
+    }
+    const upgrade = setTimeout(() => {
+      socket.destroy();
+      refused("connect-timeout", "no WebSocket handshake arrived in time");
+    }, settings().limits.connectTimeoutMs);
+    const refused = (check: string, why: string) => {
+      clearTimeout(upgrade);
+      record({
+        type: "connect-refused",
+        subject: peer.subject.id,
+        address: peer.address,
+        listener: peer.listener,
+        check,
+        why,
+      });
+    };
+    socket.once("close", () => clearTimeout(upgrade));
+    acceptWebSocket(socket, {
+      path: webSocketPath,
+      origins: settings().webSocketOrigins,
+      maximumHeaderBytes,
+      maximumMessageBytes: settings().limits.packetBytes,
+      onOpen: (transport) => {
+        clearTimeout(upgrade);
+        return onConnection(transport, peer);
+      },
+      onRefused: refused,
+    });
+  }
+}
+
+const alpnOf: Readonly<Record<ListenerName, string>> = { mqtts: "mqtt", wss: "http/1.1" };
+
+const explanations: Readonly<Record<string, string>> = {
+  ERR_TLS_HANDSHAKE_TIMEOUT: "the handshake took too long",
+  ERR_SSL_UNSUPPORTED_PROTOCOL: "the client offered no TLS version that is allowed here",
+  ERR_SSL_NO_SHARED_CIPHER: "the client offered no cipher suite that is allowed here",
+  ERR_SSL_NO_APPLICATION_PROTOCOL: "the client offered other application protocols than this listener speaks",
+  ERR_SSL_NO_CERTIFICATE_SET: "the client named no host by SNI",
+  ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM: "the client named no host by SNI, or offered no suitable signature algorithm",
+  ERR_SSL_WRONG_VERSION_NUMBER: "the client does not speak TLS",
+  ERR_SSL_HTTP_REQUEST: "the client speaks HTTP without TLS",
+  ERR_SSL_NO_SUITABLE_KEY_SHARE: "the client offered no key exchange group that is allowed here",
+  ECONNRESET: "the client went away during the handshake",
+};
+
+function explain(code: string | undefined): string {
+  return explanations[code ?? ""] ?? "the TLS handshake failed";
+}
+
+function errorText(error: unknown): string | undefined {
+  if (error === null || error === undefined) return undefined;
+  if (typeof error === "string") return error;
+  const { code, message } = error as { code?: string; message?: string };
+  return code ?? message;
+}
+
+/** The `close` that follows an error says all we need. */
+function ignore(): void {}

@@ -1,0 +1,76 @@
+import type { X509Certificate } from "node:crypto";
+import type { BoundCertificate } from "@wardmq/feed";
+import { printable, type SecurityEvent } from "@wardmq/events";
+import type { Subjects, SubjectState } from "../enforcement/subjects.ts";
+
+/** What the TLS layer found out about a peer. */
+export interface Handshake {
+  readonly certificate: X509Certificate | undefined;
+  readonly isAuthorized: boolean;
+  /** OpenSSL's or BoringSSL's name for what is wrong with the certification path. */
+  readonly authorizationError: string | undefined;
+  readonly serverName: string | undefined;
+}
+
+export type Identification =
+  | { readonly subject: SubjectState; readonly bound: BoundCertificate }
+  | { readonly check: string; readonly why: string };
+
+/**
+ * Who presents this certificate. Its text is never parsed for an identity: the certificate must be one that was bound
+ * to a record, and its only subjectAltName the SPIFFE ID of that record, byte for byte.
+ */
+export function identify(
+  handshake: Handshake,
+  hosts: readonly string[],
+  subjects: Subjects,
+): Identification {
+  const { certificate, serverName } = handshake;
+  if (serverName === undefined || !hosts.includes(serverName.toLowerCase())) {
+    return { check: "sni", why: "the client asked for no host or one that is not configured under hosts" };
+  }
+  if (certificate === undefined) {
+    return { check: "client-certificate", why: "the client presented no certificate" };
+  }
+  if (!handshake.isAuthorized) {
+    const reason = printable(handshake.authorizationError ?? "no reason was given", 80);
+    return { check: "certification-path", why: `the certificate was not accepted: ${reason}` };
+  }
+  const found = subjects.byFingerprint(fingerprintOf(certificate));
+  if (found === undefined) {
+    return { check: "certificate-bound", why: "the certificate is not bound to any record" };
+  }
+  const { subject, certificate: bound } = found;
+  if (bound.state !== "active") {
+    return { check: "certificate-active", why: "the certificate is revoked" };
+  }
+  if (!subject.isActive) return { check: "subject-active", why: "the subject is revoked" };
+  if (certificate.subjectAltName !== `URI:${subject.record.spiffeId}`) {
+    return {
+      check: "subject-alt-name",
+      why: "the certificate's subjectAltName is not exactly the SPIFFE ID of its record",
+    };
+  }
+  return { subject, bound };
+}
+
+/** SHA-256 over the DER, lower-case hex. */
+export function fingerprintOf(certificate: X509Certificate): string {
+  return certificate.fingerprint256.replaceAll(":", "").toLowerCase();
+}
+
+/** A certificate for an event: names made printable. */
+export function describe(
+  certificate: X509Certificate,
+): NonNullable<SecurityEvent["certificate"]> {
+  return {
+    subject: printable(oneLine(certificate.subject)),
+    issuer: printable(oneLine(certificate.issuer)),
+    serialNumber: certificate.serialNumber.toLowerCase(),
+    fingerprint: fingerprintOf(certificate),
+  };
+}
+
+function oneLine(name: string | undefined): string {
+  return (name ?? "").replaceAll("\n", ", ");
+}

@@ -1,0 +1,79 @@
+import { constants } from "node:crypto";
+import type { SecureContextOptions, TlsOptions } from "node:tls";
+import type { BrokerSettings } from "@wardmq/feed";
+
+interface Profile {
+  readonly tls13: string;
+  readonly tls12: string;
+  readonly groups: string;
+}
+
+const nist: Profile = {
+  tls13: "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256",
+  tls12:
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256",
+  groups: "X25519MLKEM768:P-256:P-384",
+};
+
+/** TLS profiles by their id. `nist` follows NIST SP 800-52r2: X25519 only in the hybrid with ML-KEM, no ChaCha20. */
+export const profiles: Readonly<Record<BrokerSettings["tls"]["profile"], Profile>> = {
+  nist,
+  modern: {
+    tls13: "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256",
+    tls12: `${nist.tls12}:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305`,
+    groups: "X25519MLKEM768:X25519:P-256:P-384",
+  },
+};
+
+/** The key and certificate of the server, and what a client's certificate must lead to. */
+export interface Credentials {
+  readonly key: string;
+  /** Leaf first, then its issuing CAs. */
+  readonly certificate: string;
+  readonly trustAnchors: readonly string[];
+}
+
+/**
+ * Every option of a secure context, always all of them: `setSecureContext` does not merge, and what is left out falls
+ * back to the runtime's defaults, TLS 1.2 and the public roots among them.
+ */
+export function secureContextOptions(
+  tls: BrokerSettings["tls"],
+  { key, certificate, trustAnchors }: Credentials,
+): SecureContextOptions {
+  return { ...protocolOptions(tls), ca: [...trustAnchors], key, cert: certificate };
+}
+
+/**
+ * The options of the listener itself. It has no key and no certificate: a handshake that names no host by SNI has
+ * nothing to be answered with and fails. Versions and options of an SNI context are ignored by the runtimes, so they
+ * stand here; tickets are off, because a resumed session would skip every check of the certificate.
+ */
+export function listenerOptions(
+  tls: BrokerSettings["tls"],
+  trustAnchors: readonly string[],
+  alpn: string,
+  handshakeTimeout: number,
+): TlsOptions {
+  return {
+    ...protocolOptions(tls),
+    ca: [...trustAnchors],
+    requestCert: true,
+    // The door checks `authorized` itself, in one place: only then is the certificate there to be named in the event.
+    rejectUnauthorized: false,
+    ALPNProtocols: [alpn],
+    handshakeTimeout,
+  };
+}
+
+function protocolOptions(tls: BrokerSettings["tls"]): SecureContextOptions {
+  const profile = profiles[tls.profile];
+  return {
+    minVersion: tls.minVersion,
+    maxVersion: "TLSv1.3",
+    ciphers: tls.minVersion === "TLSv1.2" ? `${profile.tls13}:${profile.tls12}` : profile.tls13,
+    ecdhCurve: profile.groups,
+    honorCipherOrder: true,
+    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+  };
+}

@@ -1,0 +1,98 @@
+import { eventTypes, type SecurityEvent } from "@wardmq/events";
+
+type Draft = Omit<SecurityEvent, "at">;
+
+const batchMs = 100;
+/** Events alike within this time are sent once and then counted. */
+const windowMs = 1_000;
+const kindsRemembered = 4_096;
+const buffered = 10_000;
+
+interface Repeated {
+  readonly event: SecurityEvent;
+  more: number;
+  readonly since: number;
+}
+
+/**
+ * Security events on their way to control. They wait here while control is away; a flood of events alike costs one
+ * line a second with an exact count, and a buffer that overflows says how many were lost.
+ */
+export class EventOutbox {
+  readonly #now: () => number;
+  #waiting: SecurityEvent[] = [];
+  #lost = 0;
+  readonly #repeated = new Map<string, Repeated>();
+  readonly #timer: NodeJS.Timeout;
+  #send: ((events: readonly SecurityEvent[]) => boolean) | undefined;
+
+  constructor(now: () => number) {
+    this.#now = now;
+    this.#timer = setInterval(() => this.#tick(), batchMs);
+  }
+
+  /** Where events go; undefined while control is away. `send` says whether it took them. */
+  connect(send: ((events: readonly SecurityEvent[]) => boolean) | undefined): void {
+    this.#send = send;
+  }
+
+  readonly record = (draft: Draft): void => {
+    const event: SecurityEvent = { ...draft, at: this.#now() };
+    if (eventTypes[event.type].severity === "info") {
+      this.#add(event);
+      return;
+    }
+    const key = `${event.type} ${event.subject} ${event.address} ${event.check} ${event.limit} ${event.topic}`;
+    const repeated = this.#repeated.get(key);
+    if (repeated !== undefined) {
+      repeated.more += 1;
+      return;
+    }
+    this.#add(event);
+    if (this.#repeated.size < kindsRemembered) {
+      this.#repeated.set(key, { event, more: 0, since: event.at });
+    }
+  };
+
+  /** Sends what waits; called once more before the process ends. */
+  flush(): void {
+    if (this.#waiting.length === 0 || this.#send === undefined) return;
+    const events = this.#waiting;
+    if (this.#lost > 0) {
+      events.push({
+        type: "messages-dropped",
+        at: this.#now(),
+        limit: "events",
+        why: "control was away and the buffer for events was full",
+        count: this.#lost,
+      });
+    }
+    if (!this.#send(events)) return;
+    this.#waiting = [];
+    this.#lost = 0;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#endWindows(Number.POSITIVE_INFINITY);
+    this.flush();
+  }
+
+  #tick(): void {
+    this.#endWindows(this.#now() - windowMs);
+    this.flush();
+  }
+
+  #endWindows(before: number): void {
+    for (const [key, { event, more, since }] of this.#repeated) {
+      if (since > before) continue;
+      this.#repeated.delete(key);
+      if (more > 0) this.#add({ ...event, at: this.#now(), count: more });
+    }
+  }
+
+  #add(event: SecurityEvent): void {
+    if (this.#waiting.length < buffered) this.#waiting.push(event);
+    else this.#lost += 1;
+  }
+}

@@ -1,0 +1,122 @@
+import { connect, type Socket } from "node:net";
+import {
+  type BrokerMessage,
+  decodeFeedMessage,
+  encodeBrokerMessage,
+  type FeedBody,
+  LineSplitter,
+  maximumFeedLineBytes,
+} from "@wardmq/feed";
+
+export interface FeedClientParts {
+  /** Path of control's Unix socket. */
+  readonly path: string;
+  readonly verify: (bytes: Uint8Array, signature: Uint8Array) => boolean;
+  /** Applies a snapshot or a change, whole or not at all; throws when it cannot. Returns the connections it ended. */
+  readonly apply: (body: Exclude<FeedBody, { type: "alive" }>) => number;
+  readonly onAlive: (issuedAt: number) => void;
+  readonly onConnected: (send: (message: BrokerMessage) => boolean) => void;
+  readonly onLost: () => void;
+  readonly onRefused: (version: number, why: string) => void;
+}
+
+const firstRetryMs = 100;
+const longestRetryMs = 5_000;
+/** Output that control does not read, from which on events wait in the outbox. */
+const maximumPending = 4 * 1024 * 1024;
+
+/**
+ * The broker's end of the feed:
+ *
+ *     connecting -> hello -> snapshot -> changes in order ... -> (lost) connecting
+ *
+ * A message that is not signed by control, does not follow the one before, or cannot be applied changes nothing: the
+ * broker serves on with the last good state and asks anew from where it stands.
+ */
+export class FeedClient {
+  readonly #parts: FeedClientParts;
+  #socket: Socket | undefined;
+  #retryMs = firstRetryMs;
+  #retry: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  #at: { readonly lineage: string; readonly version: number } | undefined;
+  #isHeard = false;
+
+  constructor(parts: FeedClientParts) {
+    this.#parts = parts;
+  }
+
+  open(): void {
+    const socket = connect(this.#parts.path);
+    const lines = new LineSplitter(maximumFeedLineBytes);
+    this.#socket = socket;
+    socket.on("connect", () => {
+      this.#send({ type: "hello", ...this.#at });
+      this.#isHeard = true;
+      this.#parts.onConnected((message) => this.#send(message));
+    });
+    socket.on("data", (bytes) => {
+      try {
+        for (const line of lines.push(bytes)) this.#take(line);
+      } catch (error) {
+        this.#refuse(this.#at?.version ?? 0, error);
+      }
+    });
+    socket.on("error", () => {});
+    socket.on("close", () => this.#lost());
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+    this.#socket?.end();
+  }
+
+  #send(message: BrokerMessage): boolean {
+    const socket = this.#socket;
+    if (socket === undefined || socket.destroyed || socket.writableLength > maximumPending) {
+      return false;
+    }
+    socket.write(encodeBrokerMessage(message));
+    return true;
+  }
+
+  #take(line: string): void {
+    const receivedAt = performance.now();
+    const body = decodeFeedMessage(line, this.#parts.verify);
+    const follows =
+      body.type === "snapshot" ||
+      (this.#at?.lineage === body.lineage &&
+        body.version === this.#at.version + (body.type === "change" ? 1 : 0));
+    if (!follows) throw new Error("the message does not follow the one before");
+    if (body.type === "alive") {
+      this.#parts.onAlive(body.issuedAt);
+      return;
+    }
+    const connectionsClosed = this.#parts.apply(body);
+    this.#at = { lineage: body.lineage, version: body.version };
+    this.#retryMs = firstRetryMs;
+    this.#parts.onAlive(body.issuedAt);
+    this.#send({
+      type: "applied",
+      version: body.version,
+      connectionsClosed,
+      milliseconds: Math.round((performance.now() - receivedAt) * 1000) / 1000,
+    });
+  }
+
+  #refuse(version: number, error: unknown): void {
+    const why = error instanceof Error ? error.message : "unknown";
+    this.#send({ type: "refused", version, why });
+    this.#parts.onRefused(version, why);
+    this.#socket?.destroy();
+  }
+
+  #lost(): void {
+    if (this.#isHeard) this.#parts.onLost();
+    this.#isHeard = false;
+    if (this.#isClosed) return;
+    this.#retry = setTimeout(() => this.open(), this.#retryMs);
+    this.#retryMs = Math.min(this.#retryMs * 2, longestRetryMs);
+  }
+}

@@ -1,0 +1,140 @@
+import { createPublicKey, verify } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { BrokerMessage } from "@wardmq/feed";
+import { Broker } from "./broker.ts";
+import { environmentFaults } from "./door/environment.ts";
+import { CredentialFault, readServerFiles, serverFilesStamp } from "./door/server-files.ts";
+import { EventOutbox } from "./feed/event-outbox.ts";
+import { FeedClient } from "./feed/feed-client.ts";
+
+/** How often the files of the server certificate are looked at. */
+const watchMs = 2_000;
+/** How long a drain may take before what is left is cut off. */
+const drainMs = 3_000;
+
+/** The broker process: `main.ts DIR`. Joins the parts; everything it knows comes from DIR/broker and the feed. */
+function main(): void {
+  const faults = environmentFaults(process.env, process.execArgv);
+  if (faults.length > 0) stop(2, faults.join("\nwardmq: "));
+  const directory = process.argv[2] ?? ".";
+  const outbox = new EventOutbox(Date.now);
+  const broker = new Broker({
+    now: Date.now,
+    monotonic: () => performance.now(),
+    record: outbox.record,
+    failed: (error) => {
+      console.error("wardmq broker: internal error", error);
+      outbox.record({ type: "internal-error", why: "see the broker's standard error" });
+    },
+    serverFiles: (hosts) => readServerFiles(directory, hosts, Date.now()),
+  });
+  let send: ((message: BrokerMessage) => boolean) | undefined;
+  let isListening = false;
+  const feed = new FeedClient({
+    path: "run/feed.sock",
+    verify: feedVerifier(directory),
+    apply: (body) => {
+      const closed = broker.apply(body);
+      if (!isListening) {
+        isListening = true;
+        listen(broker, outbox, (message) => send?.(message) === true).catch(stopped);
+      }
+      return closed;
+    },
+    onAlive: (issuedAt) => broker.freshAt(issuedAt),
+    onConnected: (to) => {
+      send = to;
+      outbox.connect((events) => to({ type: "events", events }));
+    },
+    onLost: () => {
+      send = undefined;
+      outbox.connect(undefined);
+      outbox.record({ type: "feed-lost" });
+    },
+    onRefused: (version, why) => {
+      outbox.record({ type: "feed-refused", why, details: { version } });
+      console.error(`wardmq broker: a message of the feed was refused: ${why}`);
+    },
+  });
+  feed.open();
+  watchServerFiles(directory, broker, outbox);
+  const end = () => drain(broker, feed, outbox);
+  process.once("SIGTERM", end);
+  process.once("SIGINT", end);
+}
+
+async function listen(
+  broker: Broker,
+  outbox: EventOutbox,
+  send: (message: BrokerMessage) => boolean,
+): Promise<void> {
+  const addresses = await broker.listen();
+  send({ type: "ready", ...addresses });
+  outbox.record({ type: "broker-started", details: { ...addresses } });
+  process.stdout.write(`ready ${JSON.stringify(addresses)}\n`);
+}
+
+function feedVerifier(directory: string): (bytes: Uint8Array, signature: Uint8Array) => boolean {
+  let pem: string;
+  try {
+    pem = readFileSync(`${directory}/broker/feed.pub`, "utf8");
+  } catch (error) {
+    return stop(2, `broker/feed.pub cannot be read (${(error as NodeJS.ErrnoException).code}): wardmq init makes it`);
+  }
+  const key = createPublicKey(pem);
+  return (bytes, signature) => verify(null, bytes, key, signature);
+}
+
+/** Takes a new certificate when its files change or SIGHUP asks; a bad one changes nothing. */
+function watchServerFiles(directory: string, broker: Broker, outbox: EventOutbox): void {
+  let stamp = serverFilesStamp(directory);
+  const look = (isForced: boolean) => {
+    const now = serverFilesStamp(directory);
+    if (now === "" || (now === stamp && !isForced)) return;
+    stamp = now;
+    try {
+      broker.reloadServerFiles();
+    } catch (error) {
+      const why = error instanceof Error ? error.message : "unknown";
+      outbox.record({ type: "settings-refused", why });
+      console.error(`wardmq broker: ${why}; the former certificate stays`);
+    }
+  };
+  setInterval(() => look(false), watchMs).unref();
+  process.on("SIGHUP", () => look(true));
+}
+
+function drain(broker: Broker, feed: FeedClient, outbox: EventOutbox): void {
+  outbox.record({ type: "broker-stopping" });
+  broker.drain();
+  outbox.flush();
+  const deadline = Date.now() + drainMs;
+  const wait = setInterval(() => {
+    if (broker.openSockets > 0 && Date.now() < deadline) return;
+    clearInterval(wait);
+    outbox.close();
+    feed.close();
+    broker.close();
+    setTimeout(() => process.exit(0), 50);
+  }, 20);
+}
+
+function stopped(error: unknown): never {
+  const { code, message, port } = error as NodeJS.ErrnoException & { port?: number };
+  if (error instanceof CredentialFault) return stop(2, message);
+  if (code === "EADDRINUSE") {
+    return stop(1, `port ${port} is taken: end what listens there, or choose another one with --mqtts or --wss`);
+  }
+  if (code === "EACCES" || code === "EADDRNOTAVAIL") {
+    return stop(1, `port ${port} cannot be opened (${code}): choose another one, or an address of this machine`);
+  }
+  console.error(error);
+  return stop(1, "the broker could not start");
+}
+
+function stop(code: number, why: string): never {
+  process.stderr.write(`wardmq: ${why}\n`);
+  process.exit(code);
+}
+
+main();

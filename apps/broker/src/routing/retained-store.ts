@@ -1,0 +1,13 @@
+import type { ApplicationMessage } from "./application-message.ts";
+
+/** Where retained messages live: one for each Topic Name. */
+export interface RetainedStore {
+  readonly messages: number;
+  readonly bytes: number;
+  get(topicName: string): ApplicationMessage | undefined;
+  /** Puts the message in the place of the topic's former one. */
+  put(message: ApplicationMessage): void;
+  remove(topicName: string): void;
+  /** Every retained message whose topic the filter matches, in no promised order. */
+  matching(topicFilter: string): ApplicationMessage[];
+}

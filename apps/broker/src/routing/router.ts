@@ -1,0 +1,219 @@
+import { encodeVariableByteInteger, properties, type QoS } from "@wardmq/mqtt";
+import type { Enforcement } from "../enforcement/enforcement.ts";
+import type { Session } from "../session/session.ts";
+import type { ApplicationMessage, SubscriptionIdentifiers } from "./application-message.ts";
+import { FrameCache } from "./frame-cache.ts";
+import type { RetainedStore } from "./retained-store.ts";
+import type { Route, Target } from "./route.ts";
+import type { SharedGroup } from "./shared-group.ts";
+import type { Subscription } from "./subscription.ts";
+import { SubscriptionTree } from "./subscription-tree.ts";
+import { Topic } from "./topic.ts";
+
+export interface RouterParts {
+  readonly enforcement: Enforcement;
+  readonly retained: RetainedStore;
+  /** How many topics are remembered with their routes. */
+  readonly rememberedTopics: number;
+  /** Whether one more retained message of that many bytes fits; else the limit it breaks. */
+  readonly retainedLimit: (addedMessages: number, addedBytes: number) => string | undefined;
+  readonly now: () => number;
+}
+
+/**
+ * From a Topic Name to those who receive it. A route is worked out when a topic is first published to, and again
+ * after a change that could touch it: an exact filter drops the route of its topic, anything else all routes.
+ */
+export class Router {
+  readonly retained: RetainedStore;
+  readonly #parts: RouterParts;
+  readonly #tree = new SubscriptionTree();
+  readonly #topics = new Map<string, Topic>();
+  readonly #frames = new FrameCache();
+  #generation = 1;
+
+  constructor(parts: RouterParts) {
+    this.#parts = parts;
+    this.retained = parts.retained;
+  }
+
+  /** The one live object for a well-formed Topic Name. */
+  topic(name: string): Topic {
+    let topic = this.#topics.get(name);
+    if (topic === undefined) {
+      if (this.#topics.size >= this.#parts.rememberedTopics) this.#forgetTopics();
+      topic = new Topic(name);
+      this.#topics.set(name, topic);
+    }
+    return topic;
+  }
+
+  subscribe(session: Session, subscription: Subscription): void {
+    this.#tree.add(session, subscription);
+    this.#dropRoutes(subscription.topicFilter);
+  }
+
+  unsubscribe(session: Session, subscription: Subscription): void {
+    this.#tree.remove(session, subscription);
+    this.#dropRoutes(subscription.topicFilter);
+  }
+
+  /** Rights may have changed: every route is worked out again. */
+  dropAllRoutes(): void {
+    this.#generation += 1;
+  }
+
+  /**
+   * Hot path. Gives the message to every session that is owed it; returns how many that were. `origin` is the
+   * publishing session, for No Local.
+   */
+  publish(message: ApplicationMessage, origin: Session | undefined): number {
+    if (!message.topic.isLive) message.topic = this.topic(message.topic.name);
+    if (message.retain) this.#retain(message);
+    const route = this.#routeOf(message.topic);
+    const { targets, shared } = route;
+    let receivers = 0;
+    const frames = targets.length > 1 ? this.#frames : undefined;
+    if (frames !== undefined) frames.begin(message);
+    for (let i = 0; i < targets.length; i += 1) {
+      const target = targets[i] as Target;
+      if (target.session === origin) {
+        if (target.own === undefined) continue;
+        deliver(message, target.own, frames);
+      } else deliver(message, target, frames);
+      receivers += 1;
+    }
+    for (const group of shared) if (this.#deliverShared(message, group, frames)) receivers += 1;
+    return receivers;
+  }
+
+  /** The limit that forbids to retain this message, or nothing. */
+  retainedLimit(topicName: string, bytes: number): string | undefined {
+    const former = this.retained.get(topicName);
+    return former === undefined
+      ? this.#parts.retainedLimit(1, bytes)
+      : this.#parts.retainedLimit(0, bytes - former.size);
+  }
+
+  /** Retained messages for a new subscription, each authorized now, on both ends. */
+  sendRetained(session: Session, subscription: Subscription): void {
+    const { enforcement } = this.#parts;
+    const now = this.#parts.now();
+    const identifiers = encodeIdentifiers([subscription.identifier]);
+    for (const message of this.retained.matching(subscription.topicFilter)) {
+      const { name } = message.topic;
+      if (message.expiresAt <= now || enforcement.decidePublish(message.publisher, name).effect === "Deny") {
+        this.retained.remove(name);
+        continue;
+      }
+      const requester = { subject: session.subject, clientId: session.clientId };
+      if (!enforcement.authorizeDelivery(requester, name, message.publisher)) continue;
+      const qos = Math.min(message.qos, subscription.qos) as QoS;
+      session.deliver(message, qos, true, identifiers, undefined, now);
+    }
+  }
+
+  #retain(message: ApplicationMessage): void {
+    if (message.payloadLength === 0) this.retained.remove(message.topic.name);
+    else this.retained.put(message.keep());
+  }
+
+  #routeOf(topic: Topic): Route {
+    if (topic.route === undefined || topic.routeGeneration !== this.#generation) {
+      topic.route = this.#makeRoute(topic.name);
+      topic.routeGeneration = this.#generation;
+    }
+    return topic.route;
+  }
+
+  #makeRoute(name: string): Route {
+    const bySession = new Map<Session, Subscription[]>();
+    const shared: SharedGroup[] = [];
+    this.#tree.match(
+      name,
+      (session, subscription) => {
+        const matched = bySession.get(session);
+        if (matched === undefined) bySession.set(session, [subscription]);
+        else matched.push(subscription);
+      },
+      (group) => shared.push(group),
+    );
+    const targets: Target[] = [];
+    for (const [session, subscriptions] of bySession) {
+      if (this.#parts.enforcement.decideReceive(session.subject, name).effect === "Deny") continue;
+      targets.push(makeTarget(session, subscriptions));
+    }
+    return { targets, shared };
+  }
+
+  #deliverShared(
+    message: ApplicationMessage,
+    group: SharedGroup,
+    frames: FrameCache | undefined,
+  ): boolean {
+    const session = group.choose();
+    const subscription = session === undefined ? undefined : group.members.get(session);
+    if (session === undefined || subscription === undefined) return false;
+    const { effect } = this.#parts.enforcement.decideReceive(session.subject, message.topic.name);
+    if (effect === "Deny") return false;
+    deliver(message, makeTarget(session, [subscription]), frames);
+    return true;
+  }
+
+  #dropRoutes(topicFilter: string): void {
+    if (topicFilter.includes("+") || topicFilter.includes("#")) this.#generation += 1;
+    else {
+      const topic = this.#topics.get(topicFilter);
+      if (topic !== undefined) topic.route = undefined;
+    }
+  }
+
+  #forgetTopics(): void {
+    for (const topic of this.#topics.values()) {
+      topic.isLive = false;
+      topic.route = undefined;
+    }
+    this.#topics.clear();
+  }
+}
+
+function deliver(
+  message: ApplicationMessage,
+  target: Omit<Target, "own">,
+  frames: FrameCache | undefined,
+): void {
+  const qos = message.qos < target.qos ? message.qos : target.qos;
+  const retain = message.retain && target.retainAsPublished;
+  target.session.deliver(message, qos, retain, target.identifiers, frames, 0);
+}
+
+/** Overlapping subscriptions deliver once, at the highest QoS, with every identifier, 5.0 section 3.3.4. */
+function makeTarget(session: Session, subscriptions: readonly Subscription[]): Target {
+  const others = subscriptions.filter(({ noLocal }) => !noLocal);
+  return {
+    ...fold(session, subscriptions),
+    own: others.length === 0 ? undefined : fold(session, others),
+  };
+}
+
+function fold(session: Session, subscriptions: readonly Subscription[]): Omit<Target, "own"> {
+  return {
+    session,
+    qos: Math.max(...subscriptions.map(({ qos }) => qos)) as QoS,
+    retainAsPublished: subscriptions.some(({ retainAsPublished }) => retainAsPublished),
+    identifiers: encodeIdentifiers(subscriptions.map(({ identifier }) => identifier)),
+  };
+}
+
+function encodeIdentifiers(identifiers: readonly number[]): SubscriptionIdentifiers {
+  const present = identifiers.filter((identifier) => identifier > 0);
+  if (present.length === 0) return undefined;
+  const encoded = Buffer.allocUnsafe(present.length * 5);
+  let end = 0;
+  for (const identifier of present) {
+    encoded[end] = properties.subscriptionIdentifier.id;
+    end = encodeVariableByteInteger(identifier, encoded, end + 1);
+  }
+  return encoded.subarray(0, end);
+}
+

@@ -1,0 +1,221 @@
+import type { QoS } from "@wardmq/mqtt";
+import { Timed } from "../connection/timing-wheel.ts";
+import type { SubjectState } from "../enforcement/subjects.ts";
+import type { ApplicationMessage, SubscriptionIdentifiers } from "../routing/application-message.ts";
+import type { FrameCache } from "../routing/frame-cache.ts";
+import type { Subscription } from "../routing/subscription.ts";
+import { MessageQueue } from "./message-queue.ts";
+import type { SessionConnection } from "./session-connection.ts";
+import type { SessionContext } from "./sessions.ts";
+import type { PendingWill } from "./will.ts";
+
+/** A message owed to this session. */
+export interface OutboundMessage {
+  readonly message: ApplicationMessage;
+  readonly qos: 1 | 2;
+  readonly retain: boolean;
+  readonly identifiers: SubscriptionIdentifiers;
+  /** The enforcement epoch in which the right to it was last asked. */
+  epoch: number;
+}
+
+/**
+ * What a Packet Identifier in flight stands for. A session that ends with its connection never sends twice, so it
+ * keeps no message: only at which QoS the identifier is taken.
+ *
+ *     PUBLISH QoS 1 -> (PUBACK) free          PUBLISH QoS 2 -> (PUBREC) released, PUBREL -> (PUBCOMP) free
+ */
+type Inflight = OutboundMessage | "qos1" | "qos2" | "released";
+
+const noInflight: ReadonlyMap<number, Inflight> = new Map();
+
+/** One Session, 5.0 section 4.1: it may outlive its network connection. Due when it expires. */
+export class Session extends Timed {
+  readonly subject: SubjectState;
+  readonly clientId: string;
+  connection: SessionConnection | undefined;
+  /** Session Expiry Interval in force; 0 ends the session with its connection. */
+  expirySeconds = 0;
+  /** How many QoS 1 and 2 messages may be unacknowledged at once. */
+  window = 1;
+  subscriptions: Map<string, Subscription> | undefined;
+  /** Packet Identifiers of QoS 2 messages received and not yet released, 5.0 [MQTT-4.3.3-9]. */
+  inboundQos2: Set<number> | undefined;
+  pendingWill: PendingWill | undefined;
+  readonly #context: SessionContext;
+  #inflight: Map<number, Inflight> | undefined;
+  #queue: MessageQueue | undefined;
+  #lastPacketId = 0;
+
+  constructor(subject: SubjectState, clientId: string, context: SessionContext) {
+    super();
+    this.subject = subject;
+    this.clientId = clientId;
+    this.#context = context;
+  }
+
+  override due(): void {
+    this.#context.end(this);
+  }
+
+  get inflight(): ReadonlyMap<number, Inflight> {
+    return this.#inflight ?? noInflight;
+  }
+
+  get queuedMessages(): number {
+    return this.#queue?.length ?? 0;
+  }
+
+  /** Whether a QoS 1 or 2 message would leave at once. */
+  canSendNow(): boolean {
+    return (
+      this.connection !== undefined &&
+      !this.connection.isCongested &&
+      this.inflight.size < this.window &&
+      this.queuedMessages === 0
+    );
+  }
+
+  /**
+   * Hot path. Sends the message, or keeps it until it can be sent, or drops it as the limits say. `now` is 0 for a
+   * message that has not waited.
+   */
+  deliver(
+    message: ApplicationMessage,
+    qos: QoS,
+    retain: boolean,
+    identifiers: SubscriptionIdentifiers,
+    frames: FrameCache | undefined,
+    now: number,
+  ): void {
+    if (qos === 0) {
+      const connection = this.connection;
+      if (connection === undefined || connection.isTooLarge(message, 0, identifiers)) return;
+      if (!connection.sendPublish(message, 0, retain, false, 0, identifiers, frames, now)) {
+        this.#context.dropped(this, "queuedBytes");
+      }
+      return;
+    }
+    const { connection } = this;
+    if (connection === undefined || !this.canSendNow()) {
+      this.#enqueue(message, qos, retain, identifiers);
+      return;
+    }
+    if (connection.isTooLarge(message, qos, identifiers)) return;
+    const packetId = this.#takePacketId();
+    this.#inflight ??= new Map();
+    this.#inflight.set(
+      packetId,
+      this.expirySeconds === 0
+        ? qos === 1
+          ? "qos1"
+          : "qos2"
+        : { message: message.keep(), qos, retain, identifiers, epoch: this.#context.epoch() },
+    );
+    connection.sendPublish(message, qos, retain, false, packetId, identifiers, frames, now);
+  }
+
+  /** PUBACK, or a PUBREC that refuses: the Packet Identifier is free again. False: it was not in use. */
+  settle(packetId: number): boolean {
+    if (this.#inflight?.delete(packetId) !== true) return false;
+    this.sendWaiting();
+    return true;
+  }
+
+  /** PUBREC: from now on only the PUBREL is owed. False: the Packet Identifier is not in use. */
+  release(packetId: number): boolean {
+    if (this.#inflight?.has(packetId) !== true) return false;
+    this.#inflight.set(packetId, "released"); // keeps its place in the order
+    return true;
+  }
+
+  /** What the identifier in flight stands for: 1, 2, or "released"; undefined when it is free. */
+  stateOf(packetId: number): 1 | 2 | "released" | undefined {
+    const entry = this.#inflight?.get(packetId);
+    if (entry === undefined || entry === "released") return entry;
+    return entry === "qos1" ? 1 : entry === "qos2" ? 2 : entry.qos;
+  }
+
+  /** After a reconnect: what was in flight again, in its order, 5.0 [MQTT-4.4.0-1]; then what waits. */
+  resume(connection: SessionConnection): void {
+    const now = this.#context.now();
+    for (const [packetId, entry] of this.inflight) {
+      if (entry === "released") connection.sendPubrel(packetId);
+      else if (typeof entry !== "string") {
+        if (!this.#mayDeliver(entry) || connection.isTooLarge(entry.message, entry.qos, entry.identifiers)) {
+          this.#inflight?.delete(packetId);
+          continue;
+        }
+        const { message, qos, retain, identifiers } = entry;
+        connection.sendPublish(message, qos, retain, true, packetId, identifiers, undefined, now);
+      }
+    }
+    this.sendWaiting();
+  }
+
+  /** Sends from the queue while the window and the peer allow. */
+  sendWaiting(): void {
+    const queue = this.#queue;
+    if (queue === undefined) return;
+    const { connection } = this;
+    const now = this.#context.now();
+    while (
+      connection !== undefined &&
+      queue.length > 0 &&
+      !connection.isCongested &&
+      this.inflight.size < this.window
+    ) {
+      const entry = queue.shift() as OutboundMessage;
+      this.#context.unqueued(entry.message.size);
+      const { message, qos, retain, identifiers } = entry;
+      if (message.expiresAt <= now || !this.#mayDeliver(entry)) continue;
+      if (connection.isTooLarge(message, qos, identifiers)) continue;
+      const packetId = this.#takePacketId();
+      this.#inflight ??= new Map();
+      this.#inflight.set(packetId, this.expirySeconds === 0 ? (qos === 1 ? "qos1" : "qos2") : entry);
+      connection.sendPublish(message, qos, retain, false, packetId, identifiers, undefined, now);
+    }
+    if (queue.length === 0) this.#queue = undefined;
+  }
+
+  /** Gives back everything the session holds; nothing is delivered afterwards. */
+  clear(): void {
+    if (this.#queue !== undefined) this.#context.unqueued(this.#queue.bytes);
+    this.#queue = undefined;
+    this.#inflight = undefined;
+    this.inboundQos2 = undefined;
+    this.subscriptions = undefined;
+  }
+
+  #mayDeliver(entry: OutboundMessage): boolean {
+    const epoch = this.#context.epoch();
+    if (entry.epoch === epoch) return true;
+    entry.epoch = epoch;
+    return this.#context.authorizeDelivery(this, entry.message);
+  }
+
+  #enqueue(
+    message: ApplicationMessage,
+    qos: 1 | 2,
+    retain: boolean,
+    identifiers: SubscriptionIdentifiers,
+  ): void {
+    this.#queue ??= new MessageQueue();
+    const kept = message.keep();
+    const limit = this.#context.refusesToQueue(this.#queue, kept.size);
+    if (limit !== undefined) {
+      this.#context.dropped(this, limit);
+      return;
+    }
+    this.#queue.push({ message: kept, qos, retain, identifiers, epoch: this.#context.epoch() });
+    this.#context.queued(kept.size);
+  }
+
+  #takePacketId(): number {
+    const { inflight } = this;
+    do {
+      this.#lastPacketId = this.#lastPacketId === 65_535 ? 1 : this.#lastPacketId + 1;
+    } while (inflight.has(this.#lastPacketId)); // INVARIANT: window < 65535, so one is free
+    return this.#lastPacketId;
+  }
+}

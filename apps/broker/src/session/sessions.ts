@@ -1,0 +1,244 @@
+import { printable, type SecurityEvent } from "@wardmq/events";
+import type { Limits } from "@wardmq/feed";
+import { type MemoryBudget, price } from "../connection/memory-budget.ts";
+import type { TimingWheel } from "../connection/timing-wheel.ts";
+import type { Enforcement } from "../enforcement/enforcement.ts";
+import type { SubjectState } from "../enforcement/subjects.ts";
+import type { ApplicationMessage } from "../routing/application-message.ts";
+import type { Router } from "../routing/router.ts";
+import type { Subscription } from "../routing/subscription.ts";
+import type { MessageQueue } from "./message-queue.ts";
+import { Session } from "./session.ts";
+import type { SessionStore } from "./session-store.ts";
+import { PendingWill, type Will } from "./will.ts";
+
+/** Never expires, 5.0 section 3.1.2.11.2. */
+export const neverExpires = 0xffff_ffff;
+
+/** What a session asks of the world. */
+export interface SessionContext {
+  epoch(): number;
+  /** Milliseconds since 1970. */
+  now(): number;
+  end(session: Session): void;
+  queued(bytes: number): void;
+  unqueued(bytes: number): void;
+  /** The limit that forbids to queue `bytes` more, or nothing. */
+  refusesToQueue(queue: MessageQueue, bytes: number): string | undefined;
+  dropped(session: Session, limit: string): void;
+  authorizeDelivery(session: Session, message: ApplicationMessage): boolean;
+}
+
+export interface SessionsParts {
+  readonly store: SessionStore;
+  readonly wheel: TimingWheel;
+  readonly budget: MemoryBudget;
+  readonly router: Router;
+  readonly enforcement: Enforcement;
+  readonly limits: () => Limits;
+  readonly now: () => number;
+  readonly record: (event: Omit<SecurityEvent, "at">) => void;
+}
+
+/**
+ * The life of sessions:
+ *
+ *     open -> bound to a connection -> (connection ends) waiting -> (connects again) bound
+ *                                   -> (expiry 0)        ended   -> (expires, clean start, revoked) ended
+ */
+export class Sessions implements SessionContext {
+  readonly #parts: SessionsParts;
+
+  constructor(parts: SessionsParts) {
+    this.#parts = parts;
+  }
+
+  get size(): number {
+    return this.#parts.store.size;
+  }
+
+  values(): Iterable<Session> {
+    return this.#parts.store.values();
+  }
+
+  /** Whether this subject has an open connection under that client id. */
+  isConnected(subject: SubjectState, clientId: string): boolean {
+    return this.#parts.store.find(subject.id, clientId)?.connection !== undefined;
+  }
+
+  /**
+   * The session of this subject and client id, its former connection ended (5.0 [MQTT-3.1.4-3]). `isPresent` says
+   * that it existed before; a clean start never finds one, 5.0 [MQTT-3.1.2-4].
+   */
+  open(
+    subject: SubjectState,
+    clientId: string,
+    cleanStart: boolean,
+  ): { readonly session: Session; readonly isPresent: boolean } {
+    const { store } = this.#parts;
+    const former = store.find(subject.id, clientId);
+    if (former?.connection !== undefined) {
+      this.#parts.record({
+        type: "session-taken-over",
+        subject: subject.id,
+        clientId: printable(clientId),
+        address: former.connection.address,
+      });
+      former.connection.disconnect(0x8e, "the client connected again");
+    }
+    const found = store.find(subject.id, clientId); // a session of expiry 0 has ended with its connection
+    if (found !== undefined && !cleanStart) {
+      this.#parts.wheel.cancel(found);
+      this.#cancelWill(found);
+      return { session: found, isPresent: true };
+    }
+    if (found !== undefined) this.end(found);
+    const session = new Session(subject, clientId, this);
+    store.add(session);
+    this.#parts.budget.state += price.session;
+    return { session, isPresent: false };
+  }
+
+  /** The session's connection has ended; `will` is what remains to be sent for it. */
+  detach(session: Session, will: Will | undefined): void {
+    session.connection = undefined;
+    if (will !== undefined) this.#connectionLost(session, will);
+    if (session.expirySeconds === 0) this.end(session);
+    else if (session.expirySeconds !== neverExpires) {
+      this.#parts.wheel.schedule(session, session.expirySeconds * 1000);
+    }
+  }
+
+  /** Ends a session for good: a will still pending is sent now, 5.0 section 3.1.3.2.2. */
+  end(session: Session): void {
+    const { wheel, router, store, budget } = this.#parts;
+    wheel.cancel(session);
+    for (const subscription of session.subscriptions?.values() ?? []) {
+      router.unsubscribe(session, subscription);
+      budget.state -= price.subscription;
+    }
+    session.clear();
+    store.remove(session);
+    budget.state -= price.session;
+    const pending = session.pendingWill;
+    if (pending !== undefined) {
+      this.#cancelWill(session);
+      this.#sendWill(session, pending.will);
+    }
+  }
+
+  /** Ends every session of a subject whose connections have ended. */
+  endAllOf(subject: SubjectState): void {
+    for (const session of [...this.values()]) if (session.subject === subject) this.end(session);
+  }
+
+  subscribe(session: Session, subscription: Subscription): void {
+    session.subscriptions ??= new Map();
+    const former = session.subscriptions.get(subscription.filter);
+    if (former !== undefined) this.#parts.router.unsubscribe(session, former);
+    else this.#parts.budget.state += price.subscription;
+    session.subscriptions.set(subscription.filter, subscription);
+    this.#parts.router.subscribe(session, subscription);
+  }
+
+  /** False when the session had no such subscription. */
+  unsubscribe(session: Session, filter: string): boolean {
+    const subscription = session.subscriptions?.get(filter);
+    if (subscription === undefined) return false;
+    session.subscriptions?.delete(filter);
+    this.#parts.budget.state -= price.subscription;
+    this.#parts.router.unsubscribe(session, subscription);
+    return true;
+  }
+
+  /**
+   * Asks again for every subscription after the world changed, of all subjects or of some. One that is no longer
+   * allowed ends, and so does the connection: the client learns of it when it subscribes anew.
+   */
+  authorizeAgain(subjects: ReadonlySet<SubjectState> | undefined): void {
+    const { enforcement } = this.#parts;
+    for (const session of [...this.values()]) {
+      if (subjects?.has(session.subject) === false) continue;
+      const { connection } = session;
+      let lost = false;
+      for (const subscription of [...(session.subscriptions?.values() ?? [])]) {
+        const requester = { subject: session.subject, clientId: session.clientId };
+        if (enforcement.authorizeSubscribe(requester, subscription.topicFilter)) continue;
+        this.unsubscribe(session, subscription.filter);
+        lost = true;
+      }
+      if (lost) connection?.disconnect(0x87, "a subscription is no longer allowed");
+    }
+  }
+
+  epoch(): number {
+    return this.#parts.enforcement.epoch;
+  }
+
+  now(): number {
+    return this.#parts.now();
+  }
+
+  queued(bytes: number): void {
+    this.#parts.budget.queued += bytes;
+  }
+
+  unqueued(bytes: number): void {
+    this.#parts.budget.queued -= bytes;
+  }
+
+  refusesToQueue(queue: MessageQueue, bytes: number): string | undefined {
+    const limits = this.#parts.limits();
+    if (queue.length >= limits.queuedMessages) return "queuedMessages";
+    if (queue.bytes + bytes > limits.queuedBytes) return "queuedBytes";
+    if (this.#parts.budget.queued + bytes > limits.queuedBytesTotal) return "queuedBytesTotal";
+    if (this.#parts.budget.isOver) return "memoryBytes";
+    return undefined;
+  }
+
+  dropped(session: Session, limit: string): void {
+    this.#parts.record({
+      type: "messages-dropped",
+      subject: session.subject.id,
+      clientId: printable(session.clientId),
+      limit,
+    });
+  }
+
+  authorizeDelivery(session: Session, message: ApplicationMessage): boolean {
+    const { subject, clientId } = session;
+    return this.#parts.enforcement.authorizeDelivery(
+      { subject, clientId },
+      message.topic.name,
+      message.publisher,
+    );
+  }
+
+  #connectionLost(session: Session, will: Will): void {
+    const delay = Math.min(will.delaySeconds, session.expirySeconds);
+    if (delay === 0) {
+      this.#sendWill(session, will);
+      return;
+    }
+    session.pendingWill = new PendingWill(will, () => {
+      session.pendingWill = undefined;
+      this.#sendWill(session, will);
+    });
+    this.#parts.wheel.schedule(session.pendingWill, delay * 1000);
+  }
+
+  #cancelWill(session: Session): void {
+    if (session.pendingWill === undefined) return;
+    this.#parts.wheel.cancel(session.pendingWill);
+    session.pendingWill = undefined;
+  }
+
+  /** A will is a publish: authorized when it was set, and again now. */
+  #sendWill(session: Session, will: Will): void {
+    const { message } = will;
+    const requester = { subject: session.subject, clientId: session.clientId };
+    if (!this.#parts.enforcement.authorizePublish(requester, message.topic.name, "will")) return;
+    if (will.expiryInterval >= 0) message.expiresAt = this.now() + will.expiryInterval * 1000;
+    this.#parts.router.publish(message, undefined);
+  }
+}

@@ -1,0 +1,321 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect as connectTcp, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
+import type { SecurityEvent } from "@wardmq/events";
+import type { BrokerSettings, Limits, SubjectRecord } from "@wardmq/feed";
+import type { Peer } from "../src/connection/context.ts";
+import { Door } from "../src/door/door.ts";
+import type { Credentials } from "../src/door/tls-options.ts";
+import type { Transport } from "../src/door/transport.ts";
+import { Subjects } from "../src/enforcement/subjects.ts";
+import { type Authority, type Issued, issue } from "./door-certificates.ts";
+
+export const trustDomain = "test.hospital";
+export const host = "broker.test";
+export const uuid = (digit: number) =>
+  `${digit}1111111-1111-4111-8111-111111111111`.replaceAll("1", String(digit));
+export const spiffe = (digit: number) => `spiffe://${trustDomain}/device/${uuid(digit)}`;
+
+/** The certification authorities and the server of one deployment, and one of somebody else. */
+export interface Pki {
+  readonly root: Authority;
+  readonly issuing: Authority;
+  readonly server: Issued;
+  readonly foreignRoot: Authority;
+  /** A device's certificate as control would issue it. */
+  readonly device: (digit: number) => Promise<Issued>;
+}
+
+export async function makePki(): Promise<Pki> {
+  const root = await issue(undefined, { commonName: "Root", isAuthority: true });
+  const usages = ["serverAuth", "clientAuth"] as const;
+  const issuing = await issue(root, { commonName: "Issuing", isAuthority: true, usages });
+  return {
+    root,
+    issuing,
+    server: await issueServer(issuing),
+    foreignRoot: await issue(undefined, { commonName: "Root", isAuthority: true }),
+    device: (digit) =>
+      issue(issuing, {
+        commonName: uuid(digit),
+        names: [{ uri: spiffe(digit) }],
+        usages: ["clientAuth"],
+      }),
+  };
+}
+
+export function issueServer(issuer: Authority, keyType: "P-256" | "RSA" = "P-256") {
+  return issue(issuer, {
+    commonName: host,
+    names: [{ dns: host }],
+    usages: ["serverAuth"],
+    keyType,
+  });
+}
+
+/** The record of the device with that digit, with these certificates bound to it. */
+export function record(digit: number, ...bound: readonly Issued[]): SubjectRecord {
+  return {
+    id: `device:${uuid(digit)}`,
+    kind: "device",
+    state: "active",
+    attributes: { org: "hospital", site: "north", ward: "icu", id: uuid(digit) },
+    spiffeId: spiffe(digit),
+    certificates: bound.map(({ fingerprint, x509 }) => ({
+      fingerprint,
+      serialNumber: x509.serialNumber.toLowerCase(),
+      notAfter: Date.parse(x509.validTo),
+      state: "active",
+    })),
+  };
+}
+
+const limits: Limits = {
+  connections: 2_000,
+  connectionsPerAddress: 2_000,
+  connectionsPerSubject: { device: 1, service: 100 },
+  acceptsPerSecond: 100_000,
+  handshakes: 500,
+  connectTimeoutMs: 10_000,
+  preAuthBytes: 16_384,
+  preAuthBytesTotal: 1 << 24,
+  packetBytes: 1 << 20,
+  topicBytes: 1_024,
+  topicLevels: 16,
+  subscriptions: 100,
+  inflight: 256,
+  queuedMessages: 10_000,
+  queuedBytes: 1 << 23,
+  queuedBytesTotal: 1 << 28,
+  messagesPerSecond: { device: 500, service: 50_000 },
+  bytesPerSecond: { device: 1 << 21, service: 1 << 27 },
+  userProperties: 32,
+  keepAliveSeconds: { min: 5, max: 600 },
+  sessionExpirySeconds: 604_800,
+  topicAliases: 16,
+  retainedMessages: 100_000,
+  retainedBytes: 1 << 26,
+  memoryBytes: 1 << 30,
+};
+
+export interface DoorOptions {
+  readonly tls?: BrokerSettings["tls"];
+  readonly limits?: Partial<Limits>;
+  readonly server?: Issued;
+}
+
+export interface Opened {
+  readonly transport: Transport;
+  readonly peer: Peer;
+  isClosed: boolean;
+}
+
+/** A door on the loopback; whoever gets through it hears his own bytes. */
+export interface TestDoor {
+  readonly door: Door;
+  readonly subjects: Subjects;
+  readonly mqtts: number;
+  readonly wss: number;
+  readonly events: Omit<SecurityEvent, "at">[];
+  readonly opened: Opened[];
+  readonly state: { isStale: boolean };
+  readonly credentials: (changes?: Partial<Credentials>) => Credentials;
+}
+
+const cleanups: (() => void)[] = [];
+
+/** Ends everything that was started here. */
+export function endAll(): void {
+  for (const cleanup of cleanups.splice(0)) cleanup();
+}
+
+export async function startDoor(pki: Pki, options: DoorOptions = {}): Promise<TestDoor> {
+  const server = options.server ?? pki.server;
+  const credentials = (changes: Partial<Credentials> = {}): Credentials => ({
+    key: server.key,
+    certificate: server.chain,
+    trustAnchors: [pki.root.pem, pki.issuing.pem],
+    ...changes,
+  });
+  const settings: BrokerSettings = {
+    org: "hospital",
+    environment: "test",
+    trustDomain,
+    hosts: [host, "other.test"],
+    listeners: { mqtts: { address: "127.0.0.1", port: 0 }, wss: { address: "127.0.0.1", port: 0 } },
+    tls: options.tls ?? { profile: "nist", minVersion: "TLSv1.3" },
+    webSocketOrigins: [],
+    limits: { ...limits, ...options.limits },
+  };
+  const events: TestDoor["events"] = [];
+  const opened: Opened[] = [];
+  const subjects = new Subjects();
+  const state = { isStale: false };
+  const door = new Door(
+    {
+      settings: () => settings,
+      subjects,
+      now: () => Date.now(),
+      monotonic: () => performance.now(),
+      isStale: () => state.isStale,
+      record: (event) => events.push(event),
+      onConnection: (transport, peer) => {
+        const one: Opened = { transport, peer, isClosed: false };
+        opened.push(one);
+        return {
+          receive: (bytes) => transport.write(Buffer.from(bytes)),
+          drained: () => {},
+          closed: () => {
+            one.isClosed = true;
+          },
+        };
+      },
+    },
+    credentials(),
+  );
+  cleanups.push(() => {
+    door.close();
+    for (const { transport } of opened) transport.destroy();
+  });
+  const port = async (name: "mqtts" | "wss") =>
+    Number((await door.listen(name, settings.listeners[name])).split(":").at(-1));
+  return {
+    door,
+    subjects,
+    mqtts: await port("mqtts"),
+    wss: await port("wss"),
+    events,
+    opened,
+    state,
+    credentials,
+  };
+}
+
+/** Polls until `holds`, at most ten seconds. */
+export async function until(holds: () => boolean, what: () => string): Promise<void> {
+  for (let i = 0; i < 1000 && !holds(); i += 1) await new Promise((wake) => setTimeout(wake, 10));
+  if (!holds()) throw new Error(`did not happen: ${what()}`);
+}
+
+export function dialTcp(port: number, localAddress = "127.0.0.1"): Socket {
+  const socket = connectTcp({ port, host: "127.0.0.1", localAddress });
+  socket.on("error", () => {});
+  cleanups.push(() => socket.destroy());
+  return socket;
+}
+
+/** Dials as a device would; resolves when the TLS layer of the client is content, which says nothing of the server's. */
+export async function dialTls(
+  port: number,
+  pki: Pki,
+  client: Issued | undefined,
+  options: ConnectionOptions = {},
+): Promise<TLSSocket> {
+  const socket = connectTls({
+    port,
+    host: "127.0.0.1",
+    servername: host,
+    ca: pki.root.pem,
+    ...(client === undefined ? {} : { key: client.key, cert: client.chain }),
+    ...options,
+  });
+  cleanups.push(() => socket.destroy());
+  await once(socket, "secureConnect");
+  socket.on("error", () => {});
+  return socket;
+}
+
+/** Sends bytes and waits until they come back. */
+export async function echoes(socket: TLSSocket, text: string): Promise<boolean> {
+  let got = "";
+  const take = (bytes: Buffer) => {
+    got += bytes;
+  };
+  socket.on("data", take);
+  socket.write(text);
+  await until(
+    () => got.length >= text.length || socket.destroyed,
+    () => `an echo of ${text}`,
+  );
+  socket.off("data", take);
+  return got === text;
+}
+
+/** Why the tests that need another TLS implementation are skipped; nothing when it is there. */
+export const opensslIsMissing: string | false =
+  spawnSync("openssl", ["version"]).status === 0 ? false : "openssl is not installed";
+
+/** What became of one `openssl s_client`: the door let it in, or said why not. */
+export interface Attempt {
+  readonly opened: Opened | undefined;
+  readonly refused: Omit<SecurityEvent, "at"> | undefined;
+  readonly output: string;
+}
+
+/** Runs `openssl s_client` against the door until the door has opened or refused; `lines` go to its input then. */
+export async function attempt(
+  under: TestDoor,
+  args: readonly string[],
+  client?: Issued,
+  lines: readonly string[] = ["Q"],
+): Promise<Attempt> {
+  const folder = mkdtempSync(join(tmpdir(), "wardmq-door-"));
+  const credential = client === undefined ? [] : writeCredential(folder, client);
+  const name = args.includes("-noservername") || args.includes("-servername");
+  const events = under.events.length;
+  const opened = under.opened.length;
+  const child = spawn(
+    "openssl",
+    [
+      "s_client",
+      ...["-connect", `127.0.0.1:${under.mqtts}`],
+      ...(name ? [] : ["-servername", host]),
+      ...credential,
+      ...args,
+    ],
+    { stdio: ["pipe", "pipe", "pipe"] },
+  );
+  cleanups.push(() => child.kill("SIGKILL"));
+  const output = collect(child);
+  child.stdin.on("error", () => {});
+  await until(
+    () => under.events.length > events || under.opened.length > opened,
+    () => `the door decides about ${args.join(" ")}: ${output()}`,
+  );
+  // Its session and its handshake are printed after the first bytes of the server.
+  if (under.opened.length > opened) {
+    under.opened[opened]?.transport.write(Buffer.from("welcome\n"));
+    await until(
+      () => output().includes("welcome"),
+      () => `s_client hears the door: ${output()}`,
+    );
+  }
+  for (const line of lines) child.stdin.write(`${line}\n`);
+  await Promise.race([
+    once(child, "close"),
+    new Promise((late) => setTimeout(late, 5_000)).then(() => child.kill("SIGKILL")),
+  ]);
+  rmSync(folder, { recursive: true });
+  return { opened: under.opened[opened], refused: under.events[events], output: output() };
+}
+
+function writeCredential(folder: string, client: Issued): string[] {
+  writeFileSync(join(folder, "key.pem"), client.key);
+  writeFileSync(join(folder, "cert.pem"), client.chain);
+  const files = ["-key", join(folder, "key.pem"), "-cert", join(folder, "cert.pem")];
+  return [...files, "-cert_chain", join(folder, "cert.pem")];
+}
+
+function collect(child: ChildProcess): () => string {
+  let text = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on("data", (bytes: Buffer) => {
+      text += bytes;
+    });
+  }
+  return () => text;
+}
