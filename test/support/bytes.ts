@@ -7,9 +7,10 @@
  *     61x300       a byte, repeated
  *     ~            the remaining length: of everything behind it
  *     { ... }      properties with their length before them; nothing at all where MQTT is 3.1.1
+ *     V            the protocol level: 04 or 05
  */
 export function bytes(notation: string, version: 4 | 5 = 5): Buffer {
-  const tokens = notation.match(/'[^']*'|"[^"]*"|[0-9a-f]{2}x\d+|[0-9a-f]+|[~{}]|\S+/gi) ?? [];
+  const tokens = notation.match(/'[^']*'|"[^"]*"|[0-9a-f]{2}x\d+|[0-9a-f]+|[~{}V]|\S+/gi) ?? [];
   return sequence(tokens.values(), version);
 }
 
@@ -24,7 +25,7 @@ function sequence(tokens: Iterator<string>, version: 4 | 5): Buffer {
     if (token === "{") {
       const properties = sequence(tokens, version);
       if (version === 5) parts.push(variableByteInteger(properties.length), properties);
-    } else parts.push(literal(token));
+    } else parts.push(token === "V" ? Buffer.from([version]) : literal(token));
   }
   return Buffer.concat(parts);
 }

@@ -297,7 +297,10 @@ export class RawClient {
   }
 
   #decode(packet: Buffer): Packet {
-    return decodePacket(packet, { version: this.version, sender: "server" });
+    const body = 1 + packet.subarray(1).findIndex((byte) => byte < 0x80) + 1;
+    return decodePacket(packet[0] ?? 0, packet, body, packet.length, this.version, {
+      sender: "server",
+    });
   }
 }
 
