@@ -98,9 +98,11 @@ export function filterIncludes(outer: TopicFilter, inner: TopicFilter): boolean 
   });
 }
 
-/** The levels every matched name begins with, and whether more may follow; `#` is `+` and more. */
+/** The levels every matched name begins with, and whether more may follow. */
 function shapeOf(filter: TopicFilter): { levels: readonly string[]; open: boolean } {
+  // No Topic Name is empty, so that "#" takes at least one level, and "/#" a second one.
   if (filter === "#") return { levels: ["+"], open: true };
+  if (filter === "/#") return { levels: ["", "+"], open: true };
   return filter.endsWith("/#")
     ? { levels: filter.slice(0, -2).split("/"), open: true }
     : { levels: filter.split("/"), open: false };
