@@ -55,8 +55,8 @@ export function readWard(directory: string): Ward {
     connect: asList(field("connect")).map((value, i) =>
       asMatch(
         { value, where: `${path}: connect[${i}]` },
-        /^[\x20-\x7e]{0,2000}$/,
-        "printable ASCII",
+        /^\P{C}{0,4000}$/u,
+        "text without control characters",
       ),
     ),
   };

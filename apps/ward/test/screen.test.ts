@@ -6,7 +6,7 @@ import { Screen } from "../src/screen.ts";
 import { plainText, span } from "../src/text.ts";
 
 const introducer = "\u001b[";
-const tokens = /\u001b\[[?0-9;]*[A-Za-z]|./gs;
+const tokens = new RegExp(`${introducer.replace("[", "\\[")}[?0-9;]*[A-Za-z]|.`, "gs");
 
 /** As much of a terminal as a screen is written for: rows, a cursor, wrapping, erasing. */
 class Terminal {
