@@ -18,8 +18,26 @@ export async function ask<Name extends CommandName>(
   command: Name,
   commandArguments: Commands[Name]["arguments"],
 ): Promise<Commands[Name]["result"]> {
-  const request = { command, arguments: commandArguments } as CommandRequest;
-  const response = await send(request);
+  return resultOf<Name>(await send(requestOf(command, commandArguments)));
+}
+
+/** Has a one-shot control do what needs no running one, in a folder that need not exist. */
+export async function askOnce<Name extends CommandName>(
+  directory: string,
+  command: Name,
+  commandArguments: Commands[Name]["arguments"],
+): Promise<Commands[Name]["result"]> {
+  return resultOf<Name>(await once(requestOf(command, commandArguments), directory));
+}
+
+function requestOf<Name extends CommandName>(
+  command: Name,
+  commandArguments: Commands[Name]["arguments"],
+): CommandRequest {
+  return { command, arguments: commandArguments } as CommandRequest;
+}
+
+function resultOf<Name extends CommandName>(response: CommandResponse): Commands[Name]["result"] {
   // INVARIANT: control answers a command with that command's result; both sides share packages/commands.
   if (response.ok) return response.result as Commands[Name]["result"];
   const { message, hint, exitCode } = response.error;
@@ -28,7 +46,7 @@ export async function ask<Name extends CommandName>(
 
 async function send(request: CommandRequest): Promise<CommandResponse> {
   for (let attempt = 1; ; attempt++) {
-    const answered = (await overSocket(request)) ?? (await once(request));
+    const answered = (await overSocket(request)) ?? (await once(request, process.cwd()));
     const busy = !answered.ok && busyCodes.has(answered.error.code);
     if (!busy || attempt === 20) return answered;
     await delay(50 * Math.min(attempt, 10));
@@ -36,7 +54,7 @@ async function send(request: CommandRequest): Promise<CommandResponse> {
 }
 
 /** What a one-shot control says when another one holds the lock. */
-const busyCodes: ReadonlySet<string> = new Set(["ERR_BUSY", "ERR_LOCKED", "ERR_CONTROL_RUNS"]);
+const busyCodes: ReadonlySet<string> = new Set(["ERR_BUSY", "ERR_CONTROL_RUNS"]);
 
 /** The answer over the socket, or undefined where nobody listens. */
 function overSocket(request: CommandRequest): Promise<CommandResponse | undefined> {
@@ -90,10 +108,10 @@ function unanswered(why: string): Failure {
 }
 
 /** A control that works directly on the files, for one request. */
-function once(request: CommandRequest): Promise<CommandResponse> {
+function once(request: CommandRequest, directory: string): Promise<CommandResponse> {
   const { command, options } = chooseRuntime(undefined);
   return new Promise((resolve, reject) => {
-    const child = spawn(command, [...options, programs.control, "once", process.cwd()], {
+    const child = spawn(command, [...options, programs.control, "once", directory], {
       stdio: ["pipe", "pipe", "inherit"],
       env: minimalEnvironment(process.env),
     });

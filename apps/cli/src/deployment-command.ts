@@ -24,7 +24,7 @@ export function deploymentCommand(
     .command(name)
     .summary(summary)
     .description(summary)
-    .usage([...shown.map(([operand]) => operand), "[options]"].join(" "))
+    .usage(["[options]", ...shown.map(([operand]) => operand)].join(" "))
     .argument("[words...]")
     .configureHelp({
       visibleArguments: () =>

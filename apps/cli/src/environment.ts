@@ -1,49 +1,52 @@
+import { normalize } from "node:path";
+import { printable } from "@wardmq/events";
 import { Failure } from "./failure.ts";
 
-/**
- * Variables that make a runtime load code, trust other certificates, write TLS secrets or take another OpenSSL
- * configuration. Children never get them; refusing tells the operator that something on the machine sets them.
- */
+/** Variables that make a runtime load code, relax TLS, write its secrets, or take another OpenSSL configuration. */
 const refused: readonly RegExp[] = [
   /^NODE_OPTIONS$/,
+  /^NODE_TLS_REJECT_UNAUTHORIZED$/,
+  /^NODE_USE_SYSTEM_CA$/,
+  /^NODE_(DEBUG|DEBUG_NATIVE|V8_COVERAGE|REPL_EXTERNAL_MODULE|INSPECT_RESUME_ON_START)$/,
   /^BUN_OPTIONS$/,
   /^BUN_(INSPECT|PRELOAD|CONFIG|JSC)/,
-  /^NODE_TLS_REJECT_UNAUTHORIZED$/,
-  /^NODE_EXTRA_CA_CERTS$/,
-  /^NODE_USE_SYSTEM_CA$/,
-  /^NODE_(DEBUG|DEBUG_NATIVE|V8_COVERAGE|REDIRECT_WARNINGS|REPL_EXTERNAL_MODULE)$/,
   /^SSLKEYLOGFILE$/,
-  /^SSL_CERT_(FILE|DIR)$/,
   /^OPENSSL_(CONF|CONF_INCLUDE|MODULES|ENGINES)$/,
 ];
+
+/** Variables that name certificates to trust; the machine's own store, which only root can write, is no weakening. */
+const trustStores: readonly string[] = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+const ownStore = /^\/etc\/(ssl|pki)(\/|$)/;
 
 /** What children get: nothing that names files, loads code or holds a secret. */
 const passed: readonly string[] = ["LANG", "LC_ALL", "TZ", "NO_COLOR"];
 
-/** Refuses to go on where the environment or the runtime's own options could weaken TLS or load foreign code. */
+/**
+ * Refuses to go on where the environment or the runtime's own options could weaken TLS or load foreign code. Children
+ * get none of these variables; refusing tells the operator that something on the machine sets them.
+ */
 export function refuseWeakeningEnvironment(
   environment: NodeJS.ProcessEnv,
   execArgv: readonly string[],
   ownOptions: readonly string[],
 ): void {
-  const name = Object.keys(environment).find(
-    (key) => environment[key] !== "" && refused.some((pattern) => pattern.test(key)),
-  );
+  const name = Object.keys(environment).find((key) => isWeakening(key, environment[key] ?? ""));
   if (name !== undefined) {
-    throw new Failure(
-      2,
-      `refusing to start while ${name} is set: it can weaken TLS or load other code`,
-      `unset ${name}`,
-    );
+    const shown = printable(name);
+    const message = `refusing to start while ${shown} is set: it can weaken TLS or load other code`;
+    throw new Failure(2, message, `unset ${shown}`);
   }
   const option = execArgv.find((argument) => !ownOptions.includes(argument));
   if (option !== undefined) {
-    throw new Failure(
-      2,
-      `refusing to start with the runtime option ${option}`,
-      "start it as wardmq serve",
-    );
+    const message = `refusing to start with the runtime's option ${printable(option)}`;
+    throw new Failure(2, message, "start it as wardmq");
   }
+}
+
+function isWeakening(name: string, value: string): boolean {
+  if (value === "") return false;
+  if (trustStores.includes(name)) return !ownStore.test(normalize(value));
+  return refused.some((pattern) => pattern.test(name));
 }
 
 /** The environment of control and broker. */

@@ -1,4 +1,3 @@
-import { mkdirSync, readdirSync } from "node:fs";
 import type { Commands } from "@wardmq/commands";
 import {
   ConfigError,
@@ -7,11 +6,10 @@ import {
   parseConfig,
   trustDomainOf,
 } from "@wardmq/config";
-import { printable } from "@wardmq/events";
-import { ask } from "./ask.ts";
-import { Failure, systemCode } from "./failure.ts";
+import { askOnce } from "./ask.ts";
+import { Failure } from "./failure.ts";
 
-/** Makes a deployment in `directory`, which has to be new or empty, and makes it the current folder. */
+/** Makes a deployment in `directory`, which has to be new or empty. */
 export async function initialize(
   directory: string,
   org: string,
@@ -19,9 +17,7 @@ export async function initialize(
   hosts: readonly string[],
 ): Promise<Commands["init"]["result"]> {
   refuseWrongNames(org, environment, hosts);
-  makeEmptyFolder(directory);
-  process.chdir(directory);
-  return await ask("init", { org, environment, hosts });
+  return await askOnce(directory, "init", { org, environment, hosts });
 }
 
 /** The names go through the parser of `wardmq.yaml` before anything is made. */
@@ -37,21 +33,4 @@ function refuseWrongNames(org: string, environment: string, hosts: readonly stri
     });
     throw new Failure(2, inOptions.join("\n"), "");
   }
-}
-
-function makeEmptyFolder(directory: string): void {
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    if (readdirSync(directory).length === 0) return;
-  } catch (cause) {
-    const code = systemCode(cause);
-    const why =
-      code === "EEXIST" || code === "ENOTDIR" ? "is not a folder" : `cannot be made (${code})`;
-    throw new Failure(1, `${printable(directory, 1000)} ${why}`, "choose another folder");
-  }
-  throw new Failure(
-    1,
-    `${printable(directory, 1000)} is not empty`,
-    "choose a new or an empty folder",
-  );
 }

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import type { SubjectSummary } from "@wardmq/commands";
+import type { Commands, SubjectSummary } from "@wardmq/commands";
 import { printable } from "@wardmq/events";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { RuntimeName } from "../bin/runtimes.mjs";
@@ -8,6 +8,7 @@ import { credentialFiles, makeCredential } from "./credential.ts";
 import { takeDirectory } from "./deployment.ts";
 import { deploymentCommand, inDeployment, type Operand } from "./deployment-command.ts";
 import { eventLine } from "./event-line.ts";
+import { Failure } from "./failure.ts";
 import { initialize } from "./init.ts";
 import { checkPolicyFile } from "./policy-file.ts";
 import { serve } from "./serve.ts";
@@ -31,6 +32,7 @@ export const program = new Command("wardmq")
   )
   .version("0.1.0")
   .helpCommand(false)
+  .configureHelp({ subcommandTerm: (command) => `${command.name()} ${command.usage()}` })
   .exitOverride()
   .showHelpAfterError("wardmq: add --help for what can be written")
   .configureOutput({
@@ -100,7 +102,7 @@ deploymentCommand(program, "serve", {
   .option("--verbose", "tell the process ids of control and broker")
   .action(inDeployment([], runServe));
 
-const device = program.command("device").summary("devices").description("devices");
+const device = group("device", "register devices", "wardmq device add --help");
 deploymentCommand(device, "add", {
   summary: "register a device",
   examples: [
@@ -123,7 +125,7 @@ deploymentCommand(device, "add", {
     ),
   );
 
-const service = program.command("service").summary("services").description("services");
+const service = group("service", "register services", "wardmq service add /srv/wardmq dashboard");
 deploymentCommand(service, "add", {
   summary: "register a service: an application that is no device",
   operands: [["NAME", "1 to 64 characters A-Z, a-z, 0-9, _ and -"]],
@@ -151,7 +153,7 @@ deploymentCommand(program, "list", {
 
 deploymentCommand(program, "revoke", {
   summary:
-    "revoke a subject and its certificates, and end its connections now; there is no way back",
+    "revoke a subject and its certificates, and end its connections now; the certificates never get in again",
   operands: [subjectOperand],
   examples: ["wardmq revoke /srv/wardmq device:6b0d6a3e-9f7c-4d2a-8f7e-2f0c1d9a4b55"],
 })
@@ -159,13 +161,16 @@ deploymentCommand(program, "revoke", {
   .action(
     inDeployment(["SUBJECT"], async ([subject = ""], { json }: Json) => {
       const result = await ask("revoke", { subject });
-      if (json) return printJson(result);
-      print(`revoked ${result.subject} and ${count(result.certificatesRevoked, "certificate")}`);
-      for (const { connectionsClosed, milliseconds } of result.brokers) {
-        print(`the broker closed ${count(connectionsClosed, "connection")} in ${milliseconds} ms`);
+      if (json) printJson(result);
+      else printRevocation(result);
+      const { unconfirmed = 0 } = result;
+      if (unconfirmed > 0) {
+        throw new Failure(
+          1,
+          `${count(unconfirmed, "broker")} did not confirm within a second`,
+          "the revocation stands; look at wardmq events, and end that broker if it does not follow",
+        );
       }
-      if (result.brokers.length === 0)
-        print("no broker runs; the next one to start refuses the subject");
     }),
   );
 
@@ -189,7 +194,7 @@ deploymentCommand(program, "credential", {
     })(words, options);
   });
 
-const policy = program.command("policy").summary("the policy").description("the policy");
+const policy = group("policy", "check the policy", "wardmq policy check /srv/wardmq");
 deploymentCommand(policy, "check", {
   summary: "check policy.yaml: problems end with 2, warnings do not",
   examples: ["wardmq policy check /srv/wardmq"],
@@ -233,6 +238,17 @@ program
     process.exitCode = await up(resolve(directory), runtime, { print, report });
   });
 
+/** A command that only holds others. */
+function group(name: string, summary: string, example: string): Command {
+  return program
+    .command(name)
+    .summary(summary)
+    .description(summary)
+    .usage("COMMAND")
+    .helpCommand(false)
+    .addHelpText("after", `\nExamples:\n  ${example}`);
+}
+
 async function runServe(
   _: readonly string[],
   options: {
@@ -267,6 +283,19 @@ function printSubject(subject: SubjectSummary, json: boolean | undefined): void 
   else print(`added ${subject.id}\nnext: wardmq credential DIR ${subject.id} --out FOLDER`);
 }
 
+function printRevocation({
+  subject,
+  certificatesRevoked,
+  brokers,
+  unconfirmed = 0,
+}: Commands["revoke"]["result"]): void {
+  print(`revoked ${subject} and ${count(certificatesRevoked, "certificate")}`);
+  for (const { connectionsClosed, milliseconds } of brokers) {
+    print(`the broker closed ${count(connectionsClosed, "connection")} in ${milliseconds} ms`);
+  }
+  if (brokers.length + unconfirmed === 0) print("no broker runs here; one that starts refuses the subject");
+}
+
 function subjectTable(subjects: readonly SubjectSummary[]): string {
   const rows = subjects.map(({ id, state, attributes, certificates }) => {
     const active = certificates.filter((certificate) => certificate.state === "active");
@@ -287,12 +316,12 @@ function count(number: number, noun: string): string {
 
 function parsePort(text: string): number {
   if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
-  throw new InvalidArgumentError("a port is a number from 0 to 65535.");
+  throw new InvalidArgumentError("write a number from 0 to 65535");
 }
 
 function parseCount(text: string): number {
-  if (/^\d{1,6}$/.test(text) && Number(text) > 0) return Number(text);
-  throw new InvalidArgumentError("write a number from 1 to 999999.");
+  if (/^\d{1,5}$/.test(text) && Number(text) > 0 && Number(text) <= 10_000) return Number(text);
+  throw new InvalidArgumentError("write a number from 1 to 10000");
 }
 
 function collect(value: string, before: readonly string[]): readonly string[] {
