@@ -39,6 +39,8 @@ export interface Commands {
       certificatesRevoked: number;
       /** One entry for each broker that was connected; empty when none runs. */
       brokers: readonly { connectionsClosed: number; milliseconds: number }[];
+      /** Brokers that were connected but did not confirm within a second; absent when all did. */
+      unconfirmed?: number;
     };
   };
   credential: {
@@ -57,7 +59,10 @@ export interface Commands {
 export type CommandName = keyof Commands;
 
 export type CommandRequest = {
-  [Name in CommandName]: { readonly command: Name; readonly arguments: Commands[Name]["arguments"] };
+  [Name in CommandName]: {
+    readonly command: Name;
+    readonly arguments: Commands[Name]["arguments"];
+  };
 }[CommandName];
 
 export type CommandResponse =

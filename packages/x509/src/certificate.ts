@@ -49,6 +49,8 @@ export interface CertificateFields {
 }
 
 export interface Certificate extends CertificateFields {
+  /** The whole certificate. */
+  readonly der: Uint8Array;
   readonly tbsCertificate: Uint8Array;
   readonly signatureAlgorithm: SignatureAlgorithm | undefined;
   readonly signature: Uint8Array;
@@ -113,6 +115,7 @@ export function decodeCertificate(der: Uint8Array): Certificate {
   const extensions = decodeExtensions(reader.readOptional(extensionsTag)?.content);
   reader.end();
   return {
+    der,
     tbsCertificate: tbs.bytes,
     signatureAlgorithm: signatureAlgorithmOf(algorithm),
     signature,

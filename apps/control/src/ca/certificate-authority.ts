@@ -1,0 +1,128 @@
+import { createHash, createPublicKey, randomBytes, verify } from "node:crypto";
+import {
+  type Certificate,
+  type CertificateProfileName,
+  type CertificateRequest,
+  certificate,
+  certificateFields,
+  decodeCertificate,
+  decodePublicKey,
+  encodePem,
+  type GeneralName,
+  type SignatureAlgorithm,
+  type Signer,
+  sameBytes,
+  signatureAlgorithms,
+  subjectKeyIdentifierOf,
+} from "@wardmq/x509";
+import { Failure } from "../failure.ts";
+
+/** Who signs: a certificate and the signer that holds its key. */
+export interface Issuer {
+  readonly certificate: Certificate;
+  readonly signer: Signer;
+}
+
+/** What a new certificate is for: everything comes from a record, nothing from who asks. */
+export interface CertificateOrder {
+  readonly profile: CertificateProfileName;
+  /** Name, DER. */
+  readonly subject: Uint8Array;
+  readonly publicKey: Uint8Array;
+  readonly subjectAltName?: readonly GeneralName[];
+  readonly permittedUriHost?: string;
+  readonly serialNumber: Uint8Array;
+  readonly now: number;
+}
+
+export function sha256Hex(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** Method 1 of RFC 7093 section 2: the leftmost 160 bits of SHA-256 over the key's bits. */
+export function keyIdentifierOf(publicKey: Uint8Array): Uint8Array {
+  const { bits } = decodePublicKey(publicKey);
+  return new Uint8Array(createHash("sha256").update(bits).digest().subarray(0, 20));
+}
+
+/** 128 random bits, always written with 16 octets. */
+export function randomSerialNumber(): Uint8Array {
+  const octets = new Uint8Array(randomBytes(16));
+  return octets[0] === 0 ? randomSerialNumber() : octets;
+}
+
+/** A certificate whose issuer is itself: a trust anchor. */
+export async function issueRoot(
+  subject: Uint8Array,
+  signer: Signer,
+  now: number,
+): Promise<Certificate> {
+  const keyIdentifier = keyIdentifierOf(signer.publicKey);
+  const fields = certificateFields("rootCa", {
+    serialNumber: randomSerialNumber(),
+    issuer: subject,
+    subject,
+    authorityKeyIdentifier: keyIdentifier,
+    subjectKeyIdentifier: keyIdentifier,
+    publicKey: signer.publicKey,
+    now,
+  });
+  return decodeCertificate(await certificate(fields, signer));
+}
+
+/** Signs one certificate of a profile. */
+export async function issue(issuer: Issuer, order: CertificateOrder): Promise<Certificate> {
+  const { profile, ...rest } = order;
+  const authorityKeyIdentifier = subjectKeyIdentifierOf(issuer.certificate);
+  if (authorityKeyIdentifier === undefined) throw new Error("the issuer has no key identifier");
+  const fields = certificateFields(profile, {
+    ...rest,
+    issuer: issuer.certificate.subject,
+    authorityKeyIdentifier,
+    subjectKeyIdentifier: keyIdentifierOf(order.publicKey),
+    issuerNotAfter: issuer.certificate.validity.notAfter,
+  });
+  return decodeCertificate(await certificate(fields, issuer.signer));
+}
+
+/** Refuses a request whose signer does not hold the private key it asks a certificate for. */
+export function verifyProofOfPossession(request: CertificateRequest): void {
+  const { certificationRequestInfo, publicKey, signature, signatureAlgorithm } = request;
+  if (!verifies(certificationRequestInfo, signature, signatureAlgorithm, publicKey)) {
+    throw new Failure(
+      "ERR_PROOF_OF_POSSESSION",
+      "the certificate request is not signed by the key it asks for",
+      {
+        hint: "make the request with the private key of its public key",
+      },
+    );
+  }
+}
+
+/** Whether `issuer` signed `issued`: names, key identifiers left aside, and the signature. */
+export function isIssuedBy(issued: Certificate, issuer: Certificate): boolean {
+  const { tbsCertificate, signature, signatureAlgorithm } = issued;
+  return (
+    sameBytes(issued.issuer, issuer.subject) &&
+    signatureAlgorithm !== undefined &&
+    verifies(tbsCertificate, signature, signatureAlgorithm, issuer.publicKey)
+  );
+}
+
+function verifies(
+  bytes: Uint8Array,
+  signature: Uint8Array,
+  algorithm: SignatureAlgorithm,
+  publicKey: Uint8Array,
+): boolean {
+  try {
+    const key = createPublicKey({ key: Buffer.from(publicKey), format: "der", type: "spki" });
+    return verify(signatureAlgorithms[algorithm].hash, bytes, key, signature);
+  } catch {
+    return false; // a point that is not on its curve, a signature that is no signature
+  }
+}
+
+export function certificatePem({ der }: { readonly der: Uint8Array }): string {
+  return encodePem("CERTIFICATE", der);
+}

@@ -1,0 +1,144 @@
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
+import { mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import type { Commands } from "@wardmq/commands";
+import { ConfigError, defaultConfigText, parseConfig, trustDomainOf } from "@wardmq/config";
+import { printable } from "@wardmq/events";
+import { defaultPolicyText } from "@wardmq/policy";
+import { encodeName, encodePem, type NameAttributes, parseTrustDomain } from "@wardmq/x509";
+import {
+  certificatePem,
+  issue,
+  issueRoot,
+  randomSerialNumber,
+  sha256Hex,
+} from "../ca/certificate-authority.ts";
+import { keySigner } from "../ca/file-signer.ts";
+import { issueServerCertificate } from "../ca/server-certificate.ts";
+import { paths } from "../deployment.ts";
+import { Failure, systemCode } from "../failure.ts";
+import { syncFolder, writeNewFile } from "../files.ts";
+import { type DeploymentIdentity, type Doing, Registry } from "../registry/registry.ts";
+
+type Init = Commands["init"];
+
+/**
+ * Makes a deployment in `directory`, which must not exist or be empty. Everything is written beside it first and moved
+ * into place in one step: there is a whole deployment or none.
+ */
+export async function init(
+  directory: string,
+  wanted: Init["arguments"],
+  doing: Doing,
+): Promise<Init["result"]> {
+  const { org, environment, hosts } = wanted;
+  const trustDomain = trustDomainOf(environment, org);
+  const configText = defaultConfigText({ org, environment, trustDomain, hosts });
+  refuseWrongArguments(configText);
+  const identity = { org, environment, trustDomain: parseTrustDomain(trustDomain) };
+  refuseUsedFolder(directory);
+  const staging = join(dirname(directory), `.${basename(directory)}.init-${process.pid}`);
+  try {
+    mkdirSync(dirname(directory), { recursive: true });
+    mkdirSync(staging, { mode: 0o700 });
+    const rootFingerprint = await writeDeployment(staging, identity, hosts, configText, doing);
+    renameSync(staging, directory);
+    syncFolder(dirname(directory));
+    return { trustDomain, hosts, rootFingerprint };
+  } catch (error) {
+    rmSync(staging, { recursive: true, force: true });
+    throw notMade(directory, error);
+  }
+}
+
+function refuseWrongArguments(configText: string): void {
+  try {
+    parseConfig(configText, []);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const said = error.problems.map(({ key, message, hint }) => `${key}: ${message}; ${hint}`);
+    throw new Failure("ERR_INIT_ARGUMENTS", said.join("\n"), { exitCode: 2 });
+  }
+}
+
+function refuseUsedFolder(directory: string): void {
+  try {
+    if (readdirSync(directory).length === 0) return;
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return;
+    throw notMade(directory, error);
+  }
+  throw notEmpty(directory);
+}
+
+function notEmpty(directory: string): Failure {
+  return new Failure("ERR_FOLDER_NOT_EMPTY", `${printable(directory)} is not empty`, {
+    hint: "name a new folder",
+    exitCode: 2,
+  });
+}
+
+function notMade(directory: string, error: unknown): unknown {
+  const code = systemCode(error);
+  if (code === undefined || error instanceof Failure) return error;
+  if (code === "ENOTEMPTY" || code === "EEXIST") return notEmpty(directory);
+  return new Failure("ERR_FOLDER", `cannot make ${printable(directory)}: ${code}`, {
+    hint: "name a folder that does not exist, in one you may write to",
+    exitCode: 2,
+    cause: error,
+  });
+}
+
+async function writeDeployment(
+  folder: string,
+  identity: DeploymentIdentity,
+  hosts: readonly string[],
+  configText: string,
+  doing: Doing,
+): Promise<string> {
+  for (const name of ["control", "broker", "run"]) mkdirSync(join(folder, name), { mode: 0o700 });
+  const write = (path: string, text: string) => writeNewFile(join(folder, path), text, 0o600);
+  const writeKey = (path: string, key: KeyObject) =>
+    write(path, key.export({ type: "pkcs8", format: "pem" }).toString());
+
+  const name = (commonName: string): NameAttributes => ({
+    organizationName: identity.org,
+    organizationalUnitName: identity.environment,
+    commonName,
+  });
+  const rootKey = newKey();
+  const issuingKey = newKey();
+  const serverKey = newKey();
+  const feedKey = generateKeyPairSync("ed25519").privateKey;
+  const root = await issueRoot(encodeName(name("WardMQ root CA")), keySigner(rootKey), doing.at);
+  const issuing = await issue(
+    { certificate: root, signer: keySigner(rootKey) },
+    {
+      profile: "issuingCa",
+      subject: encodeName(name("WardMQ issuing CA")),
+      publicKey: keySigner(issuingKey).publicKey,
+      permittedUriHost: identity.trustDomain,
+      serialNumber: randomSerialNumber(),
+      now: doing.at,
+    },
+  );
+  const issuer = { certificate: issuing, signer: keySigner(issuingKey) };
+
+  write(paths.settings, configText);
+  write(paths.policy, defaultPolicyText());
+  writeKey(paths.rootKey, rootKey);
+  write(paths.rootCertificate, certificatePem(root));
+  writeKey(paths.issuingKey, issuingKey);
+  write(paths.issuingCertificate, certificatePem(issuing));
+  writeKey(paths.feedKey, feedKey);
+  write(paths.feedPublicKey, encodePem("PUBLIC KEY", keySigner(feedKey).publicKey));
+  writeKey(paths.serverKey, serverKey);
+  const publicKey = keySigner(serverKey).publicKey;
+  write(paths.serverCertificate, await issueServerCertificate(issuer, publicKey, hosts, doing.at));
+  Registry.create(join(folder, paths.registry), identity, doing);
+  return sha256Hex(root.der);
+}
+
+function newKey(): KeyObject {
+  return generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+}

@@ -1,0 +1,180 @@
+import { existsSync } from "node:fs";
+import type { Socket } from "node:net";
+import type { CommandResponse } from "@wardmq/commands";
+import type { SecurityEvent } from "@wardmq/events";
+import type { SubjectRecord, World, WorldChange } from "@wardmq/feed";
+import { fileSigner, type LocalSigner } from "./ca/file-signer.ts";
+import { renewServerCertificate } from "./ca/server-certificate.ts";
+import { execute, type Surroundings } from "./commands/handlers.ts";
+import { parseRequest } from "./commands/requests.ts";
+import {
+  type Authority,
+  type OperatorFiles,
+  openAuthority,
+  paths,
+  readOperatorFiles,
+} from "./deployment.ts";
+import { parseBrokerEvent } from "./events/broker-event.ts";
+import { EventLog } from "./events/event-log.ts";
+import { Failure, responseOf } from "./failure.ts";
+import { FeedPublisher } from "./feed/publisher.ts";
+import { readPrivateText } from "./files.ts";
+import { Registry } from "./registry/registry.ts";
+import { reload } from "./reload.ts";
+
+export interface ControlOptions {
+  /** `KEY=VALUE`, before what wardmq.yaml says. */
+  readonly overrides: readonly string[];
+  readonly report: (line: string) => void;
+  readonly now: () => number;
+}
+
+/** The parts of a control that serves, joined. Whoever opens one holds the deployment's lock. */
+export class Control {
+  readonly #options: ControlOptions;
+  readonly #registry: Registry;
+  readonly #authority: Authority;
+  readonly #events: EventLog;
+  readonly #publisher: FeedPublisher;
+  #files: OperatorFiles;
+
+  /** Opens a deployment in the current folder after checking that its parts are whole and fit each other. */
+  static async open(options: ControlOptions): Promise<Control> {
+    const registry = Registry.open(paths.registry);
+    try {
+      const authority = openAuthority(options.now());
+      const feedSigner = openFeedSigner();
+      if (existsSync(paths.rootKey)) readPrivateText(paths.rootKey); // it may lie elsewhere, but not open to others
+      const files = readOperatorFiles(options.overrides, registry.identity);
+      const control = new Control(options, registry, authority, feedSigner, files);
+      await control.renewServerCertificate();
+      return control;
+    } catch (error) {
+      registry.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    options: ControlOptions,
+    registry: Registry,
+    authority: Authority,
+    feedSigner: LocalSigner,
+    files: OperatorFiles,
+  ) {
+    const { report, now } = options;
+    this.#options = options;
+    this.#registry = registry;
+    this.#authority = authority;
+    this.#files = files;
+    this.#events = new EventLog({ path: paths.events, report });
+    this.#publisher = new FeedPublisher({
+      world: () => this.#world(),
+      sign: (bytes) => feedSigner.sign(bytes),
+      now,
+      onEvents: (events) =>
+        this.#events.append(events.map(parseBrokerEvent).filter((event) => event !== undefined)),
+      report,
+    });
+  }
+
+  /** Takes the connection of a broker. */
+  acceptBroker(socket: Socket): void {
+    this.#publisher.accept(socket);
+  }
+
+  /** The response to a line of a tool. */
+  async answer(line: string, actor: string): Promise<CommandResponse> {
+    try {
+      const doing = { actor, at: this.#options.now() };
+      return { ok: true, result: await execute(this.#surroundings(), parseRequest(line), doing) };
+    } catch (error) {
+      return this.refuse(error);
+    }
+  }
+
+  refuse(error: unknown): CommandResponse & { ok: false } {
+    return responseOf(error, this.#options.report);
+  }
+
+  /** Reads wardmq.yaml and policy.yaml again; gives the names of those that changed. */
+  reload(actor: string): readonly string[] {
+    return reload(this.#files, actor, {
+      read: () => readOperatorFiles(this.#options.overrides, this.#registry.identity),
+      record: (event) => this.#record(event),
+      apply: (files, change) => {
+        this.#files = files;
+        this.#registry.recordChange("files.reload", { actor, at: this.#options.now() });
+        this.#publish(change);
+        if (change.settings !== undefined) this.renewServerCertificateLater();
+      },
+    });
+  }
+
+  /** Issues the broker's certificate again when it is time. */
+  async renewServerCertificate(): Promise<void> {
+    const { hosts } = this.#files.settings;
+    const at = this.#options.now();
+    const files = { keyPath: paths.serverKey, certificatePath: paths.serverCertificate };
+    if (!(await renewServerCertificate(this.#authority.issuer, files, hosts, at))) return;
+    this.#registry.recordChange("server-certificate.issue", { actor: "control", at });
+    this.#options.report("the server certificate was issued again");
+  }
+
+  /** The same where nobody waits: that it failed is a line. */
+  renewServerCertificateLater(): void {
+    this.renewServerCertificate().catch((error: unknown) =>
+      this.#options.report(this.refuse(error).error.message),
+    );
+  }
+
+  close(): void {
+    this.#publisher.close();
+    this.#events.close();
+    this.#registry.close();
+  }
+
+  #surroundings(): Surroundings {
+    return {
+      registry: this.#registry,
+      authority: () => this.#authority,
+      publisher: { publish: (change) => this.#publish(change) },
+      record: (event) => this.#record(event),
+      reload: ({ actor }) => this.reload(actor),
+      lastEvents: (count) => this.#events.last(count),
+    };
+  }
+
+  #world(): World {
+    const { settings, policy } = this.#files;
+    const subjects = this.#registry.subjects().map((record) => this.#withoutExpired(record));
+    return { settings, policy, trustAnchors: this.#authority.trustAnchors, subjects };
+  }
+
+  #publish(change: WorldChange): ReturnType<FeedPublisher["publish"]> {
+    const subjects = change.subjects?.map((record) => this.#withoutExpired(record));
+    return this.#publisher.publish(subjects === undefined ? change : { ...change, subjects });
+  }
+
+  #record(event: Omit<SecurityEvent, "at">): void {
+    this.#events.append([{ ...event, at: this.#options.now() }]);
+  }
+
+  /** Brokers need no certificate that the door refuses by its dates; the registry keeps them all. */
+  #withoutExpired(record: SubjectRecord): SubjectRecord {
+    const now = this.#options.now();
+    return {
+      ...record,
+      certificates: record.certificates.filter(({ notAfter }) => notAfter >= now),
+    };
+  }
+}
+
+function openFeedSigner(): LocalSigner {
+  const signer = fileSigner(paths.feedKey);
+  if (signer.algorithm === "Ed25519") return signer;
+  throw new Failure("ERR_KEY", `${paths.feedKey} is not an Ed25519 key`, {
+    hint: "restore it together with broker/feed.pub",
+    exitCode: 2,
+  });
+}

@@ -1,0 +1,59 @@
+import type { CommandResponse } from "@wardmq/commands";
+import { ConfigError } from "@wardmq/config";
+import { PolicyError } from "@wardmq/policy";
+
+interface FailureOptions {
+  /** What to do instead. */
+  readonly hint?: string;
+  /** 1: refused or failed; 2: wrong input or configuration. */
+  readonly exitCode?: 1 | 2;
+  readonly cause?: unknown;
+}
+
+/** A refusal, or something an operator has to put right: one sentence, safe to print. */
+export class Failure extends Error {
+  override readonly name = "Failure";
+  readonly code: `ERR_${string}`;
+  readonly hint: string | undefined;
+  readonly exitCode: 1 | 2;
+
+  constructor(
+    code: `ERR_${string}`,
+    message: string,
+    { hint, exitCode = 1, cause }: FailureOptions = {},
+  ) {
+    super(message, { cause });
+    this.code = code;
+    this.hint = hint;
+    this.exitCode = exitCode;
+  }
+}
+
+/** The code of a system call that failed, such as ENOENT. */
+export function systemCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+/** What goes back for an error: refusals as they are, our own mistakes as a generic sentence with the cause on `report`. */
+export function responseOf(
+  error: unknown,
+  report: (line: string) => void,
+): CommandResponse & { ok: false } {
+  if (error instanceof Failure) {
+    const { code, message, hint, exitCode } = error;
+    return {
+      ok: false,
+      error: { code, message, exitCode, ...(hint === undefined ? {} : { hint }) },
+    };
+  }
+  if (error instanceof ConfigError || error instanceof PolicyError) {
+    return { ok: false, error: { code: error.code, message: error.message, exitCode: 2 } };
+  }
+  report(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  const message = "control made a mistake; the command was not done";
+  return {
+    ok: false,
+    error: { code: "ERR_INTERNAL", message, hint: "the output of control says more", exitCode: 1 },
+  };
+}

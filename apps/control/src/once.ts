@@ -1,0 +1,71 @@
+import { resolve } from "node:path";
+import type { CommandRequest, CommandResponse } from "@wardmq/commands";
+import { LineSplitter } from "@wardmq/feed";
+import { currentActor } from "./actor.ts";
+import { execute, type Surroundings } from "./commands/handlers.ts";
+import { init } from "./commands/init.ts";
+import { parseRequest } from "./commands/requests.ts";
+import { enterDeployment, openAuthority, paths, readOperatorFiles } from "./deployment.ts";
+import { EventLog } from "./events/event-log.ts";
+import { Failure, responseOf } from "./failure.ts";
+import { takeLock } from "./lock.ts";
+import { Registry } from "./registry/registry.ts";
+
+const lockWaitMs = 10_000;
+const longestRequest = 64 * 1024;
+
+/** Does the one request on standard input directly on the files, answers on standard output, and gives the exit code. */
+export async function once(directory: string, report: (line: string) => void): Promise<number> {
+  const response = await answer(resolve(directory), report);
+  await new Promise((written) => process.stdout.write(`${JSON.stringify(response)}\n`, written));
+  return response.ok ? 0 : response.error.exitCode;
+}
+
+async function answer(directory: string, report: (line: string) => void): Promise<CommandResponse> {
+  try {
+    const request = parseRequest(await readRequest());
+    const result =
+      request.command === "init"
+        ? await init(directory, request.arguments, { actor: currentActor(), at: Date.now() })
+        : await onFiles(directory, request, report);
+    return { ok: true, result };
+  } catch (error) {
+    return responseOf(error, report);
+  }
+}
+
+async function readRequest(): Promise<string> {
+  const lines = new LineSplitter(longestRequest);
+  for await (const chunk of process.stdin) {
+    const [line] = lines.push(chunk);
+    if (line !== undefined) return line;
+  }
+  throw new Failure("ERR_REQUEST", "no request came on standard input", { exitCode: 2 });
+}
+
+async function onFiles(
+  directory: string,
+  request: CommandRequest,
+  report: (line: string) => void,
+): Promise<unknown> {
+  enterDeployment(directory);
+  await using stack = new AsyncDisposableStack();
+  const lock = await takeLock(paths.lock, lockWaitMs, paths.controlSocket);
+  stack.defer(() => lock.release());
+  const registry = Registry.open(paths.registry);
+  stack.defer(() => registry.close());
+  const events = new EventLog({ path: paths.events, report });
+  stack.defer(() => events.close());
+  const on: Surroundings = {
+    registry,
+    authority: () => openAuthority(Date.now()),
+    publisher: { publish: () => async () => ({ answers: [], unconfirmed: 0 }) },
+    record: (event) => events.append([{ ...event, at: Date.now() }]),
+    reload: () => {
+      readOperatorFiles([], registry.identity); // nobody runs who would have the former ones
+      return [];
+    },
+    lastEvents: (count) => events.last(count),
+  };
+  return await execute(on, request, { actor: currentActor(), at: Date.now() });
+}

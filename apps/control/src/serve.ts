@@ -1,0 +1,88 @@
+import { chmodSync, fstatSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { resolve } from "node:path";
+import { currentActor } from "./actor.ts";
+import { serveCommands } from "./commands/command-server.ts";
+import { Control } from "./control.ts";
+import { enterDeployment, paths } from "./deployment.ts";
+import { takeLock } from "./lock.ts";
+
+const lockWaitMs = 2_000;
+const hourMs = 60 * 60 * 1000;
+
+/**
+ * Serves a deployment until it is told to stop.
+ *
+ *     checking --> listening (ready) --SIGTERM, SIGINT or end of the parent--> stopped
+ *                     | SIGHUP or `reload`: both files are read again, a broken one changes nothing
+ */
+export async function serve(
+  directory: string,
+  overrides: readonly string[],
+  report: (line: string) => void,
+): Promise<number> {
+  const stopped = untilStopped();
+  enterDeployment(resolve(directory));
+  await using stack = new AsyncDisposableStack();
+  const lock = await takeLock(paths.lock, lockWaitMs, paths.controlSocket);
+  stack.defer(() => lock.release());
+  const control = await Control.open({ overrides, report, now: Date.now });
+  stack.defer(() => control.close());
+
+  const tools = createServer({ allowHalfOpen: true }, (socket) =>
+    serveCommands(
+      socket,
+      (line) => control.answer(line, currentActor()),
+      (error) => control.refuse(error),
+    ),
+  );
+  const brokers = createServer((socket) => control.acceptBroker(socket));
+  stack.use(await listen(tools, paths.controlSocket));
+  stack.use(await listen(brokers, paths.feedSocket));
+
+  process.on("SIGHUP", () => {
+    try {
+      const changed = control.reload("SIGHUP");
+      report(
+        changed.length > 0
+          ? `took over ${changed.join(" and ")}`
+          : "nothing changed in wardmq.yaml and policy.yaml",
+      );
+    } catch (error) {
+      control.refuse(error); // that a file was refused is an event already
+    }
+  });
+  const hourly = setInterval(() => control.renewServerCertificateLater(), hourMs);
+  stack.defer(() => clearInterval(hourly));
+  process.stdout.write("ready {}\n");
+  await stopped;
+  return 0;
+}
+
+/** Listens on a socket that only our user can open. What lies at `path` is of a former process: we hold the lock. */
+async function listen(server: Server, path: string): Promise<AsyncDisposable> {
+  rmSync(path, { force: true });
+  await new Promise<void>((listening, failed) => {
+    server.once("error", failed);
+    server.listen(path, listening);
+  });
+  chmodSync(path, 0o600);
+  return {
+    [Symbol.asyncDispose]: async () => {
+      server.close(); // takes the file away; open connections end with the process
+    },
+  };
+}
+
+/** Settles when a signal asks for the end, or when the supervisor that started us is gone. */
+function untilStopped(): Promise<void> {
+  return new Promise((stop) => {
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+    const input = fstatSync(0);
+    if (!input.isFIFO() && !input.isSocket()) return;
+    process.stdin.on("end", stop);
+    process.stdin.on("error", stop);
+    process.stdin.resume();
+  });
+}
