@@ -43,8 +43,10 @@ export function encodePacket(packet: Packet, version: ProtocolVersion): Buffer {
 
 /** Encodes the Property Length and the properties of one place. */
 export function encodeProperties(values: PropertyValues, place: PropertyPlace): Buffer {
+  const entries = Object.entries(values);
+  if (entries.length === 0) return Buffer.alloc(1);
   const writer = new Writer();
-  for (const [key, value] of Object.entries(values)) {
+  for (const [key, value] of entries) {
     if (value === undefined) continue;
     const name = key as PropertyName;
     const definition: PropertyDefinition | undefined = Object.hasOwn(table, name)

@@ -21,23 +21,16 @@ function decodeBeyondAscii(buffer: Buffer, start: number, from: number, end: num
   return buffer.toString("utf8", start, end);
 }
 
-/** Hot path. Whether the bytes may be a UTF-8 Encoded String: what RFC 3629 allows, without U+0000. */
+/**
+ * Hot path. Whether the bytes may be a UTF-8 Encoded String by RFC 3629, without overlong forms, surrogates
+ * and what is above U+10FFFF, and without U+0000.
+ */
 export function isWellFormedUtf8(buffer: Uint8Array, start: number, end: number): boolean {
-  return isUtf8(buffer, start, end, 0x01);
-}
-
-/** Hot path. Whether the bytes are the UTF-8 that a Payload Format Indicator of 1 promises: U+0000 may stand in it. */
-export function isUtf8Payload(buffer: Uint8Array, start: number, end: number): boolean {
-  return isUtf8(buffer, start, end, 0x00);
-}
-
-/** RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF. */
-function isUtf8(buffer: Uint8Array, start: number, end: number, lowestByte: number): boolean {
   let i = start;
   while (i < end) {
     const lead = buffer[i] as number;
     if (lead < 0x80) {
-      if (lead < lowestByte) return false;
+      if (lead === 0) return false;
       i++;
       continue;
     }
@@ -53,6 +46,21 @@ function isUtf8(buffer: Uint8Array, start: number, end: number, lowestByte: numb
     i += length;
   }
   return true;
+}
+
+const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/**
+ * Hot path. Whether the bytes are the UTF-8 that a Payload Format Indicator of 1 promises; U+0000 may stand in
+ * it. Payloads are longer than strings, and from some 50 bytes on the runtime's own decoder wins.
+ */
+export function isUtf8Payload(buffer: Uint8Array, start: number, end: number): boolean {
+  try {
+    strictDecoder.decode(buffer.subarray(start, end));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether the text may stand in a UTF-8 Encoded String: no lone surrogate, no U+0000, not too long. */
