@@ -48,14 +48,15 @@ export function openLink(options: LinkOptions): Link {
   let timer: NodeJS.Timeout | undefined;
   let attempt = 0;
   let isClosed = false;
+  let why: string | undefined; // what was said last, since a broker does not repeat it to a client it does not let in
 
   const dial = () => {
     options.onState({ is: "connecting" });
     const current = connect(clientOptions(options));
-    let why = "the connection was closed";
     client = current;
     current.on("connect", () => {
       attempt = 0;
+      why = undefined;
       options.onState({ is: "open", tls: describeTls(current.stream) });
       options.onOpen?.();
     });
@@ -64,7 +65,7 @@ export function openLink(options: LinkOptions): Link {
       why = `ended by the broker: ${describeReason(reasonCode)}`;
     });
     current.on("error", (error) => {
-      why = describeError(error);
+      if (!isReset(error)) why = describeError(error);
       current.end(true);
     });
     current.on("close", () => {
@@ -72,7 +73,7 @@ export function openLink(options: LinkOptions): Link {
       client = undefined;
       current.end(true);
       attempt += 1;
-      options.onState({ is: "waiting", why });
+      options.onState({ is: "waiting", why: why ?? "the connection was closed" });
       timer = setTimeout(dial, delayBefore(attempt, options.random()));
     });
   };
@@ -133,6 +134,9 @@ function describeReason(code: number): string {
   const name = (ReasonCodes as Readonly<Record<number, string>>)[code];
   return `0x${code.toString(16).padStart(2, "0")}${name ? ` ${name}` : ""}`;
 }
+
+const isReset = (error: Error): boolean =>
+  "code" in error && (error.code === "ECONNRESET" || error.code === "EPIPE");
 
 function describeError(error: Error): string {
   const code = "code" in error ? error.code : undefined;

@@ -10,6 +10,7 @@ const redrawMs = 500;
 const plainLineMs = 5_000;
 const giveUpAfterSeconds = 30;
 const closeWithinMs = 1_500;
+const controlL = "\u000c";
 const controlC = "\u0003"; // a terminal in raw mode sends the character, not the signal
 
 const isTerminal =
@@ -85,11 +86,10 @@ function showScreen(ward: Ward, running: RunningWard, end: (exitCode: number) =>
   };
   const onKeys = (keys: Buffer) => {
     const pressed = (...codes: readonly string[]) => codes.some((code) => keys.includes(code));
-    if (pressed("q", "Q", controlC)) end(0);
-    else if (pressed("c", "C")) {
-      page = page === "ward" ? "connect" : "ward";
-      draw();
-    }
+    if (pressed("q", "Q", controlC)) return end(0);
+    if (pressed("c", "C")) page = page === "ward" ? "connect" : "ward";
+    if (pressed(controlL)) screen.refresh();
+    draw();
   };
   if (process.stdin.isTTY) process.stdin.setRawMode(true).on("data", onKeys);
   process.stdout.on("resize", draw);

@@ -41,7 +41,13 @@ export class Screen {
     if (before.length > rows.length) out += at(rows.length) + clearBelow;
     this.#shown = rows;
     this.#size = size;
-    if (out !== "") this.#write(out);
+    // Whatever another program writes meanwhile lands below the frame.
+    if (out !== "") this.#write(out + at(Math.min(row, size.rows - 1)));
+  }
+
+  /** The next frame is drawn whole, whatever another program has left on the terminal. */
+  refresh(): void {
+    if (this.#size !== undefined) this.#size = { columns: 0, rows: 0 };
   }
 
   /** Leaves the last frame where it is and gives the cursor back below it. */

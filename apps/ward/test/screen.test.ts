@@ -137,6 +137,17 @@ describe("the screen", () => {
     assert.ok(out.includes(`${introducer}2J`) && out.includes("one"));
   });
 
+  test("draws everything anew when another program has written over it", () => {
+    const terminal = new Terminal(size);
+    const screen = new Screen((text) => terminal.write(text));
+    screen.draw([place("one"), place("two")], size);
+    terminal.write("noise");
+    assert.equal(terminal.text, "one\ntwo\nnoise");
+    screen.refresh();
+    screen.draw([place("one"), place("two")], size);
+    assert.equal(terminal.text, "one\ntwo");
+  });
+
   test("hides the cursor and gives it back below the last frame", () => {
     const terminal = new Terminal(size);
     const screen = new Screen((text) => terminal.write(text));
