@@ -34,13 +34,14 @@ export function startPart(
   { command, options }: Runtime,
   words: readonly string[],
   report: (line: string) => void,
+  stderr: "inherit" | number,
 ): Part {
   const child = spawn(command, [...options, ...words], {
-    stdio: ["pipe", "pipe", "inherit"],
+    stdio: ["pipe", "pipe", stderr],
     env: minimalEnvironment(process.env),
     detached: true,
   });
-  child.stdin.on("error", () => {});
+  child.stdin?.on("error", () => {});
   const pidFile = join("run", `${name}.pid`);
   const ended = endingOf(child, report);
   if (child.pid !== undefined) writeFileSync(pidFile, `${child.pid}\n`, { mode: 0o600 });

@@ -266,7 +266,10 @@ async function runServe(
   const { runtime, verbose = false } = options;
   const signals = takeSignals(process.env);
   try {
-    const serving = await serve({ directory, runtime, overrides, verbose, report }, signals.stop);
+    const serving = await serve(
+      { directory, runtime, overrides, verbose, report, stderr: "inherit" },
+      signals.stop,
+    );
     if (typeof serving === "number") process.exitCode = serving;
     else {
       signals.onHangUp = serving.reload;
@@ -293,7 +296,8 @@ function printRevocation({
   for (const { connectionsClosed, milliseconds } of brokers) {
     print(`the broker closed ${count(connectionsClosed, "connection")} in ${milliseconds} ms`);
   }
-  if (brokers.length + unconfirmed === 0) print("no broker runs here; one that starts refuses the subject");
+  if (brokers.length + unconfirmed === 0)
+    print("no broker runs here; one that starts refuses the subject");
 }
 
 function subjectTable(subjects: readonly SubjectSummary[]): string {

@@ -16,6 +16,8 @@ export interface ServeOptions {
   /** `KEY=VALUE`, see wardmq.yaml. */
   readonly overrides: readonly string[];
   readonly verbose: boolean;
+  /** Where control and broker write: the terminal, or an open file. */
+  readonly stderr: "inherit" | number;
   /** For a person: warnings and what happens to control and broker. */
   readonly report: (line: string) => void;
 }
@@ -58,10 +60,11 @@ export async function serve(
   await refuseSecondServe(directory);
   await refuseTakenPort("mqtts", settings.listeners.mqtts);
   await refuseTakenPort("wss", settings.listeners.wss);
+  if (stopSignal.aborted) return 0;
   makeRunFolder(directory);
 
   const start = (name: PartName, words: readonly string[]): Part => {
-    const part = startPart(name, runtime, [programs[name], ...words], report);
+    const part = startPart(name, runtime, [programs[name], ...words], report, options.stderr);
     if (options.verbose) report(`${name} is process ${part.pid} (${runtime.name})`);
     return part;
   };

@@ -1,45 +1,52 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findRuntime } from "../../bin/runtimes.mjs";
 import { host, org } from "./plan.ts";
 
-const repository = fileURLToPath(new URL("../../../..", import.meta.url));
+const modules = fileURLToPath(new URL("../../../../node_modules", import.meta.url));
+const topic = `${org}/+/+/device/+/telemetry`;
 
-/** How to connect a client of one's own: lines of ASCII; the commands work from any folder. */
+/** How to connect a client of one's own: commands that work from any folder, and a line before them. */
 export function connectLines(credentialFolder: string, port: number): readonly string[] {
-  const [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map((file) =>
-    join(credentialFolder, file),
+  const inFolder = (...words: readonly string[]) =>
+    `(cd ${quote(credentialFolder)} && ${words.join(" ")})`;
+  const files = ["--cafile ca.pem", "--cert cert.pem", "--key key.pem"];
+  const mosquitto = inFolder(
+    `mosquitto_sub -h ${host} -p ${port}`,
+    ...files,
+    `-t ${quote(topic)} -v`,
   );
-  const topic = `${org}/+/+/device/+/telemetry`;
-  const mosquitto = [
-    ["mosquitto_sub", "-h", host, "-p", String(port)],
-    ["--cafile", ca ?? "", "--cert", cert ?? "", "--key", key ?? "", "-t", topic, "-v"],
-  ];
+  const mqttJs = inFolder(
+    `NODE_PATH=${quote(modules)}`,
+    quote(nodeCommand()),
+    "-e",
+    quote(script(port)),
+  );
   return [
-    "connect your own client from another terminal:",
-    mosquitto.flat().map(quote).join(" "),
-    `cd ${quote(repository)} && ${quote(nodeCommand())} -e ${quote(mqttJs({ key, cert, ca }, port, topic))}`,
+    "connect your own client from another terminal, with mosquitto_sub or MQTT.js:",
+    mosquitto,
+    mqttJs,
   ];
 }
 
-function mqttJs(
-  files: Readonly<Record<string, string | undefined>>,
-  port: number,
-  topic: string,
-): string {
-  const read = Object.entries(files).map(
-    ([name, path]) => `${name}: fs.readFileSync(${JSON.stringify(path)})`,
-  );
-  const client = `require("mqtt").connect("mqtts://${host}:${port}", { protocolVersion: 5, ${read.join(", ")} })`;
-  return `const c = ${client}; c.on("connect", () => c.subscribe("${topic}")); c.on("message", (t, m) => console.log(t, String(m))); c.on("error", console.error)`;
+function script(port: number): string {
+  const files = ["key", "cert", "ca"].map((name) => `${name}: read("${name}.pem")`).join(", ");
+  return [
+    `const read = require("fs").readFileSync`,
+    `const client = require("mqtt").connect("mqtts://${host}:${port}", { ${files} })`,
+    `client.subscribe("${topic}").on("message", (topic, text) => console.log(topic, String(text)))`,
+  ].join("; ");
 }
 
 /** The bundled Node, or Bun: the machine's own Node may be too old for MQTT.js. */
 function nodeCommand(): string {
+  const linked = join(modules, ".bin/node");
+  if (existsSync(linked)) return linked;
   return (findRuntime("node") ?? findRuntime("bun"))?.command ?? "node";
 }
 
 /** A word for a POSIX shell. */
 export function quote(word: string): string {
-  return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+  return /^[A-Za-z0-9_@%=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

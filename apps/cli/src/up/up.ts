@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { printable } from "@wardmq/events";
 import type { RuntimeName } from "../../bin/runtimes.mjs";
 import { enterDeployment } from "../deployment.ts";
 import { minimalEnvironment, refuseWeakeningEnvironment } from "../environment.ts";
@@ -11,6 +12,7 @@ import { chooseRuntime, ownRuntimeOptions, programs } from "../runtime.ts";
 import { type Serving, serve } from "../serve.ts";
 import { type Signals, takeSignals } from "../signals.ts";
 import { connectLines } from "./instructions.ts";
+import { type Log, openLog } from "./log.ts";
 import { environment, host, org, policyText } from "./plan.ts";
 import { completeRoster, ownCredential, writeWardFile } from "./roster.ts";
 
@@ -24,50 +26,46 @@ export interface Voice {
 export async function up(
   directory: string,
   runtime: RuntimeName | undefined,
-  voice: Voice,
+  { print, report }: Voice,
 ): Promise<number> {
   refuseWeakeningEnvironment(process.env, process.execArgv, ownRuntimeOptions);
   const signals = takeSignals(process.env);
   try {
-    await enterDemo(directory, voice);
-    const overrides = await freePorts(directory, voice);
-    const { report } = voice;
-    const serving = await serve(
-      { directory, runtime, overrides, verbose: false, report },
-      signals.stop,
-    );
-    if (typeof serving === "number") return serving;
-    const wardEnded = await runWard(directory, serving, signals, voice).catch(
-      (error: unknown) => error,
-    );
-    serving.stop();
-    const servingEnded = await serving.ended;
-    if (typeof wardEnded !== "number") throw wardEnded;
-    return Math.max(wardEnded, servingEnded);
+    await enterDemo(directory, print);
+    await refuseSecondServe(directory);
+    const overrides = await freePorts(directory, print);
+    const log = openLog(process.stdout.isTTY === true, report);
+    try {
+      return await serveWard({ directory, runtime, overrides, log, print }, signals);
+    } catch (error) {
+      process.stderr.write(log.contents());
+      throw error;
+    } finally {
+      log.close();
+    }
   } finally {
     signals.close();
   }
 }
 
-async function enterDemo(directory: string, { print }: Voice): Promise<void> {
+async function enterDemo(directory: string, print: (line: string) => void): Promise<void> {
   if (!existsSync(join(directory, "wardmq.yaml"))) {
-    print(`making a demo deployment in ${directory}`);
+    print(`making a demo deployment in ${printable(directory, 1000)}`);
     await initialize(directory, org, environment, [host]);
-    writeFileSync("policy.yaml", policyText, { mode: 0o600 });
+    writeFileSync(join(directory, "policy.yaml"), policyText, { mode: 0o600 });
   }
   enterDeployment(directory);
   const { settings } = loadConfig(directory, []);
   if (settings.environment === environment && settings.org === org) return;
-  throw new Failure(
-    1,
-    `${directory} is not a demo deployment`,
-    "use wardmq serve for it, or another folder for the demo",
-  );
+  const message = `${printable(directory, 1000)} is not a demo deployment`;
+  throw new Failure(1, message, "use wardmq serve for it, or another folder for the demo");
 }
 
 /** Overrides that let the system choose a port where another program has the configured one. */
-async function freePorts(directory: string, { print }: Voice): Promise<readonly string[]> {
-  await refuseSecondServe(directory);
+async function freePorts(
+  directory: string,
+  print: (line: string) => void,
+): Promise<readonly string[]> {
   const { listeners } = loadConfig(directory, []).settings;
   const overrides: string[] = [];
   for (const name of ["mqtts", "wss"] as const) {
@@ -79,19 +77,49 @@ async function freePorts(directory: string, { print }: Voice): Promise<readonly 
   return overrides;
 }
 
-/** The exit code of the ward; 0 when it was ended from outside. */
-async function runWard(
-  directory: string,
-  serving: Serving,
+interface Surroundings {
+  readonly directory: string;
+  readonly runtime: RuntimeName | undefined;
+  readonly overrides: readonly string[];
+  readonly log: Log;
+  readonly print: (line: string) => void;
+}
+
+async function serveWard(
+  { directory, runtime, overrides, log, print }: Surroundings,
   signals: Signals,
-  { print, report }: Voice,
 ): Promise<number> {
+  const { stderr, report } = log;
+  const options = { directory, runtime, overrides, verbose: false, report, stderr };
+  const serving = await serve(options, signals.stop);
+  if (typeof serving === "number") {
+    process.stderr.write(log.contents());
+    return serving;
+  }
   print(serving.readyLine);
+  try {
+    await prepareWard(directory, serving, report);
+    const code = signals.stop.aborted ? 0 : await runWard(directory, serving, signals);
+    serving.stop();
+    return Math.max(code, await serving.ended);
+  } finally {
+    serving.stop();
+    await serving.ended;
+  }
+}
+
+async function prepareWard(
+  directory: string,
+  { host, mqttsPort }: Serving,
+  report: (line: string) => void,
+): Promise<void> {
   const devices = await completeRoster(report);
-  if (signals.stop.aborted) return 0;
-  const connect = connectLines(join(directory, ownCredential), serving.mqttsPort);
-  writeWardFile({ host: serving.host, port: serving.mqttsPort, devices, connect });
-  for (const line of connect) print(line);
+  const connect = connectLines(join(directory, ownCredential), mqttsPort);
+  writeWardFile({ host, port: mqttsPort, devices, connect });
+}
+
+/** The exit code of the ward, which owns the terminal; 0 when it was ended from outside. */
+async function runWard(directory: string, serving: Serving, signals: Signals): Promise<number> {
   const { command, options } = chooseRuntime(undefined);
   const child = spawn(command, [...options, programs.ward, directory], {
     stdio: "inherit",
