@@ -15,7 +15,7 @@ function ipv4Octets(text: string): Uint8Array | undefined {
 function ipv6Octets(text: string): Uint8Array | undefined {
   const halves = text.split("::");
   if (halves.length > 2) return undefined;
-  const [head, tail] = halves.map(groups);
+  const [head, tail] = halves.map((half, i) => groups(half, i === halves.length - 1));
   if (head === undefined || (halves.length === 2 && tail === undefined)) return undefined;
   const missing = 16 - head.length - (tail?.length ?? 0);
   if (halves.length === 1 ? missing !== 0 : missing < 2) return undefined;
@@ -25,12 +25,13 @@ function ipv6Octets(text: string): Uint8Array | undefined {
   return octets;
 }
 
-function groups(text: string): readonly number[] | undefined {
+function groups(text: string, isEnd: boolean): readonly number[] | undefined {
   if (text === "") return [];
   const octets: number[] = [];
   const parts = text.split(":");
   for (const [i, part] of parts.entries()) {
-    const ipv4 = i === parts.length - 1 && part.includes(".") ? ipv4Octets(part) : undefined;
+    const ipv4 =
+      isEnd && i === parts.length - 1 && part.includes(".") ? ipv4Octets(part) : undefined;
     if (ipv4 !== undefined) octets.push(...ipv4);
     else if (/^[0-9a-fA-F]{1,4}$/.test(part))
       octets.push(parseInt(part, 16) >> 8, parseInt(part, 16) & 0xff);
