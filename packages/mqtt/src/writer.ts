@@ -66,7 +66,6 @@ export class Writer {
   /** All that was written, behind its length, behind the first byte where one is given. */
   finish(firstByte?: number): Buffer {
     const length = this.#offset - headRoom;
-    if (length > maximumVariableByteInteger) throw new MqttError("ERR_MQTT_PACKET_TOO_LARGE");
     let start = headRoom - variableByteIntegerLength(length);
     encodeVariableByteInteger(length, this.#buffer, start);
     if (firstByte !== undefined) this.#buffer[--start] = firstByte;
@@ -79,6 +78,9 @@ export class Writer {
       throw new MqttError("ERR_MQTT_INTEGER");
     }
     const at = this.#offset;
+    if (at + size - headRoom > maximumVariableByteInteger) {
+      throw new MqttError("ERR_MQTT_PACKET_TOO_LARGE");
+    }
     this.#offset = at + size;
     if (this.#offset > this.#buffer.length) {
       const larger = Buffer.allocUnsafe(Math.max(2 * this.#buffer.length, this.#offset));

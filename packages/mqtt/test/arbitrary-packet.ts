@@ -147,7 +147,8 @@ function connect(version: ProtocolVersion): fc.Arbitrary<Packet> {
   });
 }
 
-function publish(sender: Sender, version: ProtocolVersion): fc.Arbitrary<Packet> {
+/** Any PUBLISH of this side. */
+export function publish(sender: Sender, version: ProtocolVersion): fc.Arbitrary<Packet> {
   const fields = packetOf("PUBLISH", {
     topic: fc.oneof({ weight: 4, arbitrary: topicName }, { weight: 1, arbitrary: fc.constant("") }),
     payload: binary,

@@ -9,6 +9,8 @@ import {
 } from "../src/index.ts";
 import { sentPacket } from "./arbitrary-packet.ts";
 import { bodyStart, decodeWhole } from "./bytes.ts";
+import { changedBody, changes } from "./changed-body.ts";
+import { assertSameFrame, publishBytes } from "./publish-frame-twin.ts";
 
 /** What must hold for all packets and all bytes; the tests run these a little, the fuzzer for as long as it is told. */
 export const codecProperties = {
@@ -26,26 +28,19 @@ export const codecProperties = {
 
   "a packet with changed bytes gives a packet or an MqttError": fc.property(
     sentPacket,
-    fc.array(fc.tuple(fc.constantFrom("set", "insert", "remove", "cut"), fc.nat(), fc.nat(0xff)), {
-      minLength: 1,
-      maxLength: 3,
-    }),
-    ({ packet, version, sender }, changes) => {
+    changes,
+    ({ packet, version, sender }, edits) => {
       const whole = encodePacket(packet, version);
-      let body = whole.subarray(bodyStart(whole));
-      for (const [kind, where, byte] of changes) body = changed(body, kind, where, byte);
+      const body = changedBody(whole.subarray(bodyStart(whole)), edits);
       assertPacketOrError(whole[0] ?? 0, body, version, sender);
     },
   ),
-} satisfies Record<string, fc.IRawProperty<unknown>>;
 
-function changed(body: Buffer, kind: string, where: number, byte: number): Buffer {
-  const at = where % (body.length + 1);
-  const rest = kind === "insert" ? at : at + 1;
-  if (kind === "cut") return body.subarray(0, at);
-  const middle = kind === "remove" ? [] : [byte];
-  return Buffer.concat([body.subarray(0, at), Buffer.from(middle), body.subarray(rest)]);
-}
+  "a PublishFrame takes and refuses what decodePacket does, and finds the same in it": fc.property(
+    publishBytes,
+    ({ firstByte, hex, version }) => assertSameFrame(firstByte, hex, version),
+  ),
+} satisfies Record<string, fc.IRawProperty<unknown>>;
 
 /** What is decoded can be encoded, and is the same when it is decoded again. */
 function assertPacketOrError(

@@ -100,6 +100,12 @@ const refusals: readonly Row[] = [
     "ERR_MQTT_PROPERTY_NOT_ALLOWED",
     { ...publish, properties: { receiveMaximum: 1 } },
   ],
+  [
+    "more bytes than a Remaining Length can say",
+    "ERR_MQTT_PACKET_TOO_LARGE",
+    // A length is all that is looked at; nothing of this size is made.
+    { ...publish, payload: { length: 268_435_455 } as Uint8Array },
+  ],
   ["no filter", "ERR_MQTT_EMPTY_LIST", subscribe()],
   ["a malformed filter", "ERR_MQTT_TOPIC_FILTER", subscribe({ ...request, filter: "a#" })],
   [

@@ -139,7 +139,7 @@ describe("a value outside of its range is refused:", () => {
   const table: readonly (readonly [name: PropertyName, value: string, code: string])[] = [
     ["payloadFormatIndicator", "02", "ERR_MQTT_PROPERTY_VALUE"],
     ["requestProblemInformation", "02", "ERR_MQTT_PROPERTY_VALUE"],
-    ["requestResponseInformation", "ff", "ERR_MQTT_PROPERTY_VALUE"],
+    ["requestResponseInformation", "02", "ERR_MQTT_PROPERTY_VALUE"],
     ["maximumQoS", "02", "ERR_MQTT_PROPERTY_VALUE"],
     ["retainAvailable", "02", "ERR_MQTT_PROPERTY_VALUE"],
     ["wildcardSubscriptionAvailable", "02", "ERR_MQTT_PROPERTY_VALUE"],
