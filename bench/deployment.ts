@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { cliProgram, serveWardmq } from "./wardmq.ts";
+import { cleanEnvironment, cliProgram, serveWardmq } from "./wardmq.ts";
 
 /** A deployment of WardMQ with the credentials the load needs. Mosquitto uses the same server certificate and CA. */
 export interface Deployment {
@@ -29,8 +29,8 @@ const policy = `roles:
     publish: ["{org}/{site}/{ward}/device/{id}/telemetry", "{org}/{site}/{ward}/device/{id}/alarm"]
     subscribe: ["{org}/{site}/{ward}/device/{id}/command"]
   load:
-    publish: ["{org}/bench/#"]
-    subscribe: ["{org}/bench/#", "{org}/+/+/device/+/telemetry"]
+    publish: ["{org}/bench/fanout", "{org}/bench/pair/+", "{org}/bench/in/+"]
+    subscribe: ["{org}/bench/fanout", "{org}/bench/pair/+", "{org}/bench/in/+", "{org}/+/+/device/+/telemetry"]
 bindings:
   - { role: bedside-device, to: "device:*" }
   - { role: load, to: "service:load" }
@@ -84,6 +84,7 @@ async function wardmq(...words: string[]): Promise<void> {
   try {
     await promisify(execFile)(cliProgram.command, [...cliProgram.words, ...words], {
       timeout: 60_000,
+      env: cleanEnvironment,
     });
   } catch (error) {
     const said =

@@ -63,7 +63,7 @@ function writeFiles(
     aclFile,
     [
       `user ${commonName(join(service, "cert.pem"))}`,
-      `topic readwrite ${topic}/#`,
+      ...["fanout", "pair/+", "in/+"].map((below) => `topic readwrite ${topic}/${below}`),
       `topic read ${wardFilter}`,
       `pattern write ${ward}/device/%u/telemetry`,
       `pattern write ${ward}/device/%u/alarm`,

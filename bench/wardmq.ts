@@ -9,6 +9,9 @@ export const cliProgram = {
   words: [join(import.meta.dirname, "..", "apps", "cli", "bin", "wardmq.mjs")],
 } as const;
 
+/** WardMQ refuses to start where a variable could weaken TLS; a benchmark needs none of the caller's. */
+export const cleanEnvironment: NodeJS.ProcessEnv = { PATH: process.env["PATH"], LANG: "C.UTF-8" };
+
 /**
  * The only limits that the load would meet: a benchmark is one service with thousands of connections and no pause. Every
  * other one keeps its default, and policy and events are on.
@@ -40,6 +43,7 @@ export async function serveWardmq(
   ];
   const child = spawn(cliProgram.command, [...cliProgram.words, ...words], {
     stdio: ["ignore", "pipe", "pipe"],
+    env: cleanEnvironment,
   });
   let printed = "";
   let errors = "";
