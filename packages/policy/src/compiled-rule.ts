@@ -23,7 +23,7 @@ export interface RuleSet extends Readonly<Record<Action, readonly CompiledRule[]
 /** A subject's attributes in the order of `attributeNames`. */
 export type Values = readonly (string | undefined)[];
 
-/** A Topic Filter that a client asks for, by levels; `+` is `anyLevel`, and a lone `#` is kept as `+/#`. */
+/** A Topic Filter that a client asks for, by levels; `+` is `anyLevel`. `#` and `/#` are kept as in RulePattern. */
 export interface RequestedFilter {
   readonly levels: readonly (string | typeof anyLevel)[];
   readonly rest: boolean;
@@ -117,6 +117,6 @@ export function parseRequest(topicFilter: string): RequestedFilter | undefined {
     if (level === "+") levels[i] = anyLevel;
     else if (typeof level === "string" && /[+#]/.test(level)) return undefined;
   }
-  if (levels.length === 0) levels.push(anyLevel);
+  if (topicFilter === "#" || topicFilter === "/#") levels.push(anyLevel);
   return { levels, rest };
 }

@@ -6,7 +6,7 @@ import { type Action, attributeNames } from "./policy.ts";
 
 /** A Deny with what would change it. */
 export function deny(because: "Deny" | "NotApplicable" | "Indeterminate", hint: string): Decision {
-  return { effect: "Deny", because, ruleId: undefined, hint };
+  return Object.freeze({ effect: "Deny", because, ruleId: undefined, hint });
 }
 
 /** The Deny of everything below `$` that a client would publish to. */

@@ -107,7 +107,12 @@ function readBindings(reader: YamlReader, entry: Entry, roles: ReadonlySet<strin
     const to = readField(reader, fields.to, at, path, "to", "a device or service");
     if (role && !roles.has(role.value)) {
       const message = `expected a role of this file, found "${printable(role.value, 64)}"`;
-      reader.fail(role.offsetAt(0), `${path}.role`, message, suggestion(role.value, [...roles]));
+      const hint = () =>
+        suggestion(
+          role.value,
+          [...roles].filter((name) => namePattern.test(name)),
+        );
+      reader.fail(role.offsetAt(0), `${path}.role`, message, hint);
     }
     const target = to && parseBindingTarget(to.value);
     if (target && "hint" in target) {

@@ -10,7 +10,8 @@ export type Level =
 
 /**
  * A rule's filter, level by level. `rest` says that it ends in `#`, which is not among `levels` and matches the parent
- * level too (5.0 section 4.7.1.2). A lone `#` is kept as `+/#`: a Topic Name has at least one level.
+ * level too (5.0 section 4.7.1.2). `#` is kept as `+/#` and `/#` as `/+/#`, which match the same names, for no Topic
+ * Name is empty: so one filter includes another exactly where its levels do.
  */
 export interface RulePattern {
   readonly levels: readonly Level[];
@@ -39,7 +40,8 @@ export function parseRulePattern(filter: string, action: Action): RulePattern | 
   let at = 0;
   for (const [index, text] of texts.entries()) {
     if (text === "#" && index === texts.length - 1) {
-      return { levels: levels.length === 0 ? [any] : levels, rest: true };
+      if (filter === "#" || filter === "/#") levels.push(any);
+      return { levels, rest: true };
     }
     const level = parseLevel(text);
     if ("message" in level) return { ...level, at: at + level.at };

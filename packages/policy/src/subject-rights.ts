@@ -31,6 +31,7 @@ export function rightsUnder(rules: RuleSet, subject: Subject): SubjectRights {
 
 /** The registry keeps to this too; here it keeps odd text away from every rule, whatever happens there. */
 function faultOf({ id, kind, attributes }: Subject): string | undefined {
+  if (typeof attributes !== "object" || attributes === null) return "the record has no attributes";
   for (const name of Object.keys(attributes)) {
     const value: unknown = attributes[name];
     if (typeof value !== "string" || !namePattern.test(value)) {

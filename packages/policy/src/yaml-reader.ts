@@ -23,8 +23,12 @@ export interface Entry {
   readonly at: number;
 }
 
-interface Found extends Pick<Problem, "path" | "message" | "hint"> {
+/** A hint that takes work to find is only looked for when its problem is among those that are told. */
+type Hint = string | (() => string);
+
+interface Found extends Pick<Problem, "path" | "message"> {
   readonly offset: number;
+  readonly hint: Hint;
 }
 
 const mostProblems = 100;
@@ -88,7 +92,7 @@ export class YamlReader {
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   }
 
-  fail(offset: number, path: string, message: string, hint: string): void {
+  fail(offset: number, path: string, message: string, hint: Hint): void {
     this.#found.push({ offset, path, message, hint });
   }
 
@@ -97,7 +101,10 @@ export class YamlReader {
     const problems = this.#found
       .sort((a, b) => a.offset - b.offset)
       .slice(0, mostProblems)
-      .map(({ offset, ...problem }) => ({ ...this.place(offset), ...problem }));
+      .map(({ offset, path, message, hint }) => {
+        const told = typeof hint === "string" ? hint : hint();
+        return { ...this.place(offset), path, message, hint: told };
+      });
     throw new PolicyError(this.#file, problems);
   }
 

@@ -1,0 +1,59 @@
+/** Nanoseconds for each decision; `node packages/policy/bench/decide.bench.ts`, with Bun likewise. */
+import { parseTopicFilter, parseTopicName, topicMatches } from "@wardmq/mqtt";
+import { compilePolicy, defaultPolicyText, parsePolicy, type Subject } from "../src/index.ts";
+
+const runs = 9;
+const callsPerRun = 100_000;
+let sink = 0;
+
+/** The median of some runs, after one to warm up. */
+function nanoseconds(work: (i: number) => unknown): number {
+  const measured: number[] = [];
+  for (let run = 0; run <= runs; run++) {
+    const start = performance.now();
+    for (let i = 0; i < callsPerRun; i++) if (work(i) !== undefined) sink += 1;
+    if (run > 0) measured.push(((performance.now() - start) * 1e6) / callsPerRun);
+  }
+  return Math.round(measured.sort((a, b) => a - b)[runs >> 1] ?? 0);
+}
+
+const uuids = Array.from(
+  { length: 1000 },
+  (_, i) => `5f0e3b1c-8d2a-4f6e-9b7c-${i.toString(16).padStart(12, "0")}`,
+);
+const subjects = uuids.map((id): Subject => {
+  const attributes = { org: "st-anna", site: "main", ward: "icu-1", id, model: "mx-450" };
+  return { id: `device:${id}`, kind: "device", attributes };
+});
+const subject = subjects[0] as Subject;
+const base = `st-anna/main/icu-1/device/${subject.attributes["id"]}`;
+const channels = Array.from({ length: 10 }, (_, i) => `{org}/{site}/{ward}/device/{id}/ch-${i}`);
+const tenRules = JSON.stringify({
+  roles: { r: { publish: channels, subscribe: channels } },
+  bindings: [{ role: "r", to: "device:*" }],
+});
+const small = compilePolicy(parsePolicy(defaultPolicyText()));
+const ten = compilePolicy(parsePolicy(tenRules));
+const rights = ten.rightsOf(subject);
+const last = `${base}/ch-9`;
+const filters = channels.map((_, i) => parseTopicFilter(`${base}/ch-${i}`));
+const name = parseTopicName(last);
+
+const rows: readonly (readonly [string, (i: number) => unknown])[] = [
+  ["rightsOf, default policy", (i) => small.rightsOf(subjects[i % 1000] as Subject)],
+  ["rightsOf, 10 + 10 rules", (i) => ten.rightsOf(subjects[i % 1000] as Subject)],
+  ["decidePublish, 10 rules, the first permits", () => rights.decidePublish(`${base}/ch-0`)],
+  ["decidePublish, 10 rules, the last permits", () => rights.decidePublish(last)],
+  ["decidePublish, 10 rules, Deny", () => rights.decidePublish(`${base}/other`)],
+  ["decideReceive, 10 rules, the last permits", () => rights.decideReceive(last)],
+  ["decideSubscribe, 10 rules, the last permits", () => rights.decideSubscribe(last)],
+  ["decideSubscribe, 10 rules, Deny", () => rights.decideSubscribe(`${base}/+`)],
+  ["decideSubscribe, 10 rules, Deny of #", () => rights.decideSubscribe("#")],
+  [
+    "twin: topicMatches over 10 substituted filters",
+    () => filters.some((f) => topicMatches(f, name)),
+  ],
+];
+for (const [what, work] of rows)
+  console.log(`${String(nanoseconds(work)).padStart(7)} ns  ${what}`);
+if (sink === 0) throw new Error("nothing was measured");
