@@ -1,5 +1,6 @@
 import type { DeploymentOptions } from "../support/deployment.ts";
 import type { Case } from "./case.ts";
+import { attack } from "./cases/attack.ts";
 import { connect } from "./cases/connect.ts";
 import { delivery } from "./cases/delivery.ts";
 import { format } from "./cases/format.ts";
@@ -17,6 +18,8 @@ export interface Area {
   readonly name: string;
   readonly cases: readonly Case[];
   readonly deployment?: DeploymentOptions;
+  /** The cases wait for most of their time, so they run at once; each has clients and topics of its own. */
+  readonly atOnce?: true;
 }
 
 /** Every area of cases; each has a test file of its own and a broker of its own. */
@@ -30,7 +33,12 @@ export const areas: readonly Area[] = [
   { name: "session", cases: session },
   { name: "will", cases: will },
   { name: "shared", cases: shared },
-  { name: "time", cases: time, deployment: { settings: { "limits.keepAliveSeconds.min": 1 } } },
+  {
+    name: "time",
+    cases: time,
+    atOnce: true,
+    deployment: { settings: { "limits.keepAliveSeconds.min": 1 } },
+  },
   {
     name: "keep-alive",
     cases: keepAlive,
@@ -53,6 +61,7 @@ export const areas: readonly Area[] = [
       },
     },
   },
+  { name: "attack", cases: attack },
   { name: "web-socket", cases: webSocket },
 ];
 

@@ -57,7 +57,7 @@ export interface Deployment extends AsyncDisposable {
   readonly directory: string;
   readonly mqtts: Address;
   readonly wss: Address;
-  /** The credential of `service:NAME`, or of the device with this uuid. */
+  /** The credential of the service of this name, or of the device with this uuid. */
   readonly credential: (subject: string) => Credential;
   readonly devices: readonly string[];
   readonly command: <Name extends CommandName>(
@@ -102,9 +102,10 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
     const command = commandOver(directory);
 
     const credentials = new Map<string, Credential>();
-    const add = async (subject: SubjectSummary) => {
-      credentials.set(subject.id.replace("device:", ""), await issue(command, subject.id));
-      return subject.id.replace("device:", "");
+    const add = async ({ id }: SubjectSummary) => {
+      const name = id.slice(id.indexOf(":") + 1);
+      credentials.set(name, await issue(command, id));
+      return name;
     };
     for (const name of options.services ?? ["tester", "limited"]) {
       await add(await command("service.add", { name }));
@@ -142,7 +143,7 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
 type Command = Deployment["command"];
 
 async function issue(command: Command, subject: string): Promise<Credential> {
-  const { key, request } = newCertificateRequest();
+  const { key, request } = await newCertificateRequest();
   const issued = await command("credential", { subject, certificateRequest: request });
   return { subject, key, cert: issued.certificateChain, ca: issued.trustAnchors };
 }

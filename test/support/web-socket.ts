@@ -26,8 +26,8 @@ export interface HandshakeResponse {
 
 export interface HandshakeOptions {
   readonly path?: string;
-  /** The subprotocols offered; undefined offers none. */
-  readonly protocols?: string | undefined;
+  /** The subprotocols offered; null offers none. */
+  readonly protocols?: string | null;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -117,7 +117,7 @@ export async function openWebSocket(
   { path = "/mqtt", protocols = "mqtt", headers = {} }: HandshakeOptions = {},
 ): Promise<WebSocketWire> {
   const key = randomBytes(16).toString("base64");
-  const request: Record<string, string | undefined> = {
+  const request: Record<string, string | null> = {
     Host: "localhost",
     Connection: "Upgrade",
     Upgrade: "websocket",
@@ -126,7 +126,7 @@ export async function openWebSocket(
     "Sec-WebSocket-Protocol": protocols,
     ...headers,
   };
-  const fields = Object.entries(request).filter(([, value]) => value !== undefined);
+  const fields = Object.entries(request).filter(([, value]) => value !== null);
   const text = fields.map(([name, value]) => `${name}: ${value}\r\n`).join("");
   socket.write(`GET ${path} HTTP/1.1\r\n${text}\r\n`);
   const { response, rest } = await readResponse(socket);

@@ -55,7 +55,6 @@ const malformed = connectRefusals([
   {
     it: "refuses flags in the fixed header of CONNECT",
     send: "11 ~ 'MQTT' V 02 003c {} 'c'",
-    code: 0x81,
     v3: ["2.2.2-1", "2.2.2-2", "3.1.4-1"],
     v5: ["2.1.3-1", "3.1.4-1"],
   },

@@ -345,6 +345,31 @@ export const delivery: readonly Case[] = [
     },
   },
   {
+    it: "counts a Topic Alias and Subscription Identifiers when it compares with the Maximum Packet Size",
+    v5: ["3.1.2-24"],
+    run: async (stage) => {
+      const maximumPacketSize = 60;
+      const topic = stage.topic("a");
+      const room = maximumPacketSize - (2 + 2 + topic.length + 2 + 1);
+      for (let spare = 0; spare < 12; spare++) {
+        const reader = await stage.connect({
+          properties: { maximumPacketSize, topicAliasMaximum: 5 },
+        });
+        await reader.subscribe(topic, { qos: 1, properties: { subscriptionIdentifier: [300] } });
+        reader.sendPublish(topic, Buffer.alloc(room - spare), { qos: 1 });
+        reader.sendPublish(topic, Buffer.alloc(room - spare), { qos: 0 });
+        reader.send("c0 00");
+        for (
+          let packet = await reader.nextBytes();
+          packet[0] !== 0xd0;
+          packet = await reader.nextBytes()
+        ) {
+          assert.ok(packet.length <= maximumPacketSize, `${packet.length} bytes`);
+        }
+      }
+    },
+  },
+  {
     it: "drops a waiting message that is too large for the connection the Session comes back on",
     v5: ["3.1.2-25"],
     run: async (stage) => {

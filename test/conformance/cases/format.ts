@@ -507,12 +507,6 @@ const properties = refusals([
     v5: ["3.14.2-1"],
   },
   {
-    it: "refuses a Server Reference in a client's DISCONNECT",
-    send: "e0 ~ 00 {1c 'other'}",
-    code: 0x82,
-    v5: [],
-  },
-  {
     it: "refuses a DISCONNECT that gives a Session its first expiry",
     send: "e0 ~ 00 {11 00000001}",
     code: 0x82,

@@ -11,7 +11,7 @@ export const webSocket: readonly Case[] = [
     v3: ["6.0.0-3"],
     v5: ["6.0.0-3"],
     run: async (stage) => {
-      for (const protocols of [undefined, "", "mqttv3.1", "MQTT", "xmpp, amqp"]) {
+      for (const protocols of [null, "", "mqttv3.1", "MQTT", "xmpp, amqp"]) {
         const wire = await stage.openWebSocket({ protocols });
         assert.ok(wire.response.status >= 400, `${protocols}: ${wire.response.status}`);
       }

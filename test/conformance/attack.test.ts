@@ -1,0 +1,3 @@
+import { runArea } from "./run-area.ts";
+
+await runArea("attack");
