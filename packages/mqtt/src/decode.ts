@@ -152,7 +152,8 @@ function decodeAcknowledgement(
 ): AcknowledgementPacket {
   const packetId = body.reader.packetId();
   if (body.version === 4) return { type, packetId, reasonCode: 0, properties: noProperties };
-  return { type, packetId, ...decodeOutcome(type, body) };
+  const { reasonCode, properties } = decodeOutcome(type, body);
+  return { type, packetId, reasonCode, properties }; // spreading would double the time of a PUBACK
 }
 
 /** A Reason Code and properties, of which 5.0 lets the properties or both be left out (3.4.2.1, 3.14.2.1). */

@@ -6,7 +6,7 @@ export type Sender = "client" | "server";
 export interface ReasonCodeDefinition {
   readonly value: number;
   readonly allowedIn: readonly PacketName[];
-  /** The one side that may send it; both where absent. In CONNACK, SUBACK and UNSUBACK the packet says it. */
+  /** The one side that may send it in DISCONNECT and AUTH; both where absent. Elsewhere the packet decides. */
   readonly sender?: Sender;
 }
 
@@ -153,7 +153,6 @@ function sendersByPacketAndCode(): Partial<Record<PacketName, Record<number, rea
   const table: Partial<Record<PacketName, Record<number, readonly Sender[]>>> = {};
   for (const row of Object.values<ReasonCodeDefinition>(reasonCodes)) {
     for (const packet of row.allowedIn) {
-      // PUBACK and PUBREC travel both ways, so a client too may find a message not authorized.
       const oneSide = packet === "DISCONNECT" || packet === "AUTH" ? row.sender : undefined;
       const packetRows = table[packet] ?? {};
       packetRows[row.value] = oneSide === undefined ? ["client", "server"] : [oneSide];
