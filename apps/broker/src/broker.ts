@@ -1,6 +1,13 @@
 import { randomUUID } from "node:crypto";
-import type { BoundCertificate, BrokerSettings, FeedBody, SubjectRecord, World, WorldChange } from "@wardmq/feed";
 import { printable, type SecurityEvent } from "@wardmq/events";
+import type {
+  BoundCertificate,
+  BrokerSettings,
+  FeedBody,
+  SubjectRecord,
+  World,
+  WorldChange,
+} from "@wardmq/feed";
 import { type CompiledPolicy, compilePolicy, decodePolicy } from "@wardmq/policy";
 import { Connection } from "./connection/connection.ts";
 import type { ConnectionContext } from "./connection/context.ts";
@@ -106,7 +113,9 @@ export class Broker {
 
   /** Applies a message of the feed, whole or not at all; returns how many connections it ended. */
   apply(body: Exclude<FeedBody, { type: "alive" }>): number {
-    return body.type === "snapshot" ? this.#applySnapshot(body.world) : this.#applyChange(body.change);
+    return body.type === "snapshot"
+      ? this.#applySnapshot(body.world)
+      : this.#applyChange(body.change);
   }
 
   /** Opens the listeners; resolves to their addresses. */
@@ -164,16 +173,22 @@ export class Broker {
   #applySnapshot(world: World): number {
     const ids = new Set(world.subjects.map(({ id }) => id));
     const gone = [...this.#subjects.values()].map(({ id }) => id).filter((id) => !ids.has(id));
-    const subjects = world.subjects.filter((record) => !isSame(this.#subjects.get(record.id)?.record, record));
+    const subjects = world.subjects.filter(
+      (record) => !isSame(this.#subjects.get(record.id)?.record, record),
+    );
     return this.#applyChange({ ...world, subjects, removedSubjects: gone });
   }
 
   #applyChange(change: WorldChange): number {
     // What can fail comes first: nothing is changed until all of it has succeeded.
-    const policy = change.policy === undefined ? undefined : compilePolicy(decodePolicy(change.policy));
+    const policy =
+      change.policy === undefined ? undefined : compilePolicy(decodePolicy(change.policy));
     const settings = change.settings ?? this.settings;
     const trustAnchors = change.trustAnchors ?? this.#trustAnchors;
-    if (this.#door !== undefined && (change.trustAnchors !== undefined || change.settings !== undefined)) {
+    if (
+      this.#door !== undefined &&
+      (change.trustAnchors !== undefined || change.settings !== undefined)
+    ) {
       const former = this.#settings;
       this.#settings = settings;
       try {

@@ -79,7 +79,10 @@ function feedVerifier(directory: string): (bytes: Uint8Array, signature: Uint8Ar
   try {
     pem = readFileSync(`${directory}/broker/feed.pub`, "utf8");
   } catch (error) {
-    return stop(2, `broker/feed.pub cannot be read (${(error as NodeJS.ErrnoException).code}): wardmq init makes it`);
+    return stop(
+      2,
+      `broker/feed.pub cannot be read (${(error as NodeJS.ErrnoException).code}): wardmq init makes it`,
+    );
   }
   const key = createPublicKey(pem);
   return (bytes, signature) => verify(null, bytes, key, signature);
@@ -123,10 +126,16 @@ function stopped(error: unknown): never {
   const { code, message, port } = error as NodeJS.ErrnoException & { port?: number };
   if (error instanceof CredentialFault) return stop(2, message);
   if (code === "EADDRINUSE") {
-    return stop(1, `port ${port} is taken: end what listens there, or choose another one with --mqtts or --wss`);
+    return stop(
+      1,
+      `port ${port} is taken: end what listens there, or choose another one with --mqtts or --wss`,
+    );
   }
   if (code === "EACCES" || code === "EADDRNOTAVAIL") {
-    return stop(1, `port ${port} cannot be opened (${code}): choose another one, or an address of this machine`);
+    return stop(
+      1,
+      `port ${port} cannot be opened (${code}): choose another one, or an address of this machine`,
+    );
   }
   console.error(error);
   return stop(1, "the broker could not start");

@@ -19,6 +19,7 @@ import { neverExpires } from "../session/sessions.ts";
 import type { Will } from "../session/will.ts";
 import type { Connection } from "./connection.ts";
 import { brokenTopicLimit } from "./publish.ts";
+import { withinMaximum } from "./reason.ts";
 
 /** Why a CONNECT is refused. */
 interface Refusal {
@@ -62,7 +63,9 @@ export function handleConnect(
     const refused = check(connect, connection);
     if (refused === undefined) continue;
     const { reasonCode, why } = refused;
-    connection.refuse(refused.check, why, refusal(connect.version, reasonCode, why), reasonCode);
+    const { version, properties } = connect;
+    const bytes = refusal(version, reasonCode, why, properties.maximumPacketSize);
+    connection.refuse(refused.check, why, bytes, reasonCode);
     return;
   }
   accept(connect, connection);
@@ -214,10 +217,15 @@ function refusal(
   version: ProtocolVersion,
   reasonCode: number,
   why: string,
+  maximumPacketBytes?: number,
 ): Buffer | undefined {
-  const code = version === 5 ? reasonCode : connectReturnCode(reasonCode);
-  if (code === undefined) return undefined;
-  return connack(version, false, code, version === 5 ? { reasonString: why } : {});
+  if (version === 5) {
+    return withinMaximum(maximumPacketBytes, why, (properties) =>
+      connack(version, false, reasonCode, properties),
+    );
+  }
+  const code = connectReturnCode(reasonCode);
+  return code === undefined ? undefined : connack(version, false, code, {});
 }
 
 function connack(

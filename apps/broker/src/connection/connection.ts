@@ -5,13 +5,13 @@ import {
   encodePacket,
   MqttError,
   type Packet,
-  packetTypes,
   type PropertyValues,
   type ProtocolVersion,
+  packetTypes,
   type QoS,
 } from "@wardmq/mqtt";
-import type { Requester } from "../enforcement/enforcement.ts";
 import type { Transport, TransportHandler } from "../door/transport.ts";
+import type { Requester } from "../enforcement/enforcement.ts";
 import {
   type ApplicationMessage,
   publishLength,
@@ -30,6 +30,7 @@ import { price } from "./memory-budget.ts";
 import { Output } from "./output.ts";
 import { PacketReader } from "./packet-reader.ts";
 import { PublishHandler } from "./publish.ts";
+import { reasons, withinMaximum } from "./reason.ts";
 import { handleSubscribe, handleUnsubscribe } from "./subscribe.ts";
 import { Timed } from "./timing-wheel.ts";
 
@@ -170,7 +171,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
 
   /** Before CONNECT nothing but a CONNECT may come, 5.0 [MQTT-3.1.0-1]: seen in the first byte. */
   #checkFirstByte(bytes: Buffer): void {
-    if (this.#reader.partialBytes === 0 && bytes.length > 0 && bytes[0] !== 0x10) {
+    if (this.#reader.partialBytes === 0 && (bytes[0] ?? 0) >> 4 !== packetTypes.CONNECT) {
       throw new MqttError("ERR_MQTT_DIRECTION");
     }
   }
@@ -252,10 +253,11 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   #disconnected(session: Session, reasonCode: number, expiry: number | undefined): void {
     if (expiry !== undefined) {
       // From 0 it may not be raised, 5.0 section 3.14.2.2.2.
-      if (expiry > 0 && !this.settled?.mayChangeExpiry) throw new MqttError("ERR_MQTT_PROPERTY_VALUE");
+      if (expiry > 0 && !this.settled?.mayChangeExpiry)
+        throw new MqttError("ERR_MQTT_PROPERTY_VALUE");
       session.expirySeconds = Math.min(expiry, this.context.limits().sessionExpirySeconds);
     }
-    if (reasonCode !== 0x04) this.#will = undefined; // 5.0 [MQTT-3.14.4-3]
+    if (reasonCode === 0) this.#will = undefined; // 5.0 [MQTT-3.14.4-3]
     this.#close("the client disconnected");
   }
 
@@ -306,15 +308,12 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     if (this.#state !== "open") return;
     if (this.version === 5) {
       this.output.send(
-        encodePacket({ type: "DISCONNECT", reasonCode, properties: this.problem(why) }, 5),
+        withinMaximum(this.settled?.maximumPacketBytes, why, (properties) =>
+          encodePacket({ type: "DISCONNECT", reasonCode, properties }, 5),
+        ),
       );
     }
     this.#close(why, reasonCode);
-  }
-
-  /** A reason string for the client, if it wants to hear one. */
-  problem(why: string): PropertyValues {
-    return this.settled?.wantsProblemInformation === false ? {} : { reasonString: why };
   }
 
   #failed(error: unknown): void {
@@ -454,6 +453,13 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
 
   sendPubrec(packetId: number, reasonCode: number): void {
     this.#acknowledge("PUBREC", packetId, reasonCode);
+  }
+
+  /** A PUBACK, PUBREC or SUBACK that refuses says why, if the client wants to hear it, 5.0 section 3.1.2.11.7. */
+  explained(reasonCode: number, encode: (properties: PropertyValues) => Buffer): Buffer {
+    const why = this.settled?.wantsProblemInformation === true ? reasons[reasonCode] : undefined;
+    if (why === undefined || this.version === 4) return encode({});
+    return withinMaximum(this.settled?.maximumPacketBytes, why, encode);
   }
 
   sendPubrel(packetId: number): void {

@@ -1,11 +1,12 @@
+import { printable } from "@wardmq/events";
 import {
   decodeUtf8,
+  encodePacket,
   isUtf8Payload,
   MqttError,
-  parseTopicName,
   PublishFrame,
+  parseTopicName,
 } from "@wardmq/mqtt";
-import { printable } from "@wardmq/events";
 import { ApplicationMessage } from "../routing/application-message.ts";
 import type { Topic } from "../routing/topic.ts";
 import type { Session } from "../session/session.ts";
@@ -80,7 +81,8 @@ export class PublishHandler {
 
   #resolveTopic(buffer: Buffer): PublishTopic {
     const { topicAlias } = frame;
-    if (topicAlias > this.#context.limits().topicAliases) throw new MqttError("ERR_MQTT_TOPIC_ALIAS");
+    if (topicAlias > this.#context.limits().topicAliases)
+      throw new MqttError("ERR_MQTT_TOPIC_ALIAS");
     if (frame.topicStart === frame.topicEnd) {
       const known = topicAlias === 0 ? undefined : this.#aliases?.[topicAlias];
       if (known === undefined) throw new MqttError("ERR_MQTT_TOPIC_MISSING"); // 5.0 section 3.3.2.3.4
@@ -127,7 +129,9 @@ export class PublishHandler {
       this.#recordLimit(limit, name);
       return;
     }
-    known.refusal = enforcement.authorizePublish(this.#connection.requester, name, "publish") ? 0 : 0x87;
+    known.refusal = enforcement.authorizePublish(this.#connection.requester, name, "publish")
+      ? 0
+      : 0x87;
   }
 
   /**
@@ -138,8 +142,15 @@ export class PublishHandler {
     if (frame.qos === 0) return;
     if (this.#connection.version === 4) {
       this.#connection.disconnect(reasonCode, "a message was refused");
-    } else if (frame.qos === 1) this.#connection.sendPuback(frame.packetId, reasonCode);
-    else this.#connection.sendPubrec(frame.packetId, reasonCode);
+      return;
+    }
+    const type = frame.qos === 1 ? "PUBACK" : "PUBREC";
+    const { packetId } = frame;
+    this.#connection.answer(
+      this.#connection.explained(reasonCode, (properties) =>
+        encodePacket({ type, packetId, reasonCode, properties }, 5),
+      ),
+    );
   }
 
   #isDuplicate(packetId: number): boolean {

@@ -26,14 +26,19 @@ export function handleSubscribe(
     const isNew = session.subscriptions?.has(subscription.filter) !== true;
     connection.context.sessions.subscribe(session, subscription);
     const { retainHandling } = request;
-    if (subscription.group === undefined && (retainHandling === 0 || (retainHandling === 1 && isNew))) {
+    if (
+      subscription.group === undefined &&
+      (retainHandling === 0 || (retainHandling === 1 && isNew))
+    ) {
       wantRetained.push(subscription);
     }
     return subscription.qos;
   });
   const { packetId } = packet;
   connection.answer(
-    encodePacket({ type: "SUBACK", packetId, reasonCodes, properties: {} }, connection.version),
+    connection.explained(Math.max(...reasonCodes), (properties) =>
+      encodePacket({ type: "SUBACK", packetId, reasonCodes, properties }, connection.version),
+    ),
   );
   for (const subscription of wantRetained) {
     connection.context.router.sendRetained(session, subscription);

@@ -63,7 +63,11 @@ export class TimingWheel {
     const due: Timed[] = [];
     while (this.now < target) {
       this.now += 1;
-      for (let entry = this.#heads[this.now % slots]; entry !== undefined; entry = entry.wheelNext) {
+      for (
+        let entry = this.#heads[this.now % slots];
+        entry !== undefined;
+        entry = entry.wheelNext
+      ) {
         if (entry.wheelTick <= this.now) due.push(entry);
       }
       for (const entry of due) {

@@ -93,7 +93,10 @@ export class Admission {
 
   #takeToken(perSecond: number): boolean {
     const now = this.#now();
-    this.#tokens = Math.min(perSecond, this.#tokens + ((now - this.#refilledAt) * perSecond) / 1000);
+    this.#tokens = Math.min(
+      perSecond,
+      this.#tokens + ((now - this.#refilledAt) * perSecond) / 1000,
+    );
     this.#refilledAt = now;
     if (this.#tokens < 1) return false;
     this.#tokens -= 1;

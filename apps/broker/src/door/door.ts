@@ -1,5 +1,11 @@
 import type { Socket } from "node:net";
-import { createSecureContext, createServer, type SecureContext, type Server, type TLSSocket } from "node:tls";
+import {
+  createSecureContext,
+  createServer,
+  type SecureContext,
+  type Server,
+  type TLSSocket,
+} from "node:tls";
 import { printable, type SecurityEvent } from "@wardmq/events";
 import type { BrokerSettings, ListenerSettings } from "@wardmq/feed";
 import type { Peer } from "../connection/context.ts";
@@ -139,7 +145,11 @@ export class Door {
     if (this.#visits.get(visit.key) === visit) this.#visits.delete(visit.key);
   }
 
-  #handshakeFailed(error: Error & { code?: string }, socket: TLSSocket, listener: ListenerName): void {
+  #handshakeFailed(
+    error: Error & { code?: string },
+    socket: TLSSocket,
+    listener: ListenerName,
+  ): void {
     // The runtimes only report a handshake that takes too long, and leave its socket open.
     socket.destroy();
     const address = socket.remoteAddress ?? "unknown";
@@ -159,7 +169,10 @@ export class Door {
     this.#handshakeEnded(this.#visits.get(`${address} ${socket.remotePort}`));
     const certificate = socket.getPeerX509Certificate();
     const found = this.#parts.isStale()
-      ? { check: "revocation-data", why: "the revocation data is too old: control has been away for too long" }
+      ? {
+          check: "revocation-data",
+          why: "the revocation data is too old: control has been away for too long",
+        }
       : identify(
           {
             certificate,
@@ -237,9 +250,11 @@ const explanations: Readonly<Record<string, string>> = {
   ERR_TLS_HANDSHAKE_TIMEOUT: "the handshake took too long",
   ERR_SSL_UNSUPPORTED_PROTOCOL: "the client offered no TLS version that is allowed here",
   ERR_SSL_NO_SHARED_CIPHER: "the client offered no cipher suite that is allowed here",
-  ERR_SSL_NO_APPLICATION_PROTOCOL: "the client offered other application protocols than this listener speaks",
+  ERR_SSL_NO_APPLICATION_PROTOCOL:
+    "the client offered other application protocols than this listener speaks",
   ERR_SSL_NO_CERTIFICATE_SET: "the client named no host by SNI",
-  ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM: "the client named no host by SNI, or offered no suitable signature algorithm",
+  ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM:
+    "the client named no host by SNI, or offered no suitable signature algorithm",
   ERR_SSL_WRONG_VERSION_NUMBER: "the client does not speak TLS",
   ERR_SSL_HTTP_REQUEST: "the client speaks HTTP without TLS",
   ERR_SSL_NO_SUITABLE_KEY_SHARE: "the client offered no key exchange group that is allowed here",

@@ -28,6 +28,9 @@ export function environmentFaults(
     .map((name) => `${name} is set, and can weaken or expose TLS: unset it`);
   const options = flags
     .filter((flag) => refusedFlags.test(flag))
-    .map((flag) => `the runtime was started with ${flag.split("=")[0]}, which can weaken or expose TLS: leave it out`);
+    .map(
+      (flag) =>
+        `the runtime was started with ${flag.split("=")[0]}, which can weaken or expose TLS: leave it out`,
+    );
   return [...variables, ...options];
 }

@@ -1,7 +1,7 @@
 import type { X509Certificate } from "node:crypto";
-import type { BoundCertificate } from "@wardmq/feed";
 import { printable, type SecurityEvent } from "@wardmq/events";
-import type { Subjects, SubjectState } from "../enforcement/subjects.ts";
+import type { BoundCertificate } from "@wardmq/feed";
+import type { SubjectState, Subjects } from "../enforcement/subjects.ts";
 
 /** What the TLS layer found out about a peer. */
 export interface Handshake {
@@ -27,7 +27,10 @@ export function identify(
 ): Identification {
   const { certificate, serverName } = handshake;
   if (serverName === undefined || !hosts.includes(serverName.toLowerCase())) {
-    return { check: "sni", why: "the client asked for no host or one that is not configured under hosts" };
+    return {
+      check: "sni",
+      why: "the client asked for no host or one that is not configured under hosts",
+    };
   }
   if (certificate === undefined) {
     return { check: "client-certificate", why: "the client presented no certificate" };
@@ -60,9 +63,7 @@ export function fingerprintOf(certificate: X509Certificate): string {
 }
 
 /** A certificate for an event: names made printable. */
-export function describe(
-  certificate: X509Certificate,
-): NonNullable<SecurityEvent["certificate"]> {
+export function describe(certificate: X509Certificate): NonNullable<SecurityEvent["certificate"]> {
   return {
     subject: printable(oneLine(certificate.subject)),
     issuer: printable(oneLine(certificate.issuer)),

@@ -24,7 +24,9 @@ export function readServerFiles(
   const certificate = read(directory, certificateFile);
   const leaf = parse(certificate);
   if (!matches(leaf, key)) {
-    throw new CredentialFault(`${certificateFile} does not belong to ${keyFile}: replace both together`);
+    throw new CredentialFault(
+      `${certificateFile} does not belong to ${keyFile}: replace both together`,
+    );
   }
   if (Date.parse(leaf.validTo) <= now) {
     throw new CredentialFault(
@@ -57,7 +59,9 @@ function read(directory: string, file: string): string {
     return readFileSync(join(directory, file), "utf8");
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new CredentialFault(`${file} cannot be read (${code}): wardmq init makes it, and its owner must run the broker`);
+    throw new CredentialFault(
+      `${file} cannot be read (${code}): wardmq init makes it, and its owner must run the broker`,
+    );
   }
 }
 
@@ -65,7 +69,9 @@ function parse(certificate: string): X509Certificate {
   try {
     return new X509Certificate(certificate);
   } catch {
-    throw new CredentialFault(`${certificateFile} holds no certificate: PEM, the server's first, then its issuing CAs`);
+    throw new CredentialFault(
+      `${certificateFile} holds no certificate: PEM, the server's first, then its issuing CAs`,
+    );
   }
 }
 

@@ -54,7 +54,12 @@ export class Enforcement {
   }
 
   authorizePublish(requester: Requester, topicName: string, act: "publish" | "will"): boolean {
-    return this.#enforce(requester, act, topicName, this.decidePublish(requester.subject, topicName));
+    return this.#enforce(
+      requester,
+      act,
+      topicName,
+      this.decidePublish(requester.subject, topicName),
+    );
   }
 
   /** `topicFilter` without `$share/group/`. */

@@ -24,7 +24,10 @@ export class SubjectState {
 /** Every subject of the world, found by id or by the fingerprint of a certificate that was ever bound to it. */
 export class Subjects {
   readonly #byId = new Map<string, SubjectState>();
-  readonly #byFingerprint = new Map<string, { subject: SubjectState; certificate: BoundCertificate }>();
+  readonly #byFingerprint = new Map<
+    string,
+    { subject: SubjectState; certificate: BoundCertificate }
+  >();
 
   get(id: string): SubjectState | undefined {
     return this.#byId.get(id);
@@ -63,7 +66,8 @@ export class Subjects {
   remove(id: string): SubjectState | undefined {
     const subject = this.#byId.get(id);
     if (subject === undefined) return undefined;
-    for (const { fingerprint } of subject.record.certificates) this.#byFingerprint.delete(fingerprint);
+    for (const { fingerprint } of subject.record.certificates)
+      this.#byFingerprint.delete(fingerprint);
     this.#byId.delete(id);
     subject.record = { ...subject.record, state: "revoked", certificates: [] };
     subject.rights = undefined;

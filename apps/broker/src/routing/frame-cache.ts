@@ -1,5 +1,10 @@
 import type { ProtocolVersion } from "@wardmq/mqtt";
-import { type ApplicationMessage, packetIdOffset, publishLength, writePublish } from "./application-message.ts";
+import {
+  type ApplicationMessage,
+  packetIdOffset,
+  publishLength,
+  writePublish,
+} from "./application-message.ts";
 
 /** One encoded PUBLISH that many connections copy; its Packet Identifier, if it has one, is filled in by each. */
 export class Frame {

@@ -83,8 +83,23 @@ export class Router {
       } else deliver(message, target, frames);
       receivers += 1;
     }
-    for (const group of shared) if (this.#deliverShared(message, group, frames)) receivers += 1;
+    for (const group of shared) if (this.deliverShared(message, group, frames)) receivers += 1;
     return receivers;
+  }
+
+  /** Gives the message to one member of the group, if there is one that may receive it. */
+  deliverShared(
+    message: ApplicationMessage,
+    group: SharedGroup,
+    frames: FrameCache | undefined,
+  ): boolean {
+    const session = group.choose();
+    const subscription = session === undefined ? undefined : group.members.get(session);
+    if (session === undefined || subscription === undefined) return false;
+    const { effect } = this.#parts.enforcement.decideReceive(session.subject, message.topic.name);
+    if (effect === "Deny") return false;
+    deliver(message, fold(session, [subscription]), frames, group);
+    return true;
   }
 
   /** The limit that forbids to retain this message, or nothing. */
@@ -102,7 +117,10 @@ export class Router {
     const identifiers = encodeIdentifiers([subscription.identifier]);
     for (const message of this.retained.matching(subscription.topicFilter)) {
       const { name } = message.topic;
-      if (message.expiresAt <= now || enforcement.decidePublish(message.publisher, name).effect === "Deny") {
+      if (
+        message.expiresAt <= now ||
+        enforcement.decidePublish(message.publisher, name).effect === "Deny"
+      ) {
         this.retained.remove(name);
         continue;
       }
@@ -146,20 +164,6 @@ export class Router {
     return { targets, shared };
   }
 
-  #deliverShared(
-    message: ApplicationMessage,
-    group: SharedGroup,
-    frames: FrameCache | undefined,
-  ): boolean {
-    const session = group.choose();
-    const subscription = session === undefined ? undefined : group.members.get(session);
-    if (session === undefined || subscription === undefined) return false;
-    const { effect } = this.#parts.enforcement.decideReceive(session.subject, message.topic.name);
-    if (effect === "Deny") return false;
-    deliver(message, makeTarget(session, [subscription]), frames);
-    return true;
-  }
-
   #dropRoutes(topicFilter: string): void {
     if (topicFilter.includes("+") || topicFilter.includes("#")) this.#generation += 1;
     else {
@@ -181,10 +185,11 @@ function deliver(
   message: ApplicationMessage,
   target: Omit<Target, "own">,
   frames: FrameCache | undefined,
+  group?: SharedGroup,
 ): void {
   const qos = message.qos < target.qos ? message.qos : target.qos;
   const retain = message.retain && target.retainAsPublished;
-  target.session.deliver(message, qos, retain, target.identifiers, frames, 0);
+  target.session.deliver(message, qos, retain, target.identifiers, frames, 0, group);
 }
 
 /** Overlapping subscriptions deliver once, at the highest QoS, with every identifier, 5.0 section 3.3.4. */
@@ -216,4 +221,3 @@ function encodeIdentifiers(identifiers: readonly number[]): SubscriptionIdentifi
   }
   return encoded.subarray(0, end);
 }
-

@@ -1,5 +1,8 @@
 import type { QoS } from "@wardmq/mqtt";
-import type { ApplicationMessage, SubscriptionIdentifiers } from "../routing/application-message.ts";
+import type {
+  ApplicationMessage,
+  SubscriptionIdentifiers,
+} from "../routing/application-message.ts";
 import type { FrameCache } from "../routing/frame-cache.ts";
 
 /** What a session needs of the network connection it is bound to. */

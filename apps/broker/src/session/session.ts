@@ -1,8 +1,12 @@
 import type { QoS } from "@wardmq/mqtt";
 import { Timed } from "../connection/timing-wheel.ts";
 import type { SubjectState } from "../enforcement/subjects.ts";
-import type { ApplicationMessage, SubscriptionIdentifiers } from "../routing/application-message.ts";
+import type {
+  ApplicationMessage,
+  SubscriptionIdentifiers,
+} from "../routing/application-message.ts";
 import type { FrameCache } from "../routing/frame-cache.ts";
+import type { SharedGroup } from "../routing/shared-group.ts";
 import type { Subscription } from "../routing/subscription.ts";
 import { MessageQueue } from "./message-queue.ts";
 import type { SessionConnection } from "./session-connection.ts";
@@ -15,8 +19,16 @@ export interface OutboundMessage {
   readonly qos: 1 | 2;
   readonly retain: boolean;
   readonly identifiers: SubscriptionIdentifiers;
+  /** The group of a Shared Subscription, which gets the message back if this session ends before it. */
+  readonly group: SharedGroup | undefined;
   /** The enforcement epoch in which the right to it was last asked. */
   epoch: number;
+}
+
+/** A message that a session ended with, owed to the other members of a Shared Subscription. */
+export interface Orphan {
+  readonly message: ApplicationMessage;
+  readonly group: SharedGroup;
 }
 
 /**
@@ -46,6 +58,8 @@ export class Session extends Timed {
   #inflight: Map<number, Inflight> | undefined;
   #queue: MessageQueue | undefined;
   #lastPacketId = 0;
+  /** After a reconnect: identifiers whose PUBLISH has not been sent again yet, because the window is full. */
+  #unsent: number[] | undefined;
 
   constructor(subject: SubjectState, clientId: string, context: SessionContext) {
     super();
@@ -66,12 +80,16 @@ export class Session extends Timed {
     return this.#queue?.length ?? 0;
   }
 
+  get #onTheWire(): number {
+    return this.inflight.size - (this.#unsent?.length ?? 0);
+  }
+
   /** Whether a QoS 1 or 2 message would leave at once. */
   canSendNow(): boolean {
     return (
       this.connection !== undefined &&
       !this.connection.isCongested &&
-      this.inflight.size < this.window &&
+      this.#onTheWire < this.window &&
       this.queuedMessages === 0
     );
   }
@@ -87,6 +105,7 @@ export class Session extends Timed {
     identifiers: SubscriptionIdentifiers,
     frames: FrameCache | undefined,
     now: number,
+    group?: SharedGroup,
   ): void {
     if (qos === 0) {
       const connection = this.connection;
@@ -98,7 +117,7 @@ export class Session extends Timed {
     }
     const { connection } = this;
     if (connection === undefined || !this.canSendNow()) {
-      this.#enqueue(message, qos, retain, identifiers);
+      this.#enqueue(message, qos, retain, identifiers, group);
       return;
     }
     if (connection.isTooLarge(message, qos, identifiers)) return;
@@ -106,11 +125,11 @@ export class Session extends Timed {
     this.#inflight ??= new Map();
     this.#inflight.set(
       packetId,
-      this.expirySeconds === 0
+      this.expirySeconds === 0 && group === undefined
         ? qos === 1
           ? "qos1"
           : "qos2"
-        : { message: message.keep(), qos, retain, identifiers, epoch: this.#context.epoch() },
+        : this.#owe(message, qos, retain, identifiers, group),
     );
     connection.sendPublish(message, qos, retain, false, packetId, identifiers, frames, now);
   }
@@ -138,33 +157,23 @@ export class Session extends Timed {
 
   /** After a reconnect: what was in flight again, in its order, 5.0 [MQTT-4.4.0-1]; then what waits. */
   resume(connection: SessionConnection): void {
-    const now = this.#context.now();
+    this.#unsent = [];
     for (const [packetId, entry] of this.inflight) {
       if (entry === "released") connection.sendPubrel(packetId);
-      else if (typeof entry !== "string") {
-        if (!this.#mayDeliver(entry) || connection.isTooLarge(entry.message, entry.qos, entry.identifiers)) {
-          this.#inflight?.delete(packetId);
-          continue;
-        }
-        const { message, qos, retain, identifiers } = entry;
-        connection.sendPublish(message, qos, retain, true, packetId, identifiers, undefined, now);
-      }
+      else this.#unsent.push(packetId);
     }
     this.sendWaiting();
   }
 
-  /** Sends from the queue while the window and the peer allow. */
+  /** Sends again what was in flight, then from the queue, while the window and the peer allow. */
   sendWaiting(): void {
-    const queue = this.#queue;
-    if (queue === undefined) return;
     const { connection } = this;
+    if (connection === undefined) return;
+    if (this.#unsent !== undefined) this.#sendAgain(connection, this.#unsent);
+    const queue = this.#queue;
+    if (queue === undefined || this.#unsent !== undefined) return;
     const now = this.#context.now();
-    while (
-      connection !== undefined &&
-      queue.length > 0 &&
-      !connection.isCongested &&
-      this.inflight.size < this.window
-    ) {
+    while (queue.length > 0 && !connection.isCongested && this.#onTheWire < this.window) {
       const entry = queue.shift() as OutboundMessage;
       this.#context.unqueued(entry.message.size);
       const { message, qos, retain, identifiers } = entry;
@@ -172,19 +181,64 @@ export class Session extends Timed {
       if (connection.isTooLarge(message, qos, identifiers)) continue;
       const packetId = this.#takePacketId();
       this.#inflight ??= new Map();
-      this.#inflight.set(packetId, this.expirySeconds === 0 ? (qos === 1 ? "qos1" : "qos2") : entry);
+      const isKept = this.expirySeconds > 0 || entry.group !== undefined;
+      this.#inflight.set(packetId, isKept ? entry : qos === 1 ? "qos1" : "qos2");
       connection.sendPublish(message, qos, retain, false, packetId, identifiers, undefined, now);
     }
     if (queue.length === 0) this.#queue = undefined;
   }
 
-  /** Gives back everything the session holds; nothing is delivered afterwards. */
-  clear(): void {
-    if (this.#queue !== undefined) this.#context.unqueued(this.#queue.bytes);
+  #sendAgain(connection: SessionConnection, unsent: number[]): void {
+    const now = this.#context.now();
+    while (unsent.length > 0 && !connection.isCongested && this.#onTheWire < this.window) {
+      const packetId = unsent.shift() as number;
+      const entry = this.#inflight?.get(packetId);
+      if (entry === undefined || typeof entry === "string") continue;
+      const { message, qos, retain, identifiers } = entry;
+      if (!this.#mayDeliver(entry) || connection.isTooLarge(message, qos, identifiers)) {
+        this.#inflight?.delete(packetId);
+        continue;
+      }
+      connection.sendPublish(message, qos, retain, true, packetId, identifiers, undefined, now);
+    }
+    if (unsent.length === 0) this.#unsent = undefined;
+  }
+
+  /**
+   * Gives back everything the session holds; nothing is delivered afterwards. Returns what its Shared Subscriptions
+   * owe to other members: what waited, and QoS 1 messages without PUBACK. QoS 2 goes to nobody else once it was
+   * sent, 5.0 [MQTT-4.8.2-5].
+   */
+  clear(): Orphan[] {
+    const orphans: Orphan[] = [];
+    const give = ({ message, group }: OutboundMessage) => {
+      if (group !== undefined) orphans.push({ message, group });
+    };
+    for (const entry of this.inflight.values()) {
+      if (typeof entry !== "string" && entry.qos === 1) give(entry);
+    }
+    const queue = this.#queue;
+    if (queue !== undefined) {
+      this.#context.unqueued(queue.bytes);
+      for (let entry = queue.shift(); entry !== undefined; entry = queue.shift()) give(entry);
+    }
     this.#queue = undefined;
     this.#inflight = undefined;
+    this.#unsent = undefined;
     this.inboundQos2 = undefined;
     this.subscriptions = undefined;
+    return orphans;
+  }
+
+  #owe(
+    message: ApplicationMessage,
+    qos: 1 | 2,
+    retain: boolean,
+    identifiers: SubscriptionIdentifiers,
+    group: SharedGroup | undefined,
+  ): OutboundMessage {
+    const epoch = this.#context.epoch();
+    return { message: message.keep(), qos, retain, identifiers, group, epoch };
   }
 
   #mayDeliver(entry: OutboundMessage): boolean {
@@ -199,16 +253,18 @@ export class Session extends Timed {
     qos: 1 | 2,
     retain: boolean,
     identifiers: SubscriptionIdentifiers,
+    group: SharedGroup | undefined,
   ): void {
     this.#queue ??= new MessageQueue();
-    const kept = message.keep();
-    const limit = this.#context.refusesToQueue(this.#queue, kept.size);
+    const entry = this.#owe(message, qos, retain, identifiers, group);
+    const { size } = entry.message;
+    const limit = this.#context.refusesToQueue(this.#queue, size);
     if (limit !== undefined) {
       this.#context.dropped(this, limit);
       return;
     }
-    this.#queue.push({ message: kept, qos, retain, identifiers, epoch: this.#context.epoch() });
-    this.#context.queued(kept.size);
+    this.#queue.push(entry);
+    this.#context.queued(size);
   }
 
   #takePacketId(): number {

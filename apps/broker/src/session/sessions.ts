@@ -117,9 +117,10 @@ export class Sessions implements SessionContext {
       router.unsubscribe(session, subscription);
       budget.state -= price.subscription;
     }
-    session.clear();
     store.remove(session);
     budget.state -= price.session;
+    for (const { message, group } of session.clear())
+      router.deliverShared(message, group, undefined);
     const pending = session.pendingWill;
     if (pending !== undefined) {
       this.#cancelWill(session);
