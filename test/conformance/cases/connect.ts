@@ -55,6 +55,7 @@ const malformed = connectRefusals([
   {
     it: "refuses flags in the fixed header of CONNECT",
     send: "11 ~ 'MQTT' V 02 003c {} 'c'",
+    code: 0x81,
     v3: ["2.2.2-1", "2.2.2-2", "3.1.4-1"],
     v5: ["2.1.3-1", "3.1.4-1"],
   },
@@ -559,6 +560,18 @@ const behaviour: Case[] = [
       const client = await stage.connect();
       assert.equal(client.connack.properties.authenticationMethod, undefined);
       await client.expectQuiet();
+    },
+  },
+  {
+    it: "sends no CONNACK above the Maximum Packet Size",
+    v5: ["3.1.2-24"],
+    run: async (stage) => {
+      const client = await stage.open();
+      client.send("10 ~ 'MQTT' V 02 003c {27 0000000a} 'c'");
+      const connack = await client.nextBytes();
+      assert.ok(connack.length <= 10, `${connack.length} bytes`);
+      assert.ok((connack[3] ?? 0) >= 0x80);
+      await client.expectEnd();
     },
   },
   {

@@ -179,6 +179,24 @@ export const delivery: readonly Case[] = [
     },
   },
   {
+    it: "sends what was in flight before what came while the Session was away",
+    v3: ["4.6.0-1", "4.6.0-6"],
+    v5: ["4.6.0-1", "4.6.0-5"],
+    run: async (stage) => {
+      const { reader, writer, topic, again } = await readerAndWriter(stage, 1);
+      for (let i = 0; i < 3; i++) await writer.publish(topic, `${i}`, { qos: 1 });
+      for (let i = 0; i < 3; i++) await reader.expect("PUBLISH");
+      await reader.disconnect();
+      for (let i = 3; i < 6; i++) await writer.publish(topic, `${i}`, { qos: 1 });
+      const after = await again();
+      for (let i = 0; i < 6; i++) {
+        const message = await after.receive();
+        assert.deepEqual([message.text, message.dup], [`${i}`, i < 3]);
+      }
+      await after.expectQuiet();
+    },
+  },
+  {
     it: "does not send a message again that was refused",
     v5: ["4.4.0-2"],
     run: async (stage) => {

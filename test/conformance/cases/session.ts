@@ -119,6 +119,50 @@ export const session: readonly Case[] = [
     },
   },
   {
+    it: "takes a DISCONNECT that says once more that the Session ends",
+    v5: ["4.1.0-2"],
+    run: async (stage) => {
+      const reader = await stage.connect();
+      const topic = stage.topic("will");
+      await reader.subscribe(topic);
+      const client = await stage.connect({ will: { topic } });
+      await client.disconnect(0, { sessionExpiryInterval: 0 });
+      await reader.expectQuiet();
+    },
+  },
+  {
+    it: "hands a Session over from one edition to the other",
+    v5: ["3.1.2-5", "4.4.0-1"],
+    run: async (stage) => {
+      const options = { clientId: stage.clientId(), cleanStart: false, properties: minute };
+      const topic = stage.topic("a");
+      const before = await stage.connect(options);
+      await before.subscribe(topic, { qos: 1, properties: { subscriptionIdentifier: [3] } });
+      const writer = await stage.connect();
+      const properties = { userProperty: [["a", "b"]] as const, messageExpiryInterval: 60 };
+      await writer.publish(topic, "one", { qos: 1, properties });
+      await before.expect("PUBLISH");
+      await before.disconnect();
+      await writer.publish(topic, "two", { qos: 1, properties });
+      const between = await stage.connect({ ...options, version: 4 });
+      assert.equal(between.connack.sessionPresent, true);
+      const [one, two] = [await between.expect("PUBLISH"), await between.expect("PUBLISH")];
+      assert.deepEqual([one.dup, two.dup], [true, false]);
+      assert.deepEqual(
+        [`${Buffer.from(one.payload)}`, `${Buffer.from(two.payload)}`],
+        ["one", "two"],
+      );
+      between.drop();
+      const after = await stage.connect(options);
+      for (const text of ["one", "two"]) {
+        const message = await after.receive();
+        assert.deepEqual([message.text, message.dup], [text, true]);
+        assert.deepEqual(message.properties.userProperty, properties.userProperty);
+        assert.deepEqual(message.properties.subscriptionIdentifier, [3]);
+      }
+    },
+  },
+  {
     it: "ends the older connection of a client id",
     v3: ["3.1.4-2"],
     v5: ["3.1.4-3", "3.14.4-1", "3.14.4-2"],

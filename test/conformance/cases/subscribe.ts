@@ -89,6 +89,22 @@ export const subscribe: readonly Case[] = [
     },
   },
   {
+    it: "sends no SUBACK or UNSUBACK above the Maximum Packet Size",
+    v5: ["3.1.2-24"],
+    run: async (stage) => {
+      const client = await stage.connect({ properties: { maximumPacketSize: 30 } });
+      const filters = Array.from({ length: 40 }, (_, i) => `'${stage.topic(`${i}`)}'`);
+      client.send(`82 ~ 0001 {} ${filters.map((filter) => `${filter} 00`).join(" ")}`);
+      client.send(`a2 ~ 0002 {} ${filters.join(" ")}`, "c0 00");
+      // What cannot be sent is left out, or the connection ends; nothing larger is sent in either case.
+      for (;;) {
+        const packet = await client.nextBytes().catch(() => undefined);
+        assert.ok((packet?.length ?? 0) <= 30, `${packet?.length} bytes`);
+        if (packet === undefined || packet[0] === 0xd0) break;
+      }
+    },
+  },
+  {
     it: "replaces the subscription of the same filter",
     v3: ["3.8.4-3"],
     v5: ["3.8.4-3"],

@@ -113,6 +113,22 @@ export const time: readonly Case[] = [
     },
   },
   {
+    it: "deletes an expired message for a client of 3.1.1 too",
+    v5: ["3.3.2-5"],
+    run: async (stage) => {
+      const options = { clientId: stage.clientId(), cleanStart: false, version: 4 } as const;
+      const reader = await stage.connect(options);
+      const topic = stage.topic("a");
+      await reader.subscribe(topic, { qos: 1 });
+      await reader.disconnect();
+      const writer = await stage.connect();
+      await writer.publish(topic, "short", { qos: 1, properties: { messageExpiryInterval: 1 } });
+      await writer.publish(topic, "for ever", { qos: 1 });
+      await letPass(2_100);
+      assert.equal((await (await stage.connect(options)).receive()).text, "for ever");
+    },
+  },
+  {
     it: "does not let a QoS 2 message expire once it was sent",
     v5: ["4.3.3-7", "4.3.3-13"],
     run: async (stage) => {

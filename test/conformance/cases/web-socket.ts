@@ -109,6 +109,19 @@ export const webSocket: readonly Case[] = [
     },
   },
   {
+    it: "ends a connection that sends a frame without mask",
+    v3: [],
+    v5: [],
+    run: async (stage) => {
+      const wire = await stage.openWebSocket();
+      const client = new RawClient(wire, stage.version);
+      await client.connect({ clientId: stage.clientId() });
+      wire.sendFrame(opcodes.binary, bytes("c0 00"), { masked: false });
+      if (stage.version === 5 && (await leavesDisconnect(client))) return;
+      await client.expectEnd();
+    },
+  },
+  {
     it: "refuses over WebSocket what it refuses over TLS",
     v3: ["4.8.0-1"],
     v5: ["4.13.1-1", "4.13.2-1"],

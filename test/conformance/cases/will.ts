@@ -118,6 +118,52 @@ export const will: readonly Case[] = [
     },
   },
   {
+    it: "removes what is retained by a will without payload",
+    v3: ["3.1.2-17", "3.3.1-10"],
+    v5: ["3.1.2-15", "3.3.1-6"],
+    run: async (stage) => {
+      const { reader, topic } = await watch(stage);
+      await reader.publish(topic, "kept", { qos: 1, retain: true });
+      await reader.receive();
+      const client = await stage.connect({ will: { topic, payload: "", retain: true } });
+      client.drop();
+      assert.equal((await reader.receive()).text, "");
+      const late = await stage.connect();
+      await late.subscribe(topic);
+      await late.expectQuiet();
+    },
+  },
+  {
+    it: "keeps RETAIN of the will where the subscription asks for it",
+    v5: ["3.3.1-13", "3.1.2-15"],
+    run: async (stage) => {
+      const topic = stage.topic("will");
+      const reader = await stage.connect();
+      await reader.subscribe(topic, { retainAsPublished: true });
+      for (const retain of [true, false]) {
+        (await stage.connect({ will: { topic, payload: "x", retain } })).drop();
+        assert.equal((await reader.receive()).retain, retain);
+      }
+    },
+  },
+  {
+    it: "delays the will after a DISCONNECT that asks for it too",
+    v5: ["3.1.2-8"],
+    run: async (stage) => {
+      const { reader, topic } = await watch(stage);
+      const clientId = stage.clientId();
+      const client = await stage.connect({
+        clientId,
+        properties: { sessionExpiryInterval: 600 },
+        will: { topic, payload: "x", properties: { willDelayInterval: 600 } },
+      });
+      await client.disconnect(0x04);
+      await reader.expectQuiet();
+      await stage.connect({ clientId, cleanStart: true });
+      assert.equal((await reader.receive()).text, "x");
+    },
+  },
+  {
     it: "publishes the will once",
     v3: ["3.1.2-10"],
     v5: ["3.1.2-10"],
