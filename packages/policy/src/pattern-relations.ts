@@ -19,24 +19,21 @@ export function patternIncludes(outer: RulePattern, inner: RulePattern): boolean
 
 /** Whether some Topic Name and some subject exist for which all patterns match. */
 export function patternsMeet(...patterns: readonly RulePattern[]): boolean {
-  const fixed = patterns.filter(({ rest }) => !rest).map(({ levels }) => levels.length);
-  const deepest = Math.max(...patterns.map(({ levels }) => levels.length));
-  if (fixed.some((depth) => depth !== deepest)) return false;
-  return Array.from({ length: deepest }, (_, i) => i).every((i) =>
-    levelsMeet(
-      patterns.flatMap(({ levels }) => levels[i] ?? []),
-      i === 0,
-    ),
-  );
+  let deepest = 0;
+  for (const { levels } of patterns) deepest = Math.max(deepest, levels.length);
+  for (const { levels, rest } of patterns) if (!rest && levels.length !== deepest) return false;
+  for (let i = 0; i < deepest; i++) if (!levelsMeet(patterns, i)) return false;
+  return true;
 }
 
-function levelsMeet(levels: readonly Level[], isFirst: boolean): boolean {
-  const text = levels.find((level) => level.is === "text")?.text;
-  return levels.every((level) => {
-    if (text === undefined) return true; // attributes may be equal
-    if (level.is === "text") return level.text === text;
-    if (level.is === "attribute") return namePattern.test(text);
-    return !isFirst || !text.startsWith("$");
+function levelsMeet(patterns: readonly RulePattern[], i: number): boolean {
+  const text = patterns.find(({ levels }) => levels[i]?.is === "text")?.levels[i];
+  if (text?.is !== "text") return true; // attributes may be equal
+  return patterns.every(({ levels }) => {
+    const level = levels[i];
+    if (level?.is === "text") return level.text === text.text;
+    if (level?.is === "attribute") return namePattern.test(text.text);
+    return i > 0 || !isDollar(text);
   });
 }
 

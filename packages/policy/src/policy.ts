@@ -36,8 +36,7 @@ export interface Policy {
 /** What a policy may hold; larger ones are refused whole. */
 export const policyLimits = {
   fileBytes: 1_048_576,
-  rules: 10_000,
-  bindings: 100_000,
+  rules: 2_000,
   filterBytes: 1024,
   filterLevels: 64,
 } as const;
