@@ -129,42 +129,32 @@ function checkWill(
 
 function accept(connect: ConnectPacket, connection: Connection): void {
   const { context, peer } = connection;
-  const limits = context.limits();
   const { version, properties } = connect;
-  const clientId = connect.clientId === "" ? `auto-${context.randomId()}` : connect.clientId;
+  const terms = termsFor(connect, connection);
+  const accepted = (isPresent: boolean) =>
+    connack(version, isPresent, 0, version === 5 ? terms.granted : {});
+  const maximumPacketBytes = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+  if (accepted(false).length > maximumPacketBytes) {
+    const why = "the CONNACK is larger than the client's maximum packet size";
+    const bytes = refusal(version, 0x95, why, maximumPacketBytes); // 5.0 [MQTT-3.1.2-24]
+    connection.refuse("maximum-packet-size", why, bytes, 0x95);
+    return;
+  }
+  const { clientId } = terms;
   const { session, isPresent } = context.sessions.open(peer.subject, clientId, connect.cleanStart);
-
-  const wantedExpiry =
-    version === 5
-      ? (properties.sessionExpiryInterval ?? 0)
-      : connect.cleanStart
-        ? 0
-        : limits.sessionExpirySeconds; // 3.1.1 [MQTT-3.1.2-4]: the server may end it one day
-  session.expirySeconds = Math.min(wantedExpiry, limits.sessionExpirySeconds);
-  session.window = Math.min(properties.receiveMaximum ?? 65_535, limits.inflight);
-  const keepAliveSeconds = keepAliveInForce(connect, limits.keepAliveSeconds);
-
+  session.expirySeconds = terms.expirySeconds;
+  session.window = Math.min(properties.receiveMaximum ?? 65_535, context.limits().inflight);
   connection.open({
     session,
     version,
-    keepAliveSeconds,
+    keepAliveSeconds: terms.keepAliveSeconds,
     will: connect.will === undefined ? undefined : makeWill(connect.will, connection),
-    maximumPacketBytes: properties.maximumPacketSize ?? Number.POSITIVE_INFINITY,
-    topicAliasMaximum: Math.min(properties.topicAliasMaximum ?? 0, limits.topicAliases),
+    maximumPacketBytes,
+    topicAliasMaximum: Math.min(properties.topicAliasMaximum ?? 0, context.limits().topicAliases),
     wantsProblemInformation: properties.requestProblemInformation !== 0,
-    mayChangeExpiry: wantedExpiry > 0,
+    mayChangeExpiry: terms.wantedExpiry > 0,
   });
-  const granted: PropertyValues = {
-    ...(session.expirySeconds === wantedExpiry
-      ? {}
-      : { sessionExpiryInterval: session.expirySeconds }),
-    receiveMaximum: limits.inflight,
-    maximumPacketSize: limits.packetBytes,
-    ...(limits.topicAliases === 0 ? {} : { topicAliasMaximum: limits.topicAliases }),
-    ...(connect.clientId === "" ? { assignedClientIdentifier: clientId } : {}),
-    ...(keepAliveSeconds === connect.keepAlive ? {} : { serverKeepAlive: keepAliveSeconds }),
-  };
-  connection.output.send(connack(version, isPresent, 0, version === 5 ? granted : {}));
+  connection.output.send(accepted(isPresent));
   context.record({
     type: "connected",
     subject: peer.subject.id,
@@ -174,6 +164,29 @@ function accept(connect: ConnectPacket, connection: Connection): void {
     details: { version: version === 5 ? "5.0" : "3.1.1", sessionPresent: isPresent },
   });
   if (isPresent) session.resume(connection);
+}
+
+/** What the client asked for and what it gets, and the CONNACK properties that tell it. */
+function termsFor(connect: ConnectPacket, { context }: Connection) {
+  const limits = context.limits();
+  const clientId = connect.clientId === "" ? `auto-${context.randomId()}` : connect.clientId;
+  const wantedExpiry =
+    connect.version === 5
+      ? (connect.properties.sessionExpiryInterval ?? 0)
+      : connect.cleanStart
+        ? 0
+        : limits.sessionExpirySeconds; // 3.1.1 section 3.1.2.4 lets the server end it one day
+  const expirySeconds = Math.min(wantedExpiry, limits.sessionExpirySeconds);
+  const keepAliveSeconds = keepAliveInForce(connect, limits.keepAliveSeconds);
+  const granted: PropertyValues = {
+    ...(expirySeconds === wantedExpiry ? {} : { sessionExpiryInterval: expirySeconds }),
+    receiveMaximum: limits.inflight,
+    maximumPacketSize: limits.packetBytes,
+    ...(limits.topicAliases === 0 ? {} : { topicAliasMaximum: limits.topicAliases }),
+    ...(connect.clientId === "" ? { assignedClientIdentifier: clientId } : {}),
+    ...(keepAliveSeconds === connect.keepAlive ? {} : { serverKeepAlive: keepAliveSeconds }),
+  };
+  return { clientId, wantedExpiry, expirySeconds, keepAliveSeconds, granted };
 }
 
 /**
@@ -220,9 +233,10 @@ function refusal(
   maximumPacketBytes?: number,
 ): Buffer | undefined {
   if (version === 5) {
-    return withinMaximum(maximumPacketBytes, why, (properties) =>
+    const bytes = withinMaximum(maximumPacketBytes, why, (properties) =>
       connack(version, false, reasonCode, properties),
     );
+    return bytes.length > (maximumPacketBytes ?? bytes.length) ? undefined : bytes;
   }
   const code = connectReturnCode(reasonCode);
   return code === undefined ? undefined : connack(version, false, code, {});

@@ -429,6 +429,10 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
 
   /** An answer to something the peer sent: if it does not read them, we stop reading from it. */
   answer(bytes: Uint8Array): void {
+    if (bytes.length > this.#maximumPacketBytes) {
+      this.disconnect(0x95, "the answer is larger than the maximum packet size"); // 5.0 [MQTT-3.1.2-24]
+      return;
+    }
     this.output.send(bytes);
     if (this.output.isBlocked) this.#unread += bytes.length;
   }
@@ -466,12 +470,16 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     this.#acknowledge("PUBREL", packetId, 0);
   }
 
+  get #maximumPacketBytes(): number {
+    return this.settled?.maximumPacketBytes ?? unlimited;
+  }
+
   get isCongested(): boolean {
     return this.output.blockedBytes > congestedBytes;
   }
 
   isTooLarge(message: ApplicationMessage, qos: QoS, identifiers: SubscriptionIdentifiers): boolean {
-    const maximum = this.settled?.maximumPacketBytes ?? unlimited;
+    const maximum = this.#maximumPacketBytes;
     if (maximum >= unlimited) return false;
     const topicLength = message.topic.encoded.length;
     return publishLength(message, this.version, qos, identifiers, topicLength, 0) > maximum;
@@ -511,7 +519,14 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
       alias = known ?? this.#newAlias(message.topic);
       if (known !== undefined) topic = noTopic;
     }
-    const length = publishLength(message, this.version, qos, identifiers, topic.length, alias);
+    let length = publishLength(message, this.version, qos, identifiers, topic.length, alias);
+    if (length > this.#maximumPacketBytes) {
+      // The name fits and its alias beside it does not: without one, `isTooLarge` has found room.
+      alias = 0;
+      topic = encoded;
+      this.#aliases?.delete(message.topic);
+      length = publishLength(message, this.version, qos, identifiers, topic.length, alias);
+    }
     const out = output.room(length);
     const at = output.end;
     output.end = writePublish(
