@@ -362,18 +362,21 @@ const subscriptions = refusals([
     it: "refuses a Shared Subscription without name",
     send: "82 ~ 0001 {} '$share//t' 00",
     code: 0x8f,
+    v3: [],
     v5: ["4.8.2-1"],
   },
   {
     it: "refuses a Shared Subscription without filter",
     send: "82 ~ 0001 {} '$share/g' 00",
     code: 0x8f,
+    v3: [],
     v5: ["4.8.2-2"],
   },
   {
     it: "refuses a Shared Subscription with an empty filter",
     send: "82 ~ 0001 {} '$share/g/' 00",
     code: 0x8f,
+    v3: [],
     v5: ["4.8.2-2"],
   },
   {

@@ -370,6 +370,44 @@ export const publish: readonly Case[] = [
     },
   },
   {
+    it: "takes the alias out of the properties and leaves the others, wherever it stands",
+    v5: ["3.3.2-17", "3.3.2-20"],
+    run: async (stage) => {
+      const client = await stage.connect();
+      const topic = stage.topic("a");
+      await client.subscribe(topic, { qos: 1 });
+      const late = { clientId: stage.clientId(), properties: { sessionExpiryInterval: 60 } };
+      const away = await stage.connect(late);
+      await away.subscribe(topic, { qos: 1 });
+      await away.disconnect();
+      const alias = "23 0001";
+      const expiry = "02 00000e10";
+      const others = "26 'k' 'v' 03 'text'";
+      const orders = [
+        `${alias} ${expiry} ${others}`,
+        `${expiry} ${alias} ${others}`,
+        `${expiry} ${others} ${alias}`,
+        `${others} ${alias} ${expiry}`,
+        `26 'k' 'v' ${alias} 03 'text' ${expiry}`,
+      ];
+      for (const [i, order] of orders.entries()) {
+        client.send(`32 ~ '${topic}' 000${i + 1} {${order}} "body ${i}"`);
+      }
+      const readers = [client, await stage.connect({ ...late, cleanStart: false })];
+      for (const reader of readers) {
+        for (const i of orders.keys()) {
+          const { text, properties } = await reader.receive();
+          assert.equal(text, `body ${i}`);
+          assert.deepEqual(properties.userProperty, [["k", "v"]]);
+          assert.equal(properties.contentType, "text");
+          assert.equal(properties.topicAlias, undefined);
+          const left = properties.messageExpiryInterval ?? 0;
+          assert.ok(left > 3_590 && left <= 3_600, `${left}`);
+        }
+      }
+    },
+  },
+  {
     it: "lets no alias carry a message past the policy",
     v5: [],
     run: async (stage) => {
