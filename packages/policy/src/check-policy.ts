@@ -121,7 +121,6 @@ function bothWaysControl(rules: readonly RuleInContext[]): readonly PolicyFindin
 }
 
 function shareSubject(a: BoundRole, b: BoundRole): boolean {
-  if (a.name === b.name) return true;
   const everyOf = (role: BoundRole, other: BoundRole) =>
     [...other.kinds].some((kind) => role.to.has(`${kind}:*`));
   return everyOf(a, b) || everyOf(b, a) || !a.to.isDisjointFrom(b.to);

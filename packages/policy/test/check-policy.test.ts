@@ -164,6 +164,8 @@ describe("checkPolicy", () => {
       [`${own}/alarm`, `${own}/alarm`, false],
       [`${own}/command`, `${own}/config`, false],
       ["{org}/a/+/device/+/command", "{org}/b/+/device/+/command", false],
+      ["{org}/+/+/device/+/command", "st-anna/+/+/device/+/command", true],
+      ["{org}/+/+/device/+/command", "st anna/+/+/device/+/command", false],
       ["{org}/+/+/device/+/command", "{org}/+/+/device/+/telemetry", false],
     ];
     for (const [publish, subscribe, found] of pairs) {
@@ -224,12 +226,22 @@ describe("checkPolicy", () => {
     );
   });
 
-  test("says of two equal rules that the later one is superfluous", () => {
-    const [finding, ...more] = findingsOf({ r: { subscribe: ["{org}/a", "{org}/a"] } }, [
-      ["r", "service:a"],
-    ]);
-    assert.equal(finding?.ruleId, "r/subscribe[1]");
-    assert.deepEqual(more, []);
+  test("says of two rules that allow the same that the later one is superfluous", () => {
+    const found = (...subscribe: string[]) =>
+      findingsOf({ r: { subscribe } }, [["r", "service:a"]])
+        .filter(({ check }) => check === "already-allowed")
+        .map(({ ruleId }) => ruleId);
+    for (const [one = "", same = ""] of [
+      ["{org}/a", "{org}/a"],
+      ["#", "+/#"],
+      ["/#", "/+/#"],
+    ]) {
+      assert.deepEqual(found(one, same), ["r/subscribe[1]"]);
+      assert.deepEqual(found(same, one), ["r/subscribe[1]"]);
+    }
+    assert.deepEqual(found("a/#", "a/+/#"), ["r/subscribe[1]"]);
+    assert.deepEqual(found("#", "$SYS/x"), []);
+    assert.deepEqual(found("{org}/a", "{id}/a", "x/a"), []);
   });
 
   test("gives the line and column of the rule, in the order of the file", () => {

@@ -72,6 +72,8 @@ const wholeFile: readonly Refusal[] = [
     ["2:1", /expected YAML.*quote/, /correct the quotes/],
   ],
   ["a bracket left open", "roles: {r: {publish: [a}}\n", ["1:24", /expected YAML/, /brackets/]],
+  ["a reserved character", "roles: %x\n", ["1:8", /expected YAML/, /correct the quotes/]],
+  ["a map after a byte order mark", "\uFEFFroles: 1\n", ["1:8 roles", /found the number 1/, /./]],
   ["a NUL", "roles: {}\n# \0\n", ["2:3", /U\+0000/, /save the file as UTF-8/]],
   ["a control character", "roles: {}\n\u001f\n", ["2:1", /U\+001F/, /UTF-8/]],
   ["a lone surrogate", "roles: {}\n# \ud800\n", ["2:3", /U\+D800/, /UTF-8/]],
