@@ -12,6 +12,8 @@ export interface DeviceSurroundings {
   readonly opening: Opening | undefined;
   readonly now: () => number;
   readonly random: () => number;
+  /** Calls back once a second until what it returns is called. */
+  readonly everySecond: (tick: () => void) => () => void;
   readonly openLink: (options: LinkOptions) => Link;
   readonly onState: (state: LinkState) => void;
 }
@@ -55,7 +57,7 @@ export function startDevice(
       sendStream("numeric");
     },
   });
-  const timer = setInterval(() => {
+  const stopTicking = surroundings.everySecond(() => {
     vitals = nextVitals(vitals);
     const changes = alarmsAfter(active, vitals);
     active = changes.active;
@@ -64,9 +66,9 @@ export function startDevice(
     for (const { stream, everyMs } of load[device.kind]) {
       if ((vitals.tick * 1_000) % everyMs === 0) sendStream(stream);
     }
-  }, 1_000);
+  });
   return async () => {
-    clearInterval(timer);
+    stopTicking();
     await link.close();
   };
 }

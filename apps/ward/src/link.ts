@@ -62,7 +62,7 @@ export function openLink(options: LinkOptions): Link {
     });
     current.on("message", (topic, payload) => options.onMessage?.(topic, payload));
     current.on("disconnect", ({ reasonCode = 0 }) => {
-      why = `ended by the broker: ${describeReason(reasonCode)}`;
+      why = `${describeReason(reasonCode)} (ended by the broker)`;
     });
     current.on("error", (error) => {
       if (!isReset(error)) why = describeError(error);
@@ -140,7 +140,7 @@ const isReset = (error: Error): boolean =>
 
 function describeError(error: Error): string {
   const code = "code" in error ? error.code : undefined;
-  if (typeof code === "number") return `refused by the broker: ${describeReason(code)}`;
+  if (typeof code === "number") return `${describeReason(code)} (refused by the broker)`;
   if (code === "ECONNREFUSED") return "ECONNREFUSED, nothing listens there";
   return printable([code, error.message].filter(Boolean).join(" ") || "the connection failed", 100);
 }

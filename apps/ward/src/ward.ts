@@ -17,6 +17,11 @@ export interface RunningWard {
 
 const staggerMs = 2_000;
 
+function everySecond(tick: () => void): () => void {
+  const timer = setInterval(tick, 1_000);
+  return () => clearInterval(timer);
+}
+
 /** Starts the dashboard and, spread over two seconds, every device; each is a client of its own. */
 export function startWard(
   ward: Ward,
@@ -53,7 +58,10 @@ export function startWard(
       board.deviceLinkIs(device.id, state);
     };
     return setTimeout(
-      () => stops.push(startDevice(device, { ward, opening, now, random, openLink, onState })),
+      () =>
+        stops.push(
+          startDevice(device, { ward, opening, now, random, everySecond, openLink, onState }),
+        ),
       (staggerMs * i) / ward.devices.length,
     );
   });
