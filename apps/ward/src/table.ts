@@ -102,10 +102,7 @@ export function tableLines(view: View, width: number, height: number): readonly 
   const hidden = view.rows.length - rows.length;
   const title = shown.map((column) => fit(column.title, column) + gap).join("");
   return [
-    cut(
-      [span(`${title}${hidden > 0 ? `ALARM (${hidden} devices not shown)` : "ALARM"}`, "bold")],
-      width,
-    ),
+    cut([span(`${title}${hidden > 0 ? `ALARM (${hidden} more)` : "ALARM"}`, "bold")], width),
     ...rows.map((row) => cut(rowLine(row, { columns: shown, gap }), width)),
   ];
 }
