@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { type CompiledPolicy, compilePolicy, parsePolicy, type Subject } from "../src/index.ts";
 
 export const uuid = "5f0e3b1c-8d2a-4f6e-9b7c-000000000001";
@@ -34,3 +35,9 @@ export function device(id = uuid, attributes: Readonly<Record<string, string>> =
 export function service(name: string, org = "st-anna"): Subject {
   return { id: `service:${name}`, kind: "service", attributes: { org, id: name } };
 }
+
+/** Any text, lone surrogates too. */
+export const anyText = fc.string({
+  unit: fc.oneof(fc.nat(0xff), fc.nat(0xffff)).map((code) => String.fromCharCode(code)),
+  maxLength: 40,
+});
