@@ -1,6 +1,14 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { cleanEnvironment, cliProgram, serveWardmq } from "./wardmq.ts";
@@ -36,13 +44,34 @@ bindings:
   - { role: load, to: "service:load" }
 `;
 
-/** Makes the deployment below `folder`, or takes the one that the same commit made there before. */
+/**
+ * A deployment in `folder`, copied from the one in `cache`: 200 credentials take a while, so they are made once for each
+ * version of what makes them, and two benchmarks do not meet in one folder.
+ */
 export async function benchDeployment(
   folder: string,
-  { devices, commit, fresh }: { devices: number; commit: string; fresh: boolean },
+  cache: string,
+  { devices, version, fresh }: { devices: number; version: string; fresh: boolean },
   report: (line: string) => void,
 ): Promise<Deployment> {
-  const deployment: Deployment = {
+  const made = join(cache, `${version}-${devices}`);
+  if (fresh) rmSync(made, { recursive: true, force: true });
+  if (!existsSync(made)) {
+    report(`making a deployment with ${devices} devices`);
+    const half = `${made}.${process.pid}`;
+    try {
+      await makeDeployment(deploymentIn(half), devices);
+      if (!existsSync(made)) renameSync(half, made);
+    } finally {
+      rmSync(half, { recursive: true, force: true });
+    }
+  }
+  cpSync(made, folder, { recursive: true });
+  return deploymentIn(folder);
+}
+
+function deploymentIn(folder: string): Deployment {
+  return {
     directory: join(folder, "deployment"),
     service: join(folder, "credentials", "load"),
     devices: join(folder, "credentials", "devices"),
@@ -50,15 +79,11 @@ export async function benchDeployment(
     ward: `${org}/${site}/${ward}`,
     wardFilter: `${org}/+/+/device/+/telemetry`,
   };
-  const madeBy = join(folder, "made-by");
-  const mark = `${commit} ${devices}\n`;
-  const isThere = existsSync(madeBy) && readFileSync(madeBy, "utf8") === mark;
-  if (isThere && !fresh) return deployment;
+}
 
-  report(`making a deployment with ${devices} devices`);
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(join(folder, "credentials", "devices"), { recursive: true, mode: 0o700 });
+async function makeDeployment(deployment: Deployment, devices: number): Promise<void> {
   const { directory } = deployment;
+  mkdirSync(deployment.devices, { recursive: true, mode: 0o700 });
   await wardmq("init", directory, "--org", org, "--host", "localhost");
   writeFileSync(join(directory, "policy.yaml"), policy);
   await wardmq("policy", "check", directory);
@@ -76,8 +101,6 @@ export async function benchDeployment(
   }
   const made = readdirSync(deployment.devices).length;
   if (made !== devices) throw new Error(`${made} of ${devices} device credentials were made`);
-  writeFileSync(madeBy, mark);
-  return deployment;
 }
 
 async function wardmq(...words: string[]): Promise<void> {

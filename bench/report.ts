@@ -1,5 +1,5 @@
 import type { LoadResult } from "./generator.ts";
-import type { Figure, Workload } from "./workloads.ts";
+import type { Asked, Figure, Workload } from "./workloads.ts";
 
 /** The results of one workload: for each broker one entry a run, in the order of the runs; undefined where a run failed. */
 export type Results = Readonly<Record<string, readonly (LoadResult | undefined)[]>>;
@@ -56,19 +56,22 @@ function rowOf(
     const other = peerRuns[i];
     return run === undefined || other === undefined ? [] : [figure.of(run) / figure.of(other)];
   });
-  if (broker === peer || ratios.length === 0) return row;
   const ratio = median(ratios);
-  if (figure.asked === undefined || broker !== judged) return { ...row, ratio };
-  return { ...row, ratio, asked: askedText(figure.asked), passes: passes(ratio, figure.asked) };
+  const compared = broker === peer || Number.isNaN(ratio) ? row : { ...row, ratio };
+  const { asked } = figure;
+  const judgedBy = asked?.of === "value" ? row.value : ratio;
+  if (asked === undefined || broker !== judged || Number.isNaN(judgedBy)) return compared;
+  return { ...compared, asked: askedText(asked), passes: passes(judgedBy, asked) };
 }
 
-/** Whether a ratio is what is asked; NaN never is. */
-export function passes(ratio: number, asked: NonNullable<Figure["asked"]>): boolean {
-  return "atLeast" in asked ? ratio >= asked.atLeast : ratio <= asked.atMost;
+/** Whether a figure is what is asked; NaN never is. */
+export function passes(value: number, asked: Asked): boolean {
+  return "atLeast" in asked ? value >= asked.atLeast : value <= asked.atMost;
 }
 
-function askedText(asked: NonNullable<Figure["asked"]>): string {
-  return "atLeast" in asked ? `>= ${asked.atLeast}x` : `<= ${asked.atMost.toFixed(1)}x`;
+function askedText(asked: Asked): string {
+  const bound = "atLeast" in asked ? `>= ${asked.atLeast}` : `<= ${asked.atMost}`;
+  return asked.of === "ratio" ? `${bound}x` : bound;
 }
 
 /** The rows of one workload as lines of a table: one line a figure and broker. */
@@ -97,6 +100,7 @@ export function tableOf(rows: readonly Row[]): string {
 }
 
 function grouped(value: number, digits: number): string {
+  if (Number.isNaN(value)) return "-";
   return value.toLocaleString("en-US", {
     minimumFractionDigits: digits,
     maximumFractionDigits: digits,

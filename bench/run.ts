@@ -1,9 +1,9 @@
 /** `npm run bench`: measures WardMQ on Bun, WardMQ on Node and Mosquitto side by side and prints how they compare. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { benchDeployment, type Deployment } from "./deployment.ts";
 import { type LoadResult, loadGenerator, runLoad } from "./generator.ts";
-import { firstLine, thisCommit, thisMachine } from "./machine.ts";
+import { firstLine, thisCommit, thisMachine, versionOfSources } from "./machine.ts";
 import { serveMosquitto } from "./mosquitto.ts";
 import { type BenchOptions, type BrokerName, benchOptions, usage } from "./options.ts";
 import { doubts, rowsOf, tableOf } from "./report.ts";
@@ -14,7 +14,15 @@ import { type Workload, workloads } from "./workloads.ts";
 
 const root = join(import.meta.dirname, "..");
 const buildFolder = join(root, "build", "bench");
+const runFolder = join(buildFolder, `run-${process.pid}`); // gone at the end
 const devices = 200;
+/** What decides what stands in a deployment. */
+const deploymentSources = [
+  "apps/control",
+  "packages/x509",
+  "packages/config",
+  "bench/deployment.ts",
+];
 
 let current: RunningBroker | undefined; // ended when somebody presses Ctrl-C
 const commands: Record<string, string> = {}; // what was run, for the record
@@ -31,8 +39,9 @@ async function main(): Promise<void> {
   if (options.brokers.includes("mosquitto")) requirePackages([mosquitto], report);
   const commit = thisCommit(root);
   const deployment = await benchDeployment(
-    buildFolder,
-    { devices, commit, fresh: options.fresh },
+    runFolder,
+    join(buildFolder, "deployments"),
+    { devices, version: versionOfSources(root, deploymentSources), fresh: options.fresh },
     report,
   );
   const machine = thisMachine();
@@ -151,7 +160,7 @@ async function measureOnce(
 }
 
 function start(broker: BrokerName, deployment: Deployment): Promise<RunningBroker> {
-  if (broker === "mosquitto") return serveMosquitto(join(buildFolder, "mosquitto"), deployment);
+  if (broker === "mosquitto") return serveMosquitto(join(runFolder, "mosquitto"), deployment);
   return serveWardmq(deployment.directory, broker === "wardmq-bun" ? "bun" : "node", limitsForLoad);
 }
 
@@ -170,13 +179,16 @@ function versionOf(runtime: "bun" | "node"): string {
 
 /** A record says nothing about where on whose machine it was made. */
 function withoutPaths(text: string): string {
-  return text.replaceAll(`${root}/`, "").replaceAll(root, ".");
+  return text.replaceAll(`${runFolder}/`, "").replaceAll(`${root}/`, "").replaceAll(root, ".");
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.once(signal, () => {
     const ended = current?.stop() ?? Promise.resolve();
-    void ended.then(() => process.exit(130));
+    void ended.then(() => {
+      rmSync(runFolder, { recursive: true, force: true });
+      process.exit(130);
+    });
   });
 }
 
@@ -185,4 +197,6 @@ try {
 } catch (error) {
   console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
+} finally {
+  rmSync(runFolder, { recursive: true, force: true });
 }

@@ -7,9 +7,15 @@ export interface Figure {
   /** Digits behind the point. */
   readonly digits: number;
   readonly of: (result: LoadResult) => number;
-  /** WardMQ on Bun against Mosquitto of the same run. */
-  readonly asked?: { readonly atLeast: number } | { readonly atMost: number };
+  /** What WardMQ on Bun has to reach. */
+  readonly asked?: Asked;
 }
+
+/** A bound of the figure itself, or of its ratio to the figure of Mosquitto in the same run. */
+export type Asked = { readonly of: "ratio" | "value" } & (
+  | { readonly atLeast: number }
+  | { readonly atMost: number }
+);
 
 export interface Workload {
   readonly name: string;
@@ -53,42 +59,56 @@ export const workloads: readonly Workload[] = [
     summary: "saturated fan-out 1 -> 100, QoS 0, 64 B",
     words: [],
     lengthFactor: 1,
-    figures: [figure("outPerSecond", "deliveries/s", 0, { atLeast: 8 }), cpuPerMessage],
+    figures: [
+      figure("outPerSecond", "deliveries/s", 0, { of: "ratio", atLeast: 8 }),
+      cpuPerMessage,
+    ],
   },
   {
     name: "pairs",
     summary: "100 pairs, QoS 1, window 10, 64 B",
     words: [],
     lengthFactor: 1,
-    figures: [figure("outPerSecond", "messages/s", 0, { atLeast: 4 }), cpuPerMessage],
+    figures: [figure("outPerSecond", "messages/s", 0, { of: "ratio", atLeast: 4 }), cpuPerMessage],
   },
   {
     name: "fanin",
     summary: "fan-in 50 -> 1, QoS 1 in with window 20, QoS 0 reader, 64 B",
     words: [],
     lengthFactor: 1,
-    figures: [figure("outPerSecond", "messages/s", 0, { atLeast: 10 }), cpuPerMessage],
+    figures: [figure("outPerSecond", "messages/s", 0, { of: "ratio", atLeast: 10 }), cpuPerMessage],
   },
   {
     name: "ward",
     summary: "200 devices with own certificates, 2,000 msg/s of 900 B, QoS 1, 4 wildcard readers",
-    words: [],
+    // A broker runs for months: what the just-in-time compiler does in its first seconds is not measured.
+    words: ["--warmup", "10"],
     lengthFactor: 2,
     figures: [
-      figure("brokerCpuMicrosPerMessage", "CPU us per message in or out", 2, { atMost: 1 }),
+      figure("brokerCpuMicrosPerMessage", "CPU us per message in or out", 2, {
+        of: "ratio",
+        atMost: 1,
+      }),
       figure("latencyMs.p50", "latency p50 ms", 3),
-      figure("latencyMs.p99", "latency p99 ms", 3, { atMost: 1.2 }),
+      figure("latencyMs.p99", "latency p99 ms", 3, { of: "ratio", atMost: 1.2 }),
       figure("latencyMs.p999", "latency p99.9 ms", 3),
     ],
   },
   {
     name: "connect",
     summary: "mutual TLS 1.3 full handshakes with MQTT CONNECT, 16 at a time",
-    words: [],
+    words: ["--warmup", "5"],
     lengthFactor: 1,
     figures: [
       figure("connectsPerSecond", "connects/s", 0),
-      figure("brokerCpuMsPerConnect", "CPU ms per connect", 3, { atMost: 0.6 }),
+      figure("brokerCpuMsPerConnect", "CPU ms per connect", 3, { of: "ratio", atMost: 0.6 }),
+      // What WardMQ's other process does meanwhile: it records an event for each connect.
+      {
+        key: "besideCpuMsPerConnect",
+        label: "control: CPU ms per connect",
+        digits: 3,
+        of: (result) => Number(result["besideCpuMsPerConnect"] ?? Number.NaN),
+      },
     ],
   },
   {
@@ -97,7 +117,7 @@ export const workloads: readonly Workload[] = [
     words: [],
     lengthFactor: 0,
     figures: [
-      figure("rssKbPerConnection", "kB per connection (RSS)", 1, { atMost: 0.7 }),
+      figure("rssKbPerConnection", "kB per connection (RSS)", 1, { of: "ratio", atMost: 0.7 }),
       figure("pssKbPerConnection", "kB per connection (PSS)", 1),
     ],
   },
@@ -107,8 +127,15 @@ export const workloads: readonly Workload[] = [
     words: [],
     lengthFactor: 1,
     figures: [
-      { key: "growthMB", label: "RSS growth MB", digits: 1, of: growthMB },
-      figure("othersKept", "others keep (1 = all of their rate)", 2),
+      {
+        key: "growthMB",
+        label: "RSS growth MB",
+        digits: 1,
+        of: growthMB,
+        // limits.queuedBytes is 8 MB for each session; heaps grow in coarse steps. Without a bound it would be hundreds.
+        asked: { of: "value", atMost: 32 },
+      },
+      figure("othersKept", "others keep (1 = all of their rate)", 2, { of: "value", atLeast: 0.8 }),
     ],
   },
 ];

@@ -16,7 +16,7 @@ const rate: Workload = {
       label: "messages/s",
       digits: 0,
       of: (result) => Number(result["perSecond"]),
-      asked: { atLeast: 4 },
+      asked: { of: "ratio", atLeast: 4 },
     },
   ],
 };
@@ -39,16 +39,16 @@ describe("median", () => {
 
 describe("passes", () => {
   test("refuses what is not a number", () => {
-    assert.equal(passes(Number.NaN, { atLeast: 1 }), false);
-    assert.equal(passes(Number.NaN, { atMost: 1 }), false);
+    assert.equal(passes(Number.NaN, { of: "ratio", atLeast: 1 }), false);
+    assert.equal(passes(Number.NaN, { of: "ratio", atMost: 1 }), false);
   });
   test("wants at least, the bound included", () => {
-    assert.equal(passes(7.99, { atLeast: 8 }), false);
-    assert.equal(passes(8, { atLeast: 8 }), true);
+    assert.equal(passes(7.99, { of: "ratio", atLeast: 8 }), false);
+    assert.equal(passes(8, { of: "ratio", atLeast: 8 }), true);
   });
   test("wants at most, the bound included", () => {
-    assert.equal(passes(0.71, { atMost: 0.7 }), false);
-    assert.equal(passes(0.7, { atMost: 0.7 }), true);
+    assert.equal(passes(0.71, { of: "ratio", atMost: 0.7 }), false);
+    assert.equal(passes(0.7, { of: "ratio", atMost: 0.7 }), true);
   });
 });
 
@@ -80,6 +80,16 @@ describe("the rows of a workload", () => {
         [undefined, undefined],
       ],
     );
+  });
+
+  test("hold a bound of the figure itself without a peer", () => {
+    const bounded = rate.figures.map((figure) => ({
+      ...figure,
+      asked: { of: "value", atMost: 16 } as const,
+    }));
+    const rows = rowsOf({ ...rate, figures: bounded }, { "wardmq-bun": [run(17)] });
+    assert.equal(rows[0]?.passes, false);
+    assert.equal(rows[0]?.asked, "<= 16");
   });
 
   test("leave a failed run out on both sides", () => {
