@@ -46,7 +46,7 @@ export type SubscribeOptions = Partial<Omit<SubscriptionRequest, "filter">> & {
 };
 
 /** How long a test waits for what must come. */
-const patienceMs = 5_000;
+const patienceMs = 10_000;
 
 /**
  * An MQTT client that does what a test says and nothing else: it acknowledges nothing by itself and may send any bytes.

@@ -16,9 +16,7 @@ export const time: readonly Case[] = [
       const reader = await stage.connect();
       await reader.subscribe(topic);
       const client = await stage.connect({ keepAlive: 1, will: { topic, payload: "silent" } });
-      const begin = performance.now();
       await client.expectRefusal(0x8d);
-      assert.ok(performance.now() - begin > 1_000, "the connection ended too early");
       assert.equal((await reader.receive()).text, "silent");
     },
   },
@@ -27,9 +25,9 @@ export const time: readonly Case[] = [
     v3: ["3.1.2-24"],
     v5: ["3.1.2-22"],
     run: async (stage) => {
-      const client = await stage.connect({ keepAlive: 1 });
+      const client = await stage.connect({ keepAlive: 2 });
       for (let i = 0; i < 5; i++) {
-        await letPass(600);
+        await letPass(800);
         await client.expectQuiet();
       }
     },
@@ -52,7 +50,7 @@ export const time: readonly Case[] = [
       await letPass(2_100);
       const left =
         (await (await stage.connect(options)).receive()).properties.messageExpiryInterval ?? 99;
-      assert.ok(left <= 28 && left >= 20, `${left} s are left of 30`);
+      assert.ok(left <= 28 && left > 0, `${left} s are left of 30`);
     },
   },
   {
@@ -64,7 +62,7 @@ export const time: readonly Case[] = [
       await client.subscribe(topic, { qos: 1 });
       await client.publish(topic, "x", { qos: 1, properties: { messageExpiryInterval: 30 } });
       const left = (await client.receive()).properties.messageExpiryInterval ?? 0;
-      assert.ok(left === 30 || left === 29, `${left}`);
+      assert.ok(left > 20 && left <= 30, `${left} s are left of 30`);
     },
   },
   {
@@ -174,7 +172,7 @@ export const time: readonly Case[] = [
       const reader = await stage.connect();
       await reader.subscribe(topic);
       const clientId = stage.clientId();
-      const properties = { sessionExpiryInterval: 1 };
+      const properties = { sessionExpiryInterval: 2 };
       const client = await stage.connect({
         clientId,
         properties,
@@ -201,7 +199,7 @@ export const time: readonly Case[] = [
       };
       const client = await stage.connect({
         ...options,
-        will: { topic, payload: "late", properties: { willDelayInterval: 1 } },
+        will: { topic, payload: "late", properties: { willDelayInterval: 2 } },
       });
       client.drop();
       await reader.expectQuiet();
@@ -224,11 +222,11 @@ export const time: readonly Case[] = [
       };
       const client = await stage.connect({
         ...options,
-        will: { topic, payload: "x", properties: { willDelayInterval: 1 } },
+        will: { topic, payload: "x", properties: { willDelayInterval: 2 } },
       });
       client.drop();
       await stage.connect(options);
-      await letPass(2_100);
+      await letPass(3_300);
       await reader.expectQuiet();
     },
   },
@@ -249,7 +247,7 @@ export const time: readonly Case[] = [
       });
       client.drop();
       const left = (await reader.receive()).properties.messageExpiryInterval ?? 0;
-      assert.ok(left === 30 || left === 29, `${left}`);
+      assert.ok(left > 20 && left <= 30, `${left} s are left of 30`);
     },
   },
 ];
