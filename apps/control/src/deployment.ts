@@ -4,7 +4,7 @@ import { printable } from "@wardmq/events";
 import type { BrokerSettings } from "@wardmq/feed";
 import { type Policy, parsePolicy } from "@wardmq/policy";
 import { sameBytes } from "@wardmq/x509";
-import { certificatePem, type Issuer, isIssuedBy } from "./ca/certificate-authority.ts";
+import { certificatePem, type Issuer, isIssuedBy, sha256Hex } from "./ca/certificate-authority.ts";
 import { fileSigner } from "./ca/file-signer.ts";
 import { day, decodeCertificates } from "./ca/server-certificate.ts";
 import { Failure, systemCode } from "./failure.ts";
@@ -77,6 +77,8 @@ export interface Authority {
   readonly issuer: Issuer;
   /** PEM: root, then issuing CA. */
   readonly trustAnchors: readonly string[];
+  /** SHA-256 of the public keys that no subject may have: those of the CAs and of the broker. */
+  readonly ownKeys: ReadonlySet<string>;
 }
 
 /** Opens the CA after checking that its files belong together and are still good. */
@@ -98,8 +100,10 @@ export function openAuthority(now: number): Authority {
   ] as const) {
     if (validity.notAfter < now) throw refuse(`${path} expired on ${day(validity.notAfter)}`);
   }
+  const [server] = decodeCertificates(paths.serverCertificate);
   return {
     issuer: { certificate, signer },
     trustAnchors: [certificatePem(root), certificatePem(certificate)],
+    ownKeys: new Set([root, certificate, server].map(({ publicKey }) => sha256Hex(publicKey))),
   };
 }

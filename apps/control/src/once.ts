@@ -1,13 +1,13 @@
 import { resolve } from "node:path";
 import type { CommandRequest, CommandResponse } from "@wardmq/commands";
-import { LineSplitter } from "@wardmq/feed";
+import { FeedError, LineSplitter } from "@wardmq/feed";
 import { currentActor } from "./actor.ts";
 import { execute, type Surroundings } from "./commands/handlers.ts";
 import { init } from "./commands/init.ts";
-import { parseRequest } from "./commands/requests.ts";
+import { parseRequest, wrongRequest } from "./commands/requests.ts";
 import { enterDeployment, openAuthority, paths, readOperatorFiles } from "./deployment.ts";
 import { EventLog } from "./events/event-log.ts";
-import { Failure, responseOf } from "./failure.ts";
+import { responseOf } from "./failure.ts";
 import { takeLock } from "./lock.ts";
 import { Registry } from "./registry/registry.ts";
 
@@ -36,11 +36,16 @@ async function answer(directory: string, report: (line: string) => void): Promis
 
 async function readRequest(): Promise<string> {
   const lines = new LineSplitter(longestRequest);
-  for await (const chunk of process.stdin) {
-    const [line] = lines.push(chunk);
-    if (line !== undefined) return line;
+  try {
+    for await (const chunk of process.stdin) {
+      const [line] = lines.push(chunk);
+      if (line !== undefined) return line;
+    }
+  } catch (error) {
+    if (!(error instanceof FeedError)) throw error;
+    throw wrongRequest(error.message);
   }
-  throw new Failure("ERR_REQUEST", "no request came on standard input", { exitCode: 2 });
+  throw wrongRequest("no request came on standard input");
 }
 
 async function onFiles(

@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 import type { CommandResponse } from "@wardmq/commands";
 import { FeedError, LineSplitter } from "@wardmq/feed";
-import { Failure } from "../failure.ts";
+import type { Failure } from "../failure.ts";
+import { wrongRequest } from "./requests.ts";
 
 const longestRequest = 64 * 1024;
 const idleMs = 60_000;
@@ -27,7 +28,7 @@ export function serveCommands(
         last = last.then(async () => respond(await answer(line)));
     } catch (error) {
       if (!(error instanceof FeedError)) throw error;
-      respond(refuse(new Failure("ERR_REQUEST", error.message, { exitCode: 2 })));
+      respond(refuse(wrongRequest(error.message)));
       socket.end();
     }
   });

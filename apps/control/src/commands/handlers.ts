@@ -153,12 +153,17 @@ async function credential(
   doing: Doing,
 ): Promise<Commands["credential"]["result"]> {
   const { registry, publisher, record } = on;
-  const { issuer, trustAnchors } = on.authority();
+  const { issuer, trustAnchors, ownKeys } = on.authority();
   const id = subjectIdOf(subject);
   const { kind, attributes, spiffeId } = registry.activeSubject(id);
   const request = parseCertificateRequest(certificateRequest);
   verifyProofOfPossession(request);
   const publicKeyHash = sha256Hex(request.publicKey);
+  if (ownKeys.has(publicKeyHash)) {
+    throw new Failure("ERR_KEY_IN_USE", "the public key is one of this deployment's own", {
+      hint: "make a new key",
+    });
+  }
   registry.refuseUsedKey(publicKeyHash, id);
   const serialNumber = randomSerialNumber();
   registry.recordIntent(id, hexOf(serialNumber), publicKeyHash, doing);

@@ -46,7 +46,8 @@ export function parseRequest(line: string): CommandRequest {
   return { command, arguments: values } as unknown as CommandRequest;
 }
 
-function wrongRequest(message: string, hint?: string): Failure {
+/** The refusal of what is no request. */
+export function wrongRequest(message: string, hint?: string): Failure {
   return new Failure("ERR_REQUEST", message, {
     exitCode: 2,
     ...(hint === undefined ? {} : { hint }),

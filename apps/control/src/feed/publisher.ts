@@ -41,7 +41,8 @@ interface Follower {
 }
 
 const helloMs = 5_000;
-const longestBrokerLine = 1024 * 1024;
+/** A broker sends up to 10,000 events at once after control was away. */
+const longestBrokerLine = 32 * 1024 * 1024;
 /** A broker that reads nothing while this much waits for it is cut off; it resumes when it comes back. */
 const longestBacklog = 64 * 1024 * 1024;
 

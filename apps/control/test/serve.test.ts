@@ -1,0 +1,316 @@
+import assert from "node:assert/strict";
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import {
+  appendFileSync,
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { describe, test } from "node:test";
+import type { FeedBody } from "@wardmq/feed";
+import {
+  eventually,
+  FakeBroker,
+  isGone,
+  newDeployment,
+  oneShot,
+  RunningControl,
+  refusal,
+  runMain,
+  type TestFolder,
+} from "./control-under-test.ts";
+
+const edit = (path: string, change: (text: string) => string) =>
+  writeFileSync(path, change(readFileSync(path, "utf8")));
+
+describe("starting control", () => {
+  const broken: readonly (readonly [string, (folder: TestFolder) => void, number, RegExp])[] = [
+    [
+      "a key of the CA that others may read",
+      (folder) => chmodSync(folder.in("control/issuing-ca.key"), 0o640),
+      2,
+      /issuing-ca\.key is open to others \(mode 0640\); chmod 600/,
+    ],
+    [
+      "a root key that others may read",
+      (folder) => chmodSync(folder.in("control/root-ca.key"), 0o604),
+      2,
+      /root-ca\.key is open/,
+    ],
+    [
+      "a key of the feed that others may read",
+      (folder) => chmodSync(folder.in("control/feed.key"), 0o644),
+      2,
+      /feed\.key is open/,
+    ],
+    [
+      "a key of the server that others may read",
+      (folder) => chmodSync(folder.in("broker/server.key"), 0o644),
+      2,
+      /server\.key is open/,
+    ],
+    [
+      "a key that is none",
+      (folder) => writeFileSync(folder.in("control/issuing-ca.key"), "x"),
+      2,
+      /holds no private key/,
+    ],
+    [
+      "a key of another CA",
+      (folder) => copyFileSync(folder.in("broker/server.key"), folder.in("control/issuing-ca.key")),
+      2,
+      /issuing-ca\.pem does not belong to the key/,
+    ],
+    [
+      "a key of the server that is not the certificate's",
+      (folder) => copyFileSync(folder.in("control/issuing-ca.key"), folder.in("broker/server.key")),
+      2,
+      /server\.pem does not belong to the key/,
+    ],
+    [
+      "an issuing CA that is not the root's",
+      (folder) =>
+        copyFileSync(folder.in("control/issuing-ca.pem"), folder.in("control/root-ca.pem")),
+      2,
+      /not issued by/,
+    ],
+    [
+      "a certificate that is none",
+      (folder) => writeFileSync(folder.in("control/root-ca.pem"), "x"),
+      2,
+      /holds no certificate/,
+    ],
+    [
+      "a feed key of another kind",
+      (folder) => copyFileSync(folder.in("broker/server.key"), folder.in("control/feed.key")),
+      2,
+      /not an Ed25519 key/,
+    ],
+    [
+      "a damaged registry",
+      (folder) => writeFileSync(folder.in("control/registry.db"), "x".repeat(9_000)),
+      1,
+      /registry.*damaged; restore/,
+    ],
+    [
+      "settings with an unknown key",
+      (folder) => appendFileSync(folder.in("wardmq.yaml"), "\nbogus: 1\n"),
+      2,
+      /wardmq\.yaml:\d+:1: bogus/,
+    ],
+    ["no settings", (folder) => edit(folder.in("wardmq.yaml"), () => ""), 2, /wardmq\.yaml/],
+    [
+      "a broken policy",
+      (folder) => appendFileSync(folder.in("policy.yaml"), "\nbogus: 1\n"),
+      2,
+      /policy\.yaml:\d+:1/,
+    ],
+    [
+      "another organisation than at init",
+      (folder) =>
+        edit(folder.in("wardmq.yaml"), (text) =>
+          text.replace("org: Hospital_1", "org: Hospital_2"),
+        ),
+      2,
+      /org is not the one/,
+    ],
+  ];
+  for (const [name, breakIt, code, because] of broken) {
+    test(`is refused with ${name}`, async () => {
+      using folder = await newDeployment();
+      breakIt(folder);
+      const ended = await runMain(["serve", folder.deployment]);
+      assert.equal(ended.code, code, ended.said);
+      assert.equal(ended.out, "");
+      assert.match(ended.said, because);
+      assert.doesNotMatch(ended.said, /^\s+at /m);
+    });
+  }
+
+  test("is refused with an override that is wrong", async () => {
+    using folder = await newDeployment();
+    const { code, said } = await runMain([
+      "serve",
+      folder.deployment,
+      "--set",
+      "limits.connections=many",
+    ]);
+    assert.equal(code, 2);
+    assert.match(said, /limits\.connections/);
+  });
+
+  test("is refused beside a control that runs, which goes on", async () => {
+    using folder = await newDeployment();
+    await using control = await RunningControl.start(folder.deployment);
+    const { code, said } = await runMain(["serve", folder.deployment]);
+    assert.equal(code, 1);
+    assert.match(said, /running control/);
+    assert.equal(refusal(await oneShot(folder.deployment, "list", {})).code, "ERR_CONTROL_RUNS");
+    assert.deepEqual(await control.result("list", {}), { subjects: [] });
+  });
+
+  test("is fine without the root key: it may be kept elsewhere", async () => {
+    using folder = await newDeployment();
+    rmSync(folder.in("control/root-ca.key"));
+    await using control = await RunningControl.start(folder.deployment);
+    assert.deepEqual(await control.result("list", {}), { subjects: [] });
+  });
+
+  test("makes sockets that only its user can open", async () => {
+    using folder = await newDeployment();
+    await using _control = await RunningControl.start(folder.deployment);
+    for (const name of ["control.sock", "feed.sock"]) {
+      assert.equal(statSync(folder.in("run", name)).mode & 0o777, 0o600);
+    }
+  });
+
+  test("works where the path of the deployment is longer than that of a socket may be", async () => {
+    using folder = await newDeployment();
+    const deep = `${folder.path}/${"x".repeat(100)}`;
+    mkdirSync(deep);
+    renameSync(folder.deployment, `${deep}/d`);
+    await using control = await RunningControl.start(`${deep}/d`);
+    assert.equal(statSync(`${deep}/d/run/control.sock`).isSocket(), true);
+    assert.equal(await control.end(), 0);
+  });
+});
+
+describe("ending control", () => {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    test(`by ${signal} is in order: 0, and no socket is left`, async () => {
+      using folder = await newDeployment();
+      await using control = await RunningControl.start(folder.deployment);
+      assert.equal(await control.end(signal), 0);
+      assert.ok(isGone(folder.in("run/control.sock")) && isGone(folder.in("run/feed.sock")));
+      assert.equal(control.said, "");
+    });
+  }
+
+  test("happens by itself when its supervisor is gone", async () => {
+    using folder = await newDeployment();
+    await using control = await RunningControl.start(folder.deployment);
+    control.process.stdin?.end();
+    await eventually(() => control.process.exitCode === 0);
+  });
+
+  test("by SIGKILL leaves a deployment that a one-shot works on, and that can be served again", async () => {
+    using folder = await newDeployment();
+    const killed = await RunningControl.start(folder.deployment);
+    await killed.result("service.add", { name: "dashboard" });
+    await killed.end("SIGKILL");
+    assert.ok(!isGone(folder.in("run/control.sock")));
+    assert.ok((await oneShot(folder.deployment, "service.add", { name: "other" })).ok);
+    await using control = await RunningControl.start(folder.deployment);
+    const { subjects } = await control.result("list", {});
+    assert.deepEqual(
+      subjects.map(({ id }) => id),
+      ["service:dashboard", "service:other"],
+    );
+  });
+});
+
+describe("reading the files again", () => {
+  async function started() {
+    const folder = await newDeployment();
+    const control = await RunningControl.start(folder.deployment);
+    const broker = new FakeBroker(folder.deployment);
+    broker.say({ type: "hello" });
+    await eventually(() => broker.heard.length > 0);
+    const stack = new AsyncDisposableStack();
+    stack.use(folder);
+    stack.use(control);
+    stack.use(broker);
+    return { folder, control, broker, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  }
+  const settingsOf = (body: FeedBody | undefined) =>
+    body?.type === "change" ? body.change.settings : undefined;
+  const policyOf = (body: FeedBody | undefined) =>
+    body?.type === "change" ? body.change.policy : undefined;
+
+  for (const [file, type] of [
+    ["wardmq.yaml", "settings-refused"],
+    ["policy.yaml", "policy-refused"],
+  ] as const) {
+    test(`refuses a broken ${file} with where and what, records it, and changes nothing`, async () => {
+      await using at = await started();
+      const other = file === "wardmq.yaml" ? "policy.yaml" : "wardmq.yaml";
+      appendFileSync(at.folder.in(file), "\nbogus: 1\n");
+      appendFileSync(at.folder.in(other), "\n# changed\n");
+      const { message, exitCode } = refusal(await at.control.ask("reload", {}));
+      assert.equal(exitCode, 2);
+      assert.match(message, new RegExp(`${file}:\\d+:\\d+`));
+      const { events } = await at.control.result("events", { last: 1 });
+      assert.equal((events[0] as { type: string }).type, type);
+      await at.control.result("service.add", { name: "marker" });
+      await eventually(() => at.broker.news.length === 2);
+      assert.equal(settingsOf(at.broker.news[1]) ?? policyOf(at.broker.news[1]), undefined);
+    });
+  }
+
+  test("does nothing when nothing changed", async () => {
+    await using at = await started();
+    appendFileSync(at.folder.in("wardmq.yaml"), "\n# a comment\n");
+    assert.deepEqual(await at.control.result("reload", {}), { changed: [] });
+    await at.control.result("service.add", { name: "marker" });
+    await eventually(() => at.broker.news.length === 2);
+    assert.equal(at.broker.news[1]?.version, 2);
+  });
+
+  test("tells brokers what changed, and only that", async () => {
+    await using at = await started();
+    edit(at.folder.in("wardmq.yaml"), (text) =>
+      `${text}`.replace("webSocketOrigins: []", "webSocketOrigins: [https://a.example]"),
+    );
+    assert.deepEqual(await at.control.result("reload", {}), { changed: ["wardmq.yaml"] });
+    edit(at.folder.in("policy.yaml"), () => "roles: {}\nbindings: []\n");
+    assert.deepEqual(await at.control.result("reload", {}), { changed: ["policy.yaml"] });
+    await eventually(() => at.broker.news.length === 3);
+    assert.deepEqual(settingsOf(at.broker.news[1])?.webSocketOrigins, ["https://a.example"]);
+    assert.equal(policyOf(at.broker.news[1]), undefined);
+    assert.deepEqual(policyOf(at.broker.news[2]), { roles: [], bindings: [] });
+    assert.equal(settingsOf(at.broker.news[2]), undefined);
+  });
+
+  test("happens on SIGHUP, good and bad", async () => {
+    await using at = await started();
+    appendFileSync(at.folder.in("policy.yaml"), "\nbogus: 1\n");
+    at.control.process.kill("SIGHUP");
+    await eventually(() => at.control.said.includes("policy-refused"));
+    edit(at.folder.in("policy.yaml"), () => "roles: {}\nbindings: []\n");
+    at.control.process.kill("SIGHUP");
+    await eventually(() => at.broker.news.length === 2);
+    assert.deepEqual(policyOf(at.broker.news[1]), { roles: [], bindings: [] });
+  });
+
+  test("keeps the overrides of this run", async () => {
+    using folder = await newDeployment();
+    await using control = await RunningControl.start(
+      folder.deployment,
+      "--set",
+      "limits.connections=77",
+    );
+    assert.deepEqual(await control.result("reload", {}), { changed: [] });
+  });
+
+  test("issues a server certificate for new hosts, with the same key", async () => {
+    await using at = await started();
+    edit(at.folder.in("wardmq.yaml"), (text) =>
+      text.replace("- localhost", "- localhost\n  - second.example"),
+    );
+    const before = readFileSync(at.folder.in("broker/server.pem"), "utf8");
+    await at.control.result("reload", {});
+    await eventually(() => readFileSync(at.folder.in("broker/server.pem"), "utf8") !== before);
+    const certificate = new X509Certificate(readFileSync(at.folder.in("broker/server.pem")));
+    assert.match(certificate.subjectAltName ?? "", /DNS:second\.example/);
+    assert.ok(
+      certificate.checkPrivateKey(
+        createPrivateKey(readFileSync(at.folder.in("broker/server.key"))),
+      ),
+    );
+  });
+});
