@@ -23,62 +23,37 @@ export interface RuleSet extends Readonly<Record<Action, readonly CompiledRule[]
 /** A subject's attributes in the order of `attributeNames`. */
 export type Values = readonly (string | undefined)[];
 
-/** A Topic Filter that a client asks for, by levels; `+` is `anyLevel`. `#` and `/#` are kept as in RulePattern. */
-export interface RequestedFilter {
+/**
+ * What a client asks for, by levels: a Topic Filter, in which `+` is `anyLevel` and `#` and `/#` are kept as in
+ * RulePattern, or a Topic Name, which is asked for alone.
+ */
+export interface Asked {
   readonly levels: readonly (string | typeof anyLevel)[];
   readonly rest: boolean;
 }
 
-/** What the two functions below give where the rule allows all that was asked for. */
+/** What `agree` gives where the rule allows all that is asked for. */
 export const allAgree = -1;
 
-const dollar = 0x24;
-const slash = 0x2f;
-
 /**
- * Hot path. Compares a Topic Name level by level: `allAgree`, or how many levels agree before the first that does not.
- * A level whose attribute the subject lacks agrees with nothing.
+ * Hot path. Compares level by level what a rule allows with all names that are asked for: set inclusion. Gives
+ * `allAgree`, or how many levels agree before the first that does not. A level whose attribute the subject lacks agrees
+ * with nothing.
  */
-export function agreeWithName(rule: CompiledRule, values: Values, name: string): number {
-  const { levels } = rule;
-  let at = 0; // where the level begins; behind the end when the name has no such level
-  for (let i = 0; i < levels.length; i++) {
-    const level = levels[i];
-    if (at > name.length) return i;
-    if (level === anyLevel) {
-      if (i === 0 && name.charCodeAt(0) === dollar) return 0; // 5.0 [MQTT-4.7.2-1]
-      const end = name.indexOf("/", at);
-      at = end === -1 ? name.length + 1 : end + 1;
-      continue;
-    }
-    const text = typeof level === "number" ? values[level] : level;
-    if (text === undefined || !name.startsWith(text, at)) return i;
-    at += text.length;
-    if (at < name.length && name.charCodeAt(at) !== slash) return i;
-    at += 1;
-  }
-  return rule.rest || at > name.length ? allAgree : levels.length;
-}
-
-/** As `agreeWithName`, for all names that a filter can match: set inclusion, level by level. */
-export function agreeWithFilter(
-  rule: CompiledRule,
-  values: Values,
-  requested: RequestedFilter,
-): number {
+export function agree(rule: CompiledRule, values: Values, asked: Asked): number {
   const { levels } = rule;
   for (let i = 0; i < levels.length; i++) {
     const level = levels[i];
-    const asked = requested.levels[i];
-    if (asked === undefined) return i;
+    const within = asked.levels[i];
+    if (within === undefined) return i;
     if (level === anyLevel) {
-      if (i === 0 && typeof asked === "string" && asked.startsWith("$")) return 0;
+      if (i === 0 && typeof within === "string" && within.startsWith("$")) return 0; // 5.0 [MQTT-4.7.2-1]
       continue;
     }
     const text = typeof level === "number" ? values[level] : level;
-    if (text === undefined || text !== asked) return i;
+    if (text === undefined || text !== within) return i;
   }
-  const asMany = requested.levels.length === levels.length && !requested.rest;
+  const asMany = asked.levels.length === levels.length && !asked.rest;
   return rule.rest || asMany ? allAgree : levels.length;
 }
 
@@ -90,15 +65,15 @@ export function agreeWithFilter(
 export function rulesTogether(
   rules: readonly CompiledRule[],
   values: Values,
-  { levels, rest }: RequestedFilter,
+  { levels, rest }: Asked,
 ): readonly CompiledRule[] | undefined {
   const deepest = Math.max(0, ...rules.map((rule) => rule.levels.length));
   if (!rest || levels.length > deepest) return undefined;
   const used = new Set<CompiledRule>();
   const padded = [...levels];
   for (let depth = levels.length; depth <= deepest + 1; depth++) {
-    const requested = { levels: padded, rest: depth > deepest };
-    const rule = rules.find((one) => agreeWithFilter(one, values, requested) === allAgree);
+    const asked = { levels: padded, rest: depth > deepest };
+    const rule = rules.find((one) => agree(one, values, asked) === allAgree);
     if (!rule) return undefined;
     used.add(rule);
     padded.push(anyLevel);
@@ -107,7 +82,7 @@ export function rulesTogether(
 }
 
 /** The levels of a Topic Filter; undefined where it is none (5.0 [MQTT-4.7.1-1], [MQTT-4.7.1-2]). */
-export function parseRequest(topicFilter: string): RequestedFilter | undefined {
+export function askedFilter(topicFilter: string): Asked | undefined {
   if (topicFilter === "") return undefined;
   const levels: (string | typeof anyLevel)[] = topicFilter.split("/");
   const rest = levels.at(-1) === "#";
@@ -119,4 +94,9 @@ export function parseRequest(topicFilter: string): RequestedFilter | undefined {
   }
   if (topicFilter === "#" || topicFilter === "/#") levels.push(anyLevel);
   return { levels, rest };
+}
+
+/** The levels of a well-formed Topic Name. */
+export function askedName(topicName: string): Asked | undefined {
+  return topicName === "" ? undefined : { levels: topicName.split("/"), rest: false };
 }

@@ -1,12 +1,12 @@
 import { printable } from "@wardmq/events";
 import {
-  agreeWithFilter,
-  agreeWithName,
+  type Asked,
+  agree,
   allAgree,
   anyLevel,
+  askedFilter,
+  askedName,
   type CompiledRule,
-  parseRequest,
-  type RequestedFilter,
   type RuleSet,
   rulesTogether,
   type Values,
@@ -43,9 +43,6 @@ function faultOf({ id, kind, attributes }: Subject): string | undefined {
   return `the attribute id of ${printable(id, 100)} is not that of the subject: correct the record`;
 }
 
-/** Compares a rule with what is asked for: `allAgree`, or how many levels agree. */
-type Agree<Asked> = (rule: CompiledRule, values: Values, asked: Asked) => number;
-
 class RightsUnderRules implements SubjectRights {
   readonly subject: Subject;
   readonly #rules: RuleSet;
@@ -62,22 +59,23 @@ class RightsUnderRules implements SubjectRights {
 
   decidePublish(topicName: string): Decision {
     if (topicName.startsWith("$")) return dollarDenied;
-    return topicName === "" ? malformedDenied : this.#decide("publish", topicName, agreeWithName);
+    return this.#decide("publish", askedName(topicName));
   }
 
   decideReceive(topicName: string): Decision {
-    return topicName === "" ? malformedDenied : this.#decide("subscribe", topicName, agreeWithName);
+    return this.#decide("subscribe", askedName(topicName));
   }
 
   decideSubscribe(topicFilter: string): Decision {
-    const requested = parseRequest(topicFilter);
-    if (!requested) return malformedDenied;
-    const decision = this.#decide("subscribe", requested, agreeWithFilter);
-    return decision.effect === "Permit" ? decision : (this.#permitTogether(requested) ?? decision);
+    const asked = askedFilter(topicFilter);
+    const decision = this.#decide("subscribe", asked);
+    if (decision.effect === "Permit" || !asked) return decision;
+    return this.#permitTogether(asked) ?? decision;
   }
 
   /** Hot path: any rule that agrees permits; the rest only explains a Deny. */
-  #decide<Asked>(action: Action, asked: Asked, agree: Agree<Asked>): Decision {
+  #decide(action: Action, asked: Asked | undefined): Decision {
+    if (!asked) return malformedDenied;
     const rules = this.#rules[action];
     const values = this.#values;
     let nearest: CompiledRule | undefined;
@@ -103,8 +101,8 @@ class RightsUnderRules implements SubjectRights {
       : denyNotApplicable(this.subject, action, this.#rules, nearest, most, values);
   }
 
-  #permitTogether(requested: RequestedFilter): Decision | undefined {
-    const rules = rulesTogether(this.#rules.subscribe, this.#values, requested);
+  #permitTogether(asked: Asked): Decision | undefined {
+    const rules = rulesTogether(this.#rules.subscribe, this.#values, asked);
     if (!rules) return undefined;
     const ruleId = rules.map(({ id }) => id).join(",");
     return { effect: "Permit", because: "Permit", ruleId, hint: undefined };

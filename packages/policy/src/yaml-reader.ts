@@ -6,7 +6,7 @@ import {
   LineCounter,
   type ParsedNode,
   parseDocument,
-  type YAMLParseError,
+  type YAMLError,
 } from "yaml";
 import { suggestion } from "./closest.ts";
 import { policyLimits } from "./policy.ts";
@@ -65,13 +65,13 @@ export class YamlReader {
     this.finish();
     const document = parseDocument(this.#text, { prettyErrors: false, uniqueKeys: false });
     // One fault of syntax makes several errors; only the first says what is wrong.
-    const [error] = document.errors;
+    const [error] = [...document.errors, ...document.warnings];
     if (error) this.#failSyntax(error);
     this.finish();
     return document.contents;
   }
 
-  #failSyntax({ code, message, pos: [offset] }: YAMLParseError): void {
+  #failSyntax({ code, message, pos: [offset] }: YAMLError): void {
     const lineStart = this.#text.lastIndexOf("\n", offset - 1) + 1;
     const line = this.#text.slice(lineStart).split("\n", 1).join();
     const known: Partial<Record<typeof code, readonly [string, string]>> = {
