@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import fc from "fast-check";
+import {
+  type BrokerMessage,
+  decodeBrokerMessage,
+  encodeBrokerMessage,
+  FeedError,
+} from "../src/index.ts";
+
+const refused: readonly (readonly [string, unknown])[] = [
+  ["of an unknown type", { type: "bogus" }],
+  ["without a type", {}],
+  ["hello with half a stand", { type: "hello", lineage: "ab" }],
+  ["hello with a lineage that is none", { type: "hello", lineage: "../x", version: 1 }],
+  ["hello with a negative version", { type: "hello", lineage: "ab", version: -1 }],
+  [
+    "applied with a fraction of a version",
+    { type: "applied", version: 1.5, connectionsClosed: 0, milliseconds: 1 },
+  ],
+  ["applied without its numbers", { type: "applied", version: 1 }],
+  [
+    "applied in negative time",
+    { type: "applied", version: 1, connectionsClosed: 0, milliseconds: -1 },
+  ],
+  ["refused without a reason", { type: "refused", version: 1 }],
+  [
+    "refused with a reason of 5000 characters",
+    { type: "refused", version: 1, why: "x".repeat(5000) },
+  ],
+  ["ready without addresses", { type: "ready" }],
+  ["events that are no list", { type: "events", events: {} }],
+];
+
+const accepted: readonly BrokerMessage[] = [
+  { type: "hello" },
+  { type: "hello", lineage: "ab12", version: 0 },
+  { type: "applied", version: 1, connectionsClosed: 2, milliseconds: 0.5 },
+  { type: "refused", version: 1, why: "no" },
+  { type: "ready", mqtts: "127.0.0.1:1", wss: "127.0.0.1:2" },
+  { type: "events", events: [{ type: "connected" }, null] },
+];
+
+describe("a message of a broker", () => {
+  for (const [name, value] of refused) {
+    test(`is refused: ${name}`, () =>
+      assert.throws(() => decodeBrokerMessage(JSON.stringify(value)), FeedError));
+  }
+
+  for (const message of accepted) {
+    test(`says ${JSON.stringify(message)}`, () => {
+      assert.deepEqual(decodeBrokerMessage(encodeBrokerMessage(message).trimEnd()), message);
+    });
+  }
+
+  test("keeps nothing that we do not know", () => {
+    const more = { ...accepted[0], __proto__: null, extra: 1 };
+    assert.deepEqual(decodeBrokerMessage(JSON.stringify(more)), { type: "hello" });
+  });
+
+  test("is a message or a FeedError for any text", () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
+        try {
+          decodeBrokerMessage(text);
+        } catch (error) {
+          assert.ok(error instanceof FeedError, String(error));
+        }
+      }),
+    );
+  });
+});
