@@ -209,6 +209,27 @@ describe("init", () => {
     assert.notEqual(code, 0);
   });
 
+  test("refuses a file", async () => {
+    await using folder = await temporaryFolder();
+    const file = join(folder.path, "file");
+    await writeFile(file, "mine");
+    const { code, stderr } = await wardmq(["init", file, "--org", "a", "--host", "localhost"]);
+    assert.equal(code, 2);
+    assert.match(stderr, /is not a folder/);
+  });
+
+  test("makes a deployment in the current folder, which stays the current one", async () => {
+    await using folder = await temporaryFolder();
+    const cwd = folder.path;
+    const { code, stderr } = await wardmq(["init", ".", "--org", "a", "--host", "localhost"], {
+      cwd,
+    });
+    assert.equal(code, 0, stderr);
+    const made = await readdir(cwd);
+    assert.deepEqual(made.sort(), ["broker", "control", "policy.yaml", "run", "wardmq.yaml"]);
+    assert.equal((await wardmq(["list", "."], { cwd })).code, 0);
+  });
+
   test("takes an empty folder, and several hosts", async () => {
     await using folder = await temporaryFolder();
     const directory = join(folder.path, "empty");
