@@ -1,12 +1,14 @@
 import { existsSync, readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Config, ConfigError, formatProblem, parseConfig } from "@wardmq/config";
 import { printable } from "@wardmq/events";
 import type { ListenerSettings } from "@wardmq/feed";
 import type { PartName } from "./child.ts";
 import { readDeploymentFile } from "./deployment.ts";
 import { Failure, systemCode } from "./failure.ts";
+import { programs } from "./runtime.ts";
 
 /** The settings of a deployment with overrides, or everything that is wrong with them. */
 export function loadConfig(directory: string, overrides: readonly string[]): Config {
@@ -67,23 +69,19 @@ export function tryToListen(address: string, port: number): Promise<string | und
   });
 }
 
-/** Refuses where this deployment is being served already, or parts of a killed one are still there. */
-export async function refuseSecondServe(directory: string): Promise<void> {
+/** Refuses where this deployment is being served already; ends what a killed `wardmq serve` has left behind. */
+export async function refuseSecondServe(
+  directory: string,
+  report: (line: string) => void,
+): Promise<void> {
   if (await somebodyAnswers(join("run", "control.sock"))) {
-    throw new Failure(
-      1,
-      `${printable(directory)} is being served already`,
-      "end that wardmq serve first",
-    );
+    const message = `${printable(directory, 1000)} is being served already`;
+    throw new Failure(1, message, "end that wardmq serve first");
   }
   for (const name of ["broker", "control"] as const) {
-    const pid = stalePid(name, directory);
-    if (pid === undefined) continue;
-    throw new Failure(
-      1,
-      `the ${name} of a wardmq serve that was killed still runs`,
-      `end it: kill ${pid}`,
-    );
+    if (!isLeftOver(name, directory)) continue;
+    report(`ending the ${name} of a wardmq serve that was killed`);
+    await endLeftOver(name, directory);
   }
 }
 
@@ -98,15 +96,31 @@ function somebodyAnswers(path: string): Promise<boolean> {
   });
 }
 
-/** The process a pid file names, when it is still a part of this deployment and not one that got the number later. */
-function stalePid(name: PartName, directory: string): number | undefined {
+/** Whether the pid file names a part of this deployment, and not a process that got the number later. */
+function isLeftOver(name: PartName, directory: string): boolean {
+  const words = commandLineOf(leftOverPid(name));
+  return words.includes(directory) && words.includes(programs[name]);
+}
+
+function leftOverPid(name: PartName): number {
   const file = join("run", `${name}.pid`);
-  if (!existsSync(file)) return undefined;
-  const pid = Number(readFileSync(file, "utf8"));
-  const commandLine = `/proc/${pid}/cmdline`;
-  if (!Number.isSafeInteger(pid) || !existsSync(commandLine)) return undefined;
-  const words = readFileSync(commandLine, "utf8").split("\0");
-  return words.includes(directory) && words.some((word) => word.endsWith(`${name}/src/main.ts`))
-    ? pid
-    : undefined;
+  return existsSync(file) ? Number(readFileSync(file, "utf8")) : 0;
+}
+
+/** The words a process was started with; none where the system does not tell. */
+function commandLineOf(pid: number): readonly string[] {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return [];
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+  } catch {
+    return [];
+  }
+}
+
+async function endLeftOver(name: PartName, directory: string): Promise<void> {
+  const pid = leftOverPid(name);
+  for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+    if (isLeftOver(name, directory)) process.kill(pid, signal);
+    for (let waits = 0; waits < 100 && isLeftOver(name, directory); waits++) await delay(50);
+  }
 }

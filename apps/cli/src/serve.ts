@@ -57,7 +57,7 @@ export async function serve(
   const { settings, findings } = loadConfig(directory, overrides);
   for (const { key, value, message } of findings) report(`${key} is ${String(value)}: ${message}`);
   for (const warning of checkPolicyFile(directory)) report(warning);
-  await refuseSecondServe(directory);
+  await refuseSecondServe(directory, report);
   await refuseTakenPort("mqtts", settings.listeners.mqtts);
   await refuseTakenPort("wss", settings.listeners.wss);
   if (stopSignal.aborted) return 0;

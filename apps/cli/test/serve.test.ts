@@ -248,6 +248,21 @@ describe("serve", () => {
     assert.equal((await wardmq(["service", "add", made.directory, "a"])).code, 0);
   });
 
+  test("ends what a killed one has left behind, and starts", async () => {
+    await using made = await deployment();
+    const killed = start(serveWords(made.directory));
+    await readyPorts(killed);
+    const parts = [await pidOf(made.directory, "broker"), await pidOf(made.directory, "control")];
+    killed.child.kill("SIGKILL");
+    await eventually("the killed one is gone", () => killed.child.signalCode ?? undefined);
+    await eventually("control is gone", () => !isAlive(parts[1] ?? 0) || undefined);
+    await using served = start(serveWords(made.directory));
+    await readyPorts(served);
+    assert.ok(says(served, /ending the broker of a wardmq serve that was killed/));
+    // Whoever inherits them takes its time to notice that they have ended.
+    await eventually("both are gone", () => !parts.some(isAlive) || undefined);
+  });
+
   test("reports a setting that is weaker than the default, and starts", async () => {
     await using made = await deployment();
     await using served = start(serveWords(made.directory, "--set", "tls.minVersion=TLSv1.2"));

@@ -32,7 +32,7 @@ export async function up(
   const signals = takeSignals(process.env);
   try {
     await enterDemo(directory, print);
-    await refuseSecondServe(directory);
+    await refuseSecondServe(directory, report);
     const overrides = await freePorts(directory, print);
     const log = openLog(process.stdout.isTTY === true, report);
     try {
