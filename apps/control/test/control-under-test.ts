@@ -40,10 +40,13 @@ export class TestFolder implements Disposable {
 }
 
 /** A folder with a fresh deployment. */
-export async function newDeployment(hosts: readonly string[] = ["localhost"]): Promise<TestFolder> {
+export async function newDeployment(
+  hosts: readonly string[] = ["localhost"],
+  org = "Hospital_1",
+): Promise<TestFolder> {
   const folder = new TestFolder();
   const doing = { actor: "test", at: Date.now() };
-  await init(folder.deployment, { org: "Hospital_1", environment: "prod", hosts }, doing);
+  await init(folder.deployment, { org, environment: "prod", hosts }, doing);
   return folder;
 }
 

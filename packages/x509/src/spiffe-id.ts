@@ -20,6 +20,16 @@ export function parseTrustDomain(text: string): string {
   return text;
 }
 
+/**
+ * Whether every TLS library we run on can check a name constraint on this trust domain. BoringSSL refuses all clients of
+ * a CA that permits a host which is no strict DNS name: `_`, a hyphen at an end, a number as last label.
+ */
+export function isConstrainableTrustDomain(trustDomain: string): boolean {
+  const label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
+  const lastLabel = "[a-z]([a-z0-9-]{0,61}[a-z0-9])?";
+  return trustDomain.length <= 253 && new RegExp(`^(${label}\\.)+${lastLabel}$`).test(trustDomain);
+}
+
 /** No query, fragment, port, user, escape, or empty segment: an identity has one spelling. */
 export function parseSpiffeId(text: string): SpiffeId {
   const [, trustDomain, kind, id] =

@@ -5,6 +5,7 @@ import {
   formatSpiffeId,
   hostGeneralName,
   ipAddressOctets,
+  isConstrainableTrustDomain,
   parseAttribute,
   parseSpiffeId,
   X509Error,
@@ -70,6 +71,27 @@ describe("a SPIFFE ID", () => {
       }),
     );
   });
+});
+
+describe("a trust domain", () => {
+  for (const text of [
+    "prod.hospital_1",
+    "prod.1",
+    "prod.-a",
+    "prod.a-",
+    "hospital",
+    `prod.${"a".repeat(64)}`,
+    "prod.a.",
+    ".a",
+    "",
+  ]) {
+    test(`${JSON.stringify(text.slice(0, 20))} is no host that every TLS library can constrain`, () =>
+      assert.equal(isConstrainableTrustDomain(text), false));
+  }
+  for (const text of ["prod.hospital", "prod.st-elsewhere", "1.a", `prod.${"a".repeat(63)}`]) {
+    test(`${JSON.stringify(text.slice(0, 20))} is a host that every TLS library can constrain`, () =>
+      assert.equal(isConstrainableTrustDomain(text), true));
+  }
 });
 
 describe("an attribute", () => {

@@ -5,7 +5,13 @@ import type { Commands } from "@wardmq/commands";
 import { ConfigError, defaultConfigText, parseConfig, trustDomainOf } from "@wardmq/config";
 import { printable } from "@wardmq/events";
 import { defaultPolicyText } from "@wardmq/policy";
-import { encodeName, encodePem, type NameAttributes, parseTrustDomain } from "@wardmq/x509";
+import {
+  encodeName,
+  encodePem,
+  isConstrainableTrustDomain,
+  type NameAttributes,
+  parseTrustDomain,
+} from "@wardmq/x509";
 import {
   certificatePem,
   issue,
@@ -117,7 +123,9 @@ async function writeDeployment(
       profile: "issuingCa",
       subject: encodeName(name("WardMQ issuing CA")),
       publicKey: keySigner(issuingKey).publicKey,
-      permittedUriHost: identity.trustDomain,
+      ...(isConstrainableTrustDomain(identity.trustDomain)
+        ? { permittedUriHost: identity.trustDomain }
+        : {}),
       serialNumber: randomSerialNumber(),
       now: doing.at,
     },
