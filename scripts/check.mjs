@@ -56,18 +56,20 @@ const rules = [
 ];
 
 function checkRepository() {
-  const problems = trackedFiles().flatMap((path) => {
-    const text = readFileSync(join(repository, path), "utf8");
-    const broken = rules.filter(
-      ({ pattern, only }) => (!only || only.test(path)) && pattern.test(text),
-    );
-    const named = /\.(key|pem|p12|pfx)$/.test(path)
-      ? ["is a key or a certificate by its name"]
-      : [];
-    return [...broken.map(({ why }) => why), ...named].map((why) => `${path}: ${why}`);
-  });
+  const problems = trackedFiles().flatMap((path) =>
+    problemsIn(path, readFileSync(join(repository, path), "utf8")),
+  );
   for (const problem of problems) console.error(problem);
   return problems.length === 0;
+}
+
+/** What a file with this path and text breaks, one line each. */
+export function problemsIn(path, text) {
+  const broken = rules.filter(
+    ({ pattern, only }) => (!only || only.test(path)) && pattern.test(text),
+  );
+  const named = /\.(key|pem|p12|pfx)$/.test(path) ? ["is a key or a certificate by its name"] : [];
+  return [...broken.map(({ why }) => why), ...named].map((why) => `${path}: ${why}`);
 }
 
 /** What git tracks or would take; without git, as in an unpacked archive, there is nothing that could be committed. */

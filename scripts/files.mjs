@@ -2,9 +2,9 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { repository } from "./process.mjs";
 
-const places = ["packages", "apps", "test", "bench"];
+const places = ["packages", "apps", "test", "bench", "scripts"];
 
-/** Every file below packages, apps, test and bench whose name ends so, in a fixed order, relative to the repository. */
+/** Every file of the repository whose name ends so, in a fixed order, relative to the repository. */
 export function findFiles(ending) {
   return places.flatMap((place) => below(place, ending)).sort();
 }

@@ -33,16 +33,19 @@ function npm(...args) {
 
 /** Compares with the record that npm leaves in node_modules when an installation is complete. */
 function isInstalled() {
-  const locked = readPackages(join(repository, "package-lock.json"));
   const installed = readPackages(join(repository, "node_modules/.package-lock.json"));
   if (!installed) return false;
+  const locked = readPackages(join(repository, "package-lock.json"));
+  return isSameAs(locked, installed, (path) => existsSync(join(repository, path)));
+}
+
+/** Whether everything that is locked and meant for this machine is installed as it was locked. */
+export function isSameAs(locked, installed, isThere) {
   return Object.entries(locked).every(([path, entry]) => {
     if (path === "") return true;
-    if (!path.startsWith("node_modules/")) return path in installed;
     const here = installed[path];
     if (!here) return !isForHere(entry);
-    const isSame = here.version === entry.version && here.integrity === entry.integrity;
-    return isSame && existsSync(join(repository, path));
+    return here.version === entry.version && here.integrity === entry.integrity && isThere(path);
   });
 }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { printable } from "@wardmq/events";
 import type { Runtime } from "../bin/runtimes.mjs";
 import { minimalEnvironment } from "./environment.ts";
+import { systemCode } from "./failure.ts";
 
 export type PartName = "control" | "broker";
 
@@ -42,10 +43,9 @@ export function startPart(
     detached: true,
   });
   child.stdin?.on("error", () => {});
-  const pidFile = join("run", `${name}.pid`);
   const ended = endingOf(child, report);
-  if (child.pid !== undefined) writeFileSync(pidFile, `${child.pid}\n`, { mode: 0o600 });
-  void ended.then(() => rmSync(pidFile, { force: true }));
+  if (child.pid !== undefined) recordPid(name, child.pid, report);
+  void ended.then(() => forgetPid(name));
   return {
     name,
     pid: child.pid ?? 0,
@@ -65,6 +65,27 @@ export function startPart(
       return !killed;
     },
   };
+}
+
+/** `run/NAME.pid`, for people and for the next `wardmq serve`; serving goes on without it. */
+export function recordPid(
+  name: PartName | "serve",
+  pid: number,
+  report: (line: string) => void,
+): void {
+  try {
+    writeFileSync(pidFile(name), `${pid}\n`, { mode: 0o600 });
+  } catch (error) {
+    report(`cannot write ${pidFile(name)}: ${systemCode(error) ?? "failed"}`);
+  }
+}
+
+export function forgetPid(name: PartName | "serve"): void {
+  rmSync(pidFile(name), { force: true });
+}
+
+function pidFile(name: PartName | "serve"): string {
+  return join("run", `${name}.pid`);
 }
 
 function endingOf(child: ChildProcess, report: (line: string) => void): Promise<Ending> {

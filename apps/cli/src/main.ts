@@ -22,10 +22,7 @@ async function main(): Promise<number> {
   }
 }
 
-// A reader that went away (`wardmq list | head -1`) is no failure.
-process.stdout.on("error", (error) => {
-  if ("code" in error && error.code === "EPIPE") process.exit(0);
-  throw error;
-});
+// A reader that went away (`wardmq list | head -1`, a terminal that was closed) ends nothing: what runs has to end in order.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 
 process.exitCode = await main();

@@ -1,8 +1,13 @@
-import { rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { RuntimeName } from "../bin/runtimes.mjs";
-import { describeEnding, type Part, type PartName, startPart } from "./child.ts";
+import {
+  describeEnding,
+  forgetPid,
+  type Part,
+  type PartName,
+  recordPid,
+  startPart,
+} from "./child.ts";
 import { makeRunFolder } from "./deployment.ts";
 import { refuseWeakeningEnvironment } from "./environment.ts";
 import { checkPolicyFile } from "./policy-file.ts";
@@ -117,7 +122,7 @@ class Supervisor {
     this.ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
     });
-    writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
+    recordPid("serve", process.pid, report);
   }
 
   /** The broker's addresses, or undefined when `ended` tells what happened instead. */
@@ -154,7 +159,7 @@ class Supervisor {
     void (async () => {
       const brokerEnded = (await this.#broker?.end(drainMs)) ?? true;
       const controlEnded = (await this.#control?.end(drainMs)) ?? true;
-      rmSync(pidFile, { force: true });
+      forgetPid("serve");
       this.#resolveEnded(code === 0 && !(brokerEnded && controlEnded) ? 1 : code);
     })();
   }
@@ -190,6 +195,3 @@ class Supervisor {
     }
   }
 }
-
-/** For `kill -HUP`: the process that forwards signals. */
-const pidFile = join("run", "serve.pid");
