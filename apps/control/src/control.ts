@@ -175,6 +175,5 @@ function openFeedSigner(): LocalSigner {
   if (signer.algorithm === "Ed25519") return signer;
   throw new Failure("ERR_KEY", `${paths.feedKey} is not an Ed25519 key`, {
     hint: "restore it together with broker/feed.pub",
-    exitCode: 2,
   });
 }

@@ -40,7 +40,7 @@ export function enterDeployment(directory: string): void {
     throw new Failure(
       "ERR_NO_DEPLOYMENT",
       `${printable(directory)} ${why === "ENOENT" ? "holds no deployment" : `can not be used: ${why}`}`,
-      { hint: "make one with wardmq init DIR --org ORG --host NAME", exitCode: 2, cause },
+      { hint: "make one with wardmq init DIR --org ORG --host NAME", cause },
     );
   }
 }
@@ -65,7 +65,6 @@ export function readOperatorFiles(
       `wardmq.yaml: ${key} is not the one this deployment was made for`,
       {
         hint: `write ${key}: ${identity[key]}, or make another deployment with wardmq init`,
-        exitCode: 2,
       },
     );
   }
@@ -87,7 +86,7 @@ export function openAuthority(now: number): Authority {
   const [certificate] = decodeCertificates(paths.issuingCertificate);
   const signer = fileSigner(paths.issuingKey);
   const hint = "restore the folder control from a backup";
-  const refuse = (message: string) => new Failure("ERR_CA", message, { hint, exitCode: 2 });
+  const refuse = (message: string) => new Failure("ERR_CA", message, { hint });
   if (!sameBytes(certificate.publicKey, signer.publicKey)) {
     throw refuse(`${paths.issuingCertificate} does not belong to the key ${paths.issuingKey}`);
   }

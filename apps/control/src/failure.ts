@@ -1,31 +1,26 @@
 import type { CommandResponse } from "@wardmq/commands";
 import { ConfigError } from "@wardmq/config";
 import { PolicyError } from "@wardmq/policy";
+import { type ControlErrorCode, controlErrors } from "./errors.ts";
 
 interface FailureOptions {
   /** What to do instead. */
-  readonly hint?: string;
-  /** 1: refused or failed; 2: wrong input or configuration. */
-  readonly exitCode?: 1 | 2;
+  readonly hint?: string | undefined;
   readonly cause?: unknown;
 }
 
 /** A refusal, or something an operator has to put right: one sentence, safe to print. */
 export class Failure extends Error {
   override readonly name = "Failure";
-  readonly code: `ERR_${string}`;
+  readonly code: ControlErrorCode;
   readonly hint: string | undefined;
   readonly exitCode: 1 | 2;
 
-  constructor(
-    code: `ERR_${string}`,
-    message: string,
-    { hint, exitCode = 1, cause }: FailureOptions = {},
-  ) {
+  constructor(code: ControlErrorCode, message: string, { hint, cause }: FailureOptions = {}) {
     super(message, { cause });
     this.code = code;
     this.hint = hint;
-    this.exitCode = exitCode;
+    this.exitCode = controlErrors[code].exitCode;
   }
 }
 

@@ -69,7 +69,6 @@ export function readPrivateText(path: string): string {
         `the key ${printable(path)} is open to others (mode ${found})`,
         {
           hint: `chmod 600 ${printable(path)}`,
-          exitCode: 2,
         },
       );
     }
@@ -85,7 +84,6 @@ function unreadable(path: string, cause: unknown): Failure {
     why === "ENOENT" ? "restore it from a backup" : "make it readable for the user who runs wardmq";
   return new Failure("ERR_FILE_UNREADABLE", `cannot read ${printable(path)}: ${why}`, {
     hint,
-    exitCode: 2,
     cause,
   });
 }

@@ -12,7 +12,7 @@ interface Invocation {
 }
 
 function parseArguments([mode, directory, ...rest]: readonly string[]): Invocation {
-  const wrong = new Failure("ERR_USAGE", usage, { exitCode: 2 });
+  const wrong = new Failure("ERR_USAGE", usage);
   if ((mode !== "serve" && mode !== "once") || directory === undefined) throw wrong;
   if (mode === "once" && rest.length > 0) throw wrong;
   const overrides: string[] = [];

@@ -18,7 +18,6 @@ export function fileSigner(path: string): LocalSigner {
   } catch (cause) {
     throw new Failure("ERR_KEY", `${printable(path)} holds no private key in PEM`, {
       hint: "restore it from a backup",
-      exitCode: 2,
       cause,
     });
   }

@@ -64,7 +64,6 @@ export async function renewServerCertificate(
       "broker/server.pem does not belong to the key broker/server.key",
       {
         hint: "restore the two together",
-        exitCode: 2,
       },
     );
   }
@@ -74,7 +73,6 @@ export async function renewServerCertificate(
     if (notAfter >= now) return false;
     throw new Failure("ERR_SERVER_CERTIFICATE", `broker/server.pem expired on ${day(notAfter)}`, {
       hint: "put a new certificate there; control renews only those of its own CA",
-      exitCode: 2,
     });
   }
   const isFresh = notAfter - now >= certificateProfiles.server.lifetimeMs / 3;
@@ -102,7 +100,6 @@ function publicKeyOf(keyPath: string): Uint8Array {
   } catch (cause) {
     throw new Failure("ERR_KEY", `${printable(keyPath)} holds no private key in PEM`, {
       hint: "restore it from a backup",
-      exitCode: 2,
       cause,
     });
   }
@@ -118,7 +115,6 @@ export function decodeCertificates(path: string): readonly [Certificate, ...Cert
   } catch (cause) {
     throw new Failure("ERR_CERTIFICATE", `${printable(path)} holds no certificate in PEM`, {
       hint: "restore it from a backup",
-      exitCode: 2,
       cause,
     });
   }

@@ -57,7 +57,7 @@ type Handler<Name extends CommandName> = (
 /** Every command, one row each: name and what it does. `init` comes before there is anything to act on. */
 const handlers: { readonly [Name in CommandName]: Handler<Name> } = {
   init: () => {
-    throw new Failure("ERR_FOLDER_NOT_EMPTY", "this deployment is made already", { exitCode: 2 });
+    throw new Failure("ERR_FOLDER_NOT_EMPTY", "this deployment is made already");
   },
   "device.add": addDevice,
   "service.add": addService,
@@ -67,7 +67,7 @@ const handlers: { readonly [Name in CommandName]: Handler<Name> } = {
   reload: ({ reload }, _, doing) => ({ changed: reload(doing) }),
   events: ({ lastEvents }, { last }) => {
     if (last >= 1 && last <= 10_000) return { events: lastEvents(last) };
-    throw new Failure("ERR_REQUEST", "last is 1 to 10000", { exitCode: 2 });
+    throw new Failure("ERR_REQUEST", "last is 1 to 10000");
   },
 };
 
@@ -90,7 +90,6 @@ function addDevice(
   if (!isUuid(id)) {
     throw new Failure("ERR_DEVICE_ID", `"${printable(id, 80)}" is not a uuid in lower case`, {
       hint: "write it like 0b1e6f3a-8a8e-4a53-9d5c-2f1f6b8f4c11, or leave it out for a new one",
-      exitCode: 2,
     });
   }
   const attributes = {
@@ -229,7 +228,6 @@ function subjectIdOf(text: string): string {
   if (known) return text;
   throw new Failure("ERR_SUBJECT", `"${printable(text, 80)}" names no device or service`, {
     hint: "write device:UUID or service:NAME",
-    exitCode: 2,
   });
 }
 
@@ -242,7 +240,6 @@ function attributeOf(what: string, text: string): string {
       `${what}: "${printable(text, 80)}" has characters outside A-Z a-z 0-9 _ -`,
       {
         hint: "use 1 to 64 of them",
-        exitCode: 2,
       },
     );
   }

@@ -63,7 +63,7 @@ function refuseWrongArguments(configText: string): void {
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const said = error.problems.map(({ key, message, hint }) => `${key}: ${message}; ${hint}`);
-    throw new Failure("ERR_INIT_ARGUMENTS", said.join("\n"), { exitCode: 2 });
+    throw new Failure("ERR_INIT_ARGUMENTS", said.join("\n"));
   }
 }
 
@@ -80,7 +80,6 @@ function refuseUsedFolder(directory: string): void {
 function notEmpty(directory: string): Failure {
   return new Failure("ERR_FOLDER_NOT_EMPTY", `${printable(directory)} is not empty`, {
     hint: "name a new folder",
-    exitCode: 2,
   });
 }
 
@@ -90,7 +89,6 @@ function notMade(directory: string, error: unknown): unknown {
   if (code === "ENOTEMPTY" || code === "EEXIST") return notEmpty(directory);
   return new Failure("ERR_FOLDER", `cannot make ${printable(directory)}: ${code}`, {
     hint: "name a folder that does not exist, in one you may write to",
-    exitCode: 2,
     cause: error,
   });
 }

@@ -48,10 +48,7 @@ export function parseRequest(line: string): CommandRequest {
 
 /** The refusal of what is no request. */
 export function wrongRequest(message: string, hint?: string): Failure {
-  return new Failure("ERR_REQUEST", message, {
-    exitCode: 2,
-    ...(hint === undefined ? {} : { hint }),
-  });
+  return new Failure("ERR_REQUEST", message, { hint });
 }
 
 function parseJson(line: string): unknown {

@@ -1,0 +1,121 @@
+interface ErrorDefinition {
+  /** 1: refused or failed; 2: wrong input or configuration. */
+  readonly exitCode: 1 | 2;
+  readonly meaning: string;
+}
+
+/** Everything that control refuses, one row each. Codes are stable; docs/errors.md has the same rows. */
+export const controlErrors = {
+  ERR_USAGE: {
+    exitCode: 2,
+    meaning: "control was started with other words than it knows",
+  },
+  ERR_REQUEST: {
+    exitCode: 2,
+    meaning: "what came is no command with exactly its arguments",
+  },
+  ERR_INIT_ARGUMENTS: {
+    exitCode: 2,
+    meaning: "organisation, environment or a host can not stand in `wardmq.yaml`",
+  },
+  ERR_FOLDER_NOT_EMPTY: {
+    exitCode: 2,
+    meaning: "the folder of a new deployment holds something",
+  },
+  ERR_FOLDER: {
+    exitCode: 2,
+    meaning: "the folder of a new deployment can not be made",
+  },
+  ERR_NO_DEPLOYMENT: {
+    exitCode: 2,
+    meaning: "the folder holds no deployment",
+  },
+  ERR_CONTROL_RUNS: {
+    exitCode: 1,
+    meaning: "a running control holds the deployment",
+  },
+  ERR_BUSY: {
+    exitCode: 1,
+    meaning: "another process works on the deployment",
+  },
+  ERR_FILE_UNREADABLE: {
+    exitCode: 2,
+    meaning: "a file of the deployment can not be read",
+  },
+  ERR_IDENTITY: {
+    exitCode: 2,
+    meaning:
+      "`wardmq.yaml` names another organisation, environment or trust domain than the deployment was made for",
+  },
+  ERR_KEY_MODE: {
+    exitCode: 2,
+    meaning: "a private key can be read or written by others",
+  },
+  ERR_KEY: {
+    exitCode: 2,
+    meaning: "a file holds no private key of the kind it is for",
+  },
+  ERR_CERTIFICATE: {
+    exitCode: 2,
+    meaning: "a file holds no certificate in PEM",
+  },
+  ERR_CA: {
+    exitCode: 2,
+    meaning: "the certificates of the CA have expired, or do not fit each other or the key",
+  },
+  ERR_SERVER_CERTIFICATE: {
+    exitCode: 2,
+    meaning:
+      "the server certificate does not belong to its key, or is of another CA and has expired",
+  },
+  ERR_REGISTRY: {
+    exitCode: 1,
+    meaning: "the registry is damaged, or of a version this control does not know",
+  },
+  ERR_ATTRIBUTE: {
+    exitCode: 2,
+    meaning: "a site, ward, model or name has characters outside A-Z a-z 0-9 _ -, or more than 64",
+  },
+  ERR_DEVICE_ID: {
+    exitCode: 2,
+    meaning: "the id of a device is no uuid in lower case",
+  },
+  ERR_SUBJECT: {
+    exitCode: 2,
+    meaning: "the text names no device or service",
+  },
+  ERR_SUBJECT_UNKNOWN: {
+    exitCode: 1,
+    meaning: "there is no such device or service",
+  },
+  ERR_SUBJECT_EXISTS: {
+    exitCode: 1,
+    meaning: "the device or service is registered already",
+  },
+  ERR_SUBJECT_REVOKED: {
+    exitCode: 1,
+    meaning: "the device or service is revoked",
+  },
+  ERR_CERTIFICATE_REQUEST: {
+    exitCode: 1,
+    meaning: "the request is no PKCS#10 request with a P-256, P-384 or Ed25519 key",
+  },
+  ERR_PROOF_OF_POSSESSION: {
+    exitCode: 1,
+    meaning: "the request is not signed by the key it asks a certificate for",
+  },
+  ERR_KEY_IN_USE: {
+    exitCode: 1,
+    meaning: "the public key belongs to another subject, or to the deployment itself",
+  },
+  ERR_KEY_REVOKED: {
+    exitCode: 1,
+    meaning: "the public key was revoked",
+  },
+  ERR_INTERNAL: {
+    exitCode: 1,
+    meaning: "control made a mistake; its output says which",
+  },
+} as const satisfies Record<`ERR_${string}`, ErrorDefinition>;
+
+export type ControlErrorCode = keyof typeof controlErrors;
