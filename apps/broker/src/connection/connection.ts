@@ -86,6 +86,8 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   /** Answers written while the peer was not reading. */
   #unread = 0;
   #published = 0;
+  /** What this connection counts for in `context.preAuthBytes`. */
+  #preAuthBytes = 0;
   /** The first `DISCONNECT` of either side decides about the will. */
   #will: Will | undefined;
   #aliases: Map<Topic, number> | undefined;
@@ -134,7 +136,6 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   /** Hot path. */
   receive(bytes: Buffer): void {
     if (this.#state === "closing" || this.#state === "closed") return;
-    const before = this.#state === "awaiting" ? this.#reader.partialBytes : -1;
     this.#published = 0;
     try {
       if (this.#state === "awaiting") this.#checkFirstByte(bytes);
@@ -142,7 +143,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     } catch (error) {
       this.#failed(error);
     }
-    if (before >= 0 && this.#state === "awaiting") this.#countPreAuthBytes(before);
+    if (this.#state === "awaiting") this.#checkPreAuthBytes();
     if (this.#state === "open") this.#slowDown(bytes.length);
   }
 
@@ -176,12 +177,17 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     }
   }
 
-  #countPreAuthBytes(before: number): void {
+  #checkPreAuthBytes(): void {
     const { context } = this;
-    context.preAuthBytes += this.#reader.partialBytes - before;
+    this.#countPreAuthBytes(this.#reader.partialBytes);
     if (context.preAuthBytes > context.limits().preAuthBytesTotal) {
       this.refuse("limits.preAuthBytesTotal", "too many unfinished CONNECT packets", undefined);
     }
+  }
+
+  #countPreAuthBytes(bytes: number): void {
+    this.context.preAuthBytes += bytes - this.#preAuthBytes;
+    this.#preAuthBytes = bytes;
   }
 
   #packet(firstByte: number, buffer: Buffer, start: number, end: number): void {
@@ -270,6 +276,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     this.version = settled.version;
     this.#will = settled.will;
     this.#state = "open";
+    this.#countPreAuthBytes(0);
     const { kind } = this.peer.subject.record;
     const limits = context.limits();
     const per = kind === "device" ? "device" : "service";
@@ -350,7 +357,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   #leave(why: string, reasonCode?: number): void {
     if (this.#state === "closing" || this.#state === "closed") return;
     const { context, settled } = this;
-    if (this.#state === "awaiting") context.preAuthBytes -= this.#reader.partialBytes;
+    this.#countPreAuthBytes(0);
     this.#state = "closing";
     this.#reader.discard();
     this.#publish = undefined;
@@ -514,8 +521,10 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     const { encoded } = message.topic;
     let alias = 0;
     let topic = encoded;
+    let isNewAlias = false;
     if (this.#mayAlias > 0) {
       const known = this.#aliases?.get(message.topic);
+      isNewAlias = known === undefined;
       alias = known ?? this.#newAlias(message.topic);
       if (known !== undefined) topic = noTopic;
     }
@@ -524,7 +533,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
       // The name fits and its alias beside it does not: without one, `isTooLarge` has found room.
       alias = 0;
       topic = encoded;
-      this.#aliases?.delete(message.topic);
+      if (isNewAlias) this.#aliases?.delete(message.topic); // the last one: no number is given twice
       length = publishLength(message, this.version, qos, identifiers, topic.length, alias);
     }
     const out = output.room(length);
