@@ -40,6 +40,7 @@ export function handleSubscribe(
       encodePacket({ type: "SUBACK", packetId, reasonCodes, properties }, connection.version),
     ),
   );
+  if (!connection.isOpen) return; // the SUBACK did not fit: nobody is there to send to
   for (const subscription of wantRetained) {
     connection.context.router.sendRetained(session, subscription);
   }
