@@ -33,7 +33,9 @@ export class TimingWheel {
   /** Makes `entry` due `ms` from now, wherever it stood before. */
   schedule(entry: Timed, ms: number): void {
     if (entry.wheelTick !== 0) this.cancel(entry);
-    const tick = this.now + Math.max(1, Math.ceil(ms / this.tickMs));
+    // By the clock and not by `now`, which stands still while the event loop is busy: nothing is due early.
+    const at = this.#clock() - this.#startedAt + ms;
+    const tick = Math.max(this.now, Math.ceil(at / this.tickMs)) + 1;
     entry.wheelTick = tick;
     const slot = tick % slots;
     const head = this.#heads[slot];
