@@ -90,6 +90,7 @@ export class Session extends Timed {
       this.connection !== undefined &&
       !this.connection.isCongested &&
       this.#onTheWire < this.window &&
+      this.#unsent === undefined && // what was in flight before goes first
       this.queuedMessages === 0
     );
   }
@@ -137,6 +138,7 @@ export class Session extends Timed {
   /** PUBACK, or a PUBREC that refuses: the Packet Identifier is free again. False: it was not in use. */
   settle(packetId: number): boolean {
     if (this.#inflight?.delete(packetId) !== true) return false;
+    this.#needsNoSending(packetId);
     this.sendWaiting();
     return true;
   }
@@ -145,7 +147,14 @@ export class Session extends Timed {
   release(packetId: number): boolean {
     if (this.#inflight?.has(packetId) !== true) return false;
     this.#inflight.set(packetId, "released"); // keeps its place in the order
+    this.#needsNoSending(packetId);
     return true;
+  }
+
+  /** The peer acknowledges what we have not sent again yet: it counts for the window no less. */
+  #needsNoSending(packetId: number): void {
+    const at = this.#unsent?.indexOf(packetId) ?? -1;
+    if (at >= 0) this.#unsent?.splice(at, 1);
   }
 
   /** What the identifier in flight stands for: 1, 2, or "released"; undefined when it is free. */
