@@ -240,6 +240,22 @@ export class Sessions implements SessionContext {
     const requester = { subject: session.subject, clientId: session.clientId };
     if (!this.#parts.enforcement.authorizePublish(requester, message.topic.name, "will")) return;
     if (will.expiryInterval >= 0) message.expiresAt = this.now() + will.expiryInterval * 1000;
+    if (message.retain && message.payloadLength > 0) this.#checkRetained(session, message);
     this.#parts.router.publish(message, undefined);
+  }
+
+  /** Nobody can be told that a will may not be retained: it is delivered all the same, and not kept. */
+  #checkRetained(session: Session, message: ApplicationMessage): void {
+    const { name } = message.topic;
+    const limit = this.#parts.router.retainedLimit(name, message.size);
+    if (limit === undefined) return;
+    message.retain = false;
+    this.#parts.record({
+      type: "limit-reached",
+      subject: session.subject.id,
+      clientId: printable(session.clientId),
+      limit,
+      topic: printable(name),
+    });
   }
 }
