@@ -57,17 +57,7 @@ export class EventOutbox {
   /** Sends what waits; called once more before the process ends. */
   flush(): void {
     if (this.#waiting.length === 0 || this.#send === undefined) return;
-    const events = this.#waiting;
-    if (this.#lost > 0) {
-      events.push({
-        type: "messages-dropped",
-        at: this.#now(),
-        limit: "events",
-        why: "control was away and the buffer for events was full",
-        count: this.#lost,
-      });
-    }
-    if (!this.#send(events)) return;
+    if (!this.#send(this.#lost === 0 ? this.#waiting : [...this.#waiting, this.#loss()])) return;
     this.#waiting = [];
     this.#lost = 0;
   }
@@ -93,6 +83,16 @@ export class EventOutbox {
 
   #add(event: SecurityEvent): void {
     if (this.#waiting.length < buffered) this.#waiting.push(event);
-    else this.#lost += 1;
+    else this.#lost += event.count ?? 1;
+  }
+
+  #loss(): SecurityEvent {
+    return {
+      type: "messages-dropped",
+      at: this.#now(),
+      limit: "events",
+      why: "control was away and the buffer for events was full",
+      count: this.#lost,
+    };
   }
 }
