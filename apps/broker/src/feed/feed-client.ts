@@ -20,6 +20,12 @@ export interface FeedClientParts {
   readonly onRefused: (version: number, why: string) => void;
 }
 
+/** The last message that was applied. */
+interface Position {
+  readonly lineage: string;
+  readonly version: number;
+}
+
 const firstRetryMs = 100;
 const longestRetryMs = 5_000;
 /** Output that control does not read, from which on events wait in the outbox. */
@@ -39,7 +45,7 @@ export class FeedClient {
   #retryMs = firstRetryMs;
   #retry: NodeJS.Timeout | undefined;
   #isClosed = false;
-  #at: { readonly lineage: string; readonly version: number } | undefined;
+  #at: Position | undefined;
   #isHeard = false;
 
   constructor(parts: FeedClientParts) {
@@ -84,11 +90,7 @@ export class FeedClient {
   #take(line: string): void {
     const receivedAt = performance.now();
     const body = decodeFeedMessage(line, this.#parts.verify);
-    const follows =
-      body.type === "snapshot" ||
-      (this.#at?.lineage === body.lineage &&
-        body.version === this.#at.version + (body.type === "change" ? 1 : 0));
-    if (!follows) throw new Error("the message does not follow the one before");
+    if (!follows(body, this.#at)) throw new Error("the message does not follow the one before");
     if (body.type === "alive") {
       this.#parts.onAlive(body.issuedAt);
       return;
@@ -119,4 +121,11 @@ export class FeedClient {
     this.#retry = setTimeout(() => this.open(), this.#retryMs);
     this.#retryMs = Math.min(this.#retryMs * 2, longestRetryMs);
   }
+}
+
+/** A snapshot may jump ahead or begin a lineage; one from the past of ours would bring back what was revoked since. */
+function follows(body: FeedBody, at: Position | undefined): boolean {
+  const isOurs = at !== undefined && at.lineage === body.lineage;
+  if (body.type === "snapshot") return !isOurs || body.version >= at.version;
+  return isOurs && body.version === at.version + (body.type === "change" ? 1 : 0);
 }
