@@ -39,14 +39,15 @@ export class Admission {
   /** The limit that forbids the connection, or nothing: then it counts until `left`. */
   arrived(address: string): string | undefined {
     const limits = this.#limits();
+    const network = networkOf(address);
     if (!this.#takeToken(limits.acceptsPerSecond)) return "acceptsPerSecond";
     if (this.#open >= limits.connections) return "connections";
-    if ((this.#byAddress.get(address) ?? 0) >= limits.connectionsPerAddress) {
+    if ((this.#byAddress.get(network) ?? 0) >= limits.connectionsPerAddress) {
       return "connectionsPerAddress";
     }
     if (this.#pending.size >= limits.handshakes && !this.#makeWay(address)) return "handshakes";
     this.#open += 1;
-    this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1);
+    this.#byAddress.set(network, (this.#byAddress.get(network) ?? 0) + 1);
     return undefined;
   }
 
@@ -74,9 +75,10 @@ export class Admission {
 
   left(address: string): void {
     this.#open -= 1;
-    const others = (this.#byAddress.get(address) ?? 1) - 1;
-    if (others === 0) this.#byAddress.delete(address);
-    else this.#byAddress.set(address, others);
+    const network = networkOf(address);
+    const others = (this.#byAddress.get(network) ?? 1) - 1;
+    if (others === 0) this.#byAddress.delete(network);
+    else this.#byAddress.set(network, others);
   }
 
   /** Ends the oldest handshake of a stranger in favour of a familiar address. */
@@ -102,4 +104,14 @@ export class Admission {
     this.#tokens -= 1;
     return true;
   }
+}
+
+/** What counts as one address: whoever has one IPv6 address has the 2^64 of its network. */
+function networkOf(address: string): string {
+  if (!address.includes(":") || address.includes(".")) return address; // IPv4, also mapped into IPv6
+  const [head = "", tail = ""] = address.split("::");
+  const before = head.split(":").filter((group) => group !== "");
+  const after = tail.split(":").filter((group) => group !== "");
+  const zeros = Array.from({ length: 8 - before.length - after.length }, () => "0");
+  return [...before, ...zeros, ...after].slice(0, 4).join(":");
 }

@@ -16,7 +16,7 @@ const refusedVariables = [
 ] as const;
 
 const refusedFlags =
-  /^--(tls-|inspect|trace-tls|use-openssl-ca|use-system-ca|openssl-|enable-fips=false|security-revert|insecure-http-parser|require$|import$|loader|experimental-loader|preload)/;
+  /^--(tls-|inspect|trace-tls|use-openssl-ca|use-system-ca|openssl-|enable-fips=false|security-revert|insecure-http-parser|(require|import)(=|$)|loader|experimental-loader|preload)/;
 
 /** Why this process must not serve: one sentence for each variable or flag; empty when it may. */
 export function environmentFaults(
