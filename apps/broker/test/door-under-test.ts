@@ -106,6 +106,7 @@ export interface DoorOptions {
   readonly tls?: BrokerSettings["tls"];
   readonly limits?: Partial<Limits>;
   readonly server?: Issued;
+  readonly monotonic?: () => number;
 }
 
 export interface Opened {
@@ -160,7 +161,7 @@ export async function startDoor(pki: Pki, options: DoorOptions = {}): Promise<Te
       settings: () => settings,
       subjects,
       now: () => Date.now(),
-      monotonic: () => performance.now(),
+      monotonic: options.monotonic ?? (() => performance.now()),
       isStale: () => state.isStale,
       record: (event) => events.push(event),
       onConnection: (transport, peer) => {
@@ -208,13 +209,18 @@ export function dialTcp(port: number, localAddress = "127.0.0.1"): Socket {
   return socket;
 }
 
-/** Dials as a device would; resolves when the TLS layer of the client is content, which says nothing of the server's. */
-export async function dialTls(
+/** Resolves when the socket is gone, however it went. */
+export function goneOf(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.resume().on("close", () => resolve()));
+}
+
+/** Dials as a device would, and does not wait. */
+export function dialRaw(
   port: number,
   pki: Pki,
   client: Issued | undefined,
   options: ConnectionOptions = {},
-): Promise<TLSSocket> {
+): TLSSocket {
   const socket = connectTls({
     port,
     host: "127.0.0.1",
@@ -223,9 +229,20 @@ export async function dialTls(
     ...(client === undefined ? {} : { key: client.key, cert: client.chain }),
     ...options,
   });
-  cleanups.push(() => socket.destroy());
-  await once(socket, "secureConnect");
   socket.on("error", () => {});
+  cleanups.push(() => socket.destroy());
+  return socket;
+}
+
+/** Dials as a device would; resolves when the TLS layer of the client is content, which says nothing of the server's. */
+export async function dialTls(
+  port: number,
+  pki: Pki,
+  client: Issued | undefined,
+  options: ConnectionOptions = {},
+): Promise<TLSSocket> {
+  const socket = dialRaw(port, pki, client, options);
+  await once(socket, "secureConnect");
   return socket;
 }
 
@@ -254,6 +271,8 @@ export interface Attempt {
   readonly opened: Opened | undefined;
   readonly refused: Omit<SecurityEvent, "at"> | undefined;
   readonly output: string;
+  /** It would not end, though its input had. */
+  readonly wasKilled: boolean;
 }
 
 /** Runs `openssl s_client` against the door until the door has opened or refused; `lines` go to its input then. */
@@ -281,6 +300,7 @@ export async function attempt(
   );
   cleanups.push(() => child.kill("SIGKILL"));
   const output = collect(child);
+  const closed = once(child, "close");
   child.stdin.on("error", () => {});
   await until(
     () => under.events.length > events || under.opened.length > opened,
@@ -295,12 +315,16 @@ export async function attempt(
     );
   }
   for (const line of lines) child.stdin.write(`${line}\n`);
-  await Promise.race([
-    once(child, "close"),
-    new Promise((late) => setTimeout(late, 5_000)).then(() => child.kill("SIGKILL")),
-  ]);
+  const deadline = setTimeout(() => child.kill("SIGKILL"), 4_000);
+  await closed;
+  clearTimeout(deadline);
   rmSync(folder, { recursive: true });
-  return { opened: under.opened[opened], refused: under.events[events], output: output() };
+  return {
+    opened: under.opened[opened],
+    refused: under.events[events],
+    output: output(),
+    wasKilled: child.signalCode !== null,
+  };
 }
 
 function writeCredential(folder: string, client: Issued): string[] {
