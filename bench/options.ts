@@ -13,6 +13,7 @@ export interface BenchOptions {
   readonly json: boolean;
   readonly mqtt: "3" | "5";
   readonly fresh: boolean;
+  readonly document: boolean;
 }
 
 export const usage = `usage: npm run bench -- [option...]
@@ -25,6 +26,7 @@ Starts WardMQ (on Bun and on Node) and Mosquitto side by side, loads each the sa
   --brokers NAME[,NAME]  ${brokerNames.join(", ")} (all)
   --mqtt 3|5             MQTT 3.1.1 or 5.0 (3)
   --json                 print the result as JSON instead of tables
+  --document             put the table into docs/benchmarks.md
   --fresh                make a new deployment even when this commit has made one before`;
 
 /** The options of the command line; throws with a sentence on what it does not know. */
@@ -32,17 +34,22 @@ export function benchOptions(words: readonly string[]): BenchOptions | "help" {
   const { values } = parseArgs({
     args: [...words],
     options: {
-      only: { type: "string", default: workloads.map(({ name }) => name).join(",") },
+      only: { type: "string", default: allOf(workloads) },
       runs: { type: "string", default: "3" },
       seconds: { type: "string", default: "5" },
       brokers: { type: "string", default: brokerNames.join(",") },
       mqtt: { type: "string", default: "3" },
       json: { type: "boolean", default: false },
       fresh: { type: "boolean", default: false },
+      document: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
   if (values.help) return "help";
+  const isWhole = values.only === allOf(workloads) && values.brokers === brokerNames.join(",");
+  if (values.document && !isWhole) {
+    throw new Error("--document shows everything: leave out --only and --brokers");
+  }
   return {
     only: oneOf(
       "--only",
@@ -55,7 +62,12 @@ export function benchOptions(words: readonly string[]): BenchOptions | "help" {
     mqtt: oneOf("--mqtt", values.mqtt, ["3", "5"] as const)[0] ?? "3",
     json: values.json,
     fresh: values.fresh,
+    document: values.document,
   };
+}
+
+function allOf(named: readonly { readonly name: string }[]): string {
+  return named.map(({ name }) => name).join(",");
 }
 
 function oneOf<const Name extends string>(

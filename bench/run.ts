@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { benchDeployment, type Deployment } from "./deployment.ts";
+import { documentResults } from "./document.ts";
 import { type LoadResult, loadGenerator, runLoad } from "./generator.ts";
 import { firstLine, thisCommit, thisMachine, versionOfSources } from "./machine.ts";
 import { serveMosquitto } from "./mosquitto.ts";
@@ -27,12 +28,7 @@ const deploymentSources = [
 let current: RunningBroker | undefined; // ended when somebody presses Ctrl-C
 const commands: Record<string, string> = {}; // what was run, for the record
 
-async function main(): Promise<void> {
-  const options = benchOptions(process.argv.slice(2));
-  if (options === "help") {
-    console.log(usage);
-    return;
-  }
+async function main(options: BenchOptions): Promise<void> {
   const report = (line: string) => console.error(line);
   const print = (line: string) => (options.json ? console.error(line) : console.log(line));
   const generator = loadGenerator(report);
@@ -86,6 +82,7 @@ async function main(): Promise<void> {
   const text = withoutPaths(JSON.stringify(record, null, 1));
   writeFileSync(file, `${text}\n`);
   if (options.json) console.log(text);
+  if (options.document) documentResults(join(root, "docs", "benchmarks.md"), record);
   print(`\nwritten to bench/results/${file.slice(folder.length + 1)}`);
   // A missed threshold is a figure; a broker that could not be measured is a failure.
   if (failures > 0) process.exitCode = 1;
@@ -192,8 +189,17 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
+let options: BenchOptions | "help" = "help";
 try {
-  await main();
+  options = benchOptions(process.argv.slice(2));
+} catch (error) {
+  console.error(`bench: ${error instanceof Error ? error.message : String(error)}\n\n${usage}`);
+  process.exit(2);
+}
+
+try {
+  if (options === "help") console.log(usage);
+  else await main(options);
 } catch (error) {
   console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;

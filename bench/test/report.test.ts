@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
+import { type BenchRecord, documentResults, resultsSection } from "../document.ts";
 import type { LoadResult } from "../generator.ts";
 import { benchOptions } from "../options.ts";
 import { doubts, median, passes, rowsOf, tableOf } from "../report.ts";
@@ -114,6 +118,50 @@ describe("doubts", () => {
     assert.equal(doubts("mosquitto", result).length, 3);
   });
   test("are none on a quiet machine", () => assert.deepEqual(doubts("mosquitto", run(1)), []));
+});
+
+describe("the results in the documentation", () => {
+  const record: BenchRecord = {
+    date: "2026-11-23T10:00:00.000Z",
+    commit: "0123456789",
+    machine: { cpu: "some CPU", cores: 2, kernel: "Linux 6" },
+    versions: { bun: "bun 1" },
+    options: { runs: 3, seconds: 5, mqtt: "3" },
+    workloads: [
+      { name: "rate", rows: rowsOf(rate, { "wardmq-bun": [run(1_200)], mosquitto: [run(400)] }) },
+    ],
+  };
+
+  test("name machine and commit, and say when a threshold is missed", () => {
+    const text = resultsSection(record);
+    assert.match(text, /some CPU, 2 cores, Linux 6; 2026-11-23, commit 0123456789/);
+    assert.match(
+      text,
+      /\| rate \| messages\/s \| 1,200 \(3\.00x\) \| {2}\| 400 \| >= 4x \| miss \|/,
+    );
+  });
+
+  test("replace what stood between the marks, and nothing else", () => {
+    const folder = mkdtempSync(join(tmpdir(), "wardmq-document-"));
+    const file = join(folder, "doc.md");
+    try {
+      writeFileSync(file, "before\n");
+      assert.throws(() => documentResults(file, record), /has lost its marks/);
+      const marks = readFileSync(
+        join(import.meta.dirname, "../../docs/benchmarks.md"),
+        "utf8",
+      ).match(/<!-- .* -->/g);
+      writeFileSync(file, `before\n${marks?.[0]}\nold\n${marks?.[1]}\nafter\n`);
+      documentResults(file, record);
+      documentResults(file, record);
+      const text = readFileSync(file, "utf8");
+      assert.match(text, /^before\n[\s\S]*\| rate \|[\s\S]*\nafter\n$/);
+      assert.doesNotMatch(text, /old/);
+      assert.equal(text.split("| rate |").length, 2);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
 });
 
 describe("the options", () => {
