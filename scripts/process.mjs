@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { whenOrphaned } from "../apps/cli/bin/orphaned.mjs";
 import { findRuntime, missingRuntime } from "../apps/cli/bin/runtimes.mjs";
 
 export const repository = fileURLToPath(new URL("..", import.meta.url));
@@ -23,6 +24,7 @@ export function runForeground([command, ...args]) {
   const child = spawn(command, args, { stdio: "inherit", env });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
     process.on(signal, () => child.kill(signal));
+  whenOrphaned(() => child.kill("SIGTERM"));
   return ending(child);
 }
 
@@ -38,6 +40,7 @@ export async function runGroup([command, ...args], { onLine, limitMs, env = proc
     process.exit(128 + constants.signals[signal]);
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, stop);
+  whenOrphaned(() => stop("SIGTERM"));
   const result = { code: 1, timedOut: false };
   const timer = setTimeout(
     () => {

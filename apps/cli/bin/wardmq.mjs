@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
+import { whenOrphaned } from "./orphaned.mjs";
 import { findRuntime, missingRuntime } from "./runtimes.mjs";
 
 const main = fileURLToPath(new URL("../src/main.ts", import.meta.url));
@@ -18,6 +19,7 @@ if (process.execArgv.length > 0) {
   const child = spawn(runtime.command, args, { stdio: "inherit", env });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
     process.on(signal, () => child.kill(signal));
+  whenOrphaned(() => child.kill("SIGTERM"));
   child.on("error", (error) => fail(1, `could not start ${runtime.command}: ${error.message}`));
   child.on("exit", (code, signal) => {
     process.exitCode = signal ? 128 + constants.signals[signal] : code;

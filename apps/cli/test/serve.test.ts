@@ -146,6 +146,7 @@ describe("serve", () => {
     assert.equal(code, 0, stderr);
     assert.equal(stdout.split("\n").length, 2);
     assert.deepEqual(pids.map(isAlive), [false, false]);
+    assert.equal(await lastEvent(made.directory, "broker-stopping"), true); // control outlived it
     assert.deepEqual(
       (await readdir(join(made.directory, "run"))).filter((name) => name.endsWith(".pid")),
       [],
