@@ -3,24 +3,19 @@ import type { Socket } from "node:net";
 import type { CommandResponse } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { SubjectRecord, World, WorldChange } from "@wardmq/feed";
+import { openAuthority } from "./ca/authority.ts";
 import { fileSigner, type LocalSigner } from "./ca/file-signer.ts";
 import { renewServerCertificate } from "./ca/server-certificate.ts";
 import { execute, type Surroundings } from "./commands/handlers.ts";
 import { parseRequest } from "./commands/requests.ts";
-import {
-  type Authority,
-  type OperatorFiles,
-  openAuthority,
-  paths,
-  readOperatorFiles,
-} from "./deployment.ts";
+import { paths, readOperatorFiles } from "./deployment.ts";
 import { parseBrokerEvent } from "./events/broker-event.ts";
 import { EventLog } from "./events/event-log.ts";
 import { Failure, responseOf } from "./failure.ts";
 import { FeedPublisher } from "./feed/publisher.ts";
 import { readPrivateText } from "./files.ts";
 import { Registry } from "./registry/registry.ts";
-import { reload } from "./reload.ts";
+import { reload, type Sources } from "./reload.ts";
 
 export interface ControlOptions {
   /** `KEY=VALUE`, before what wardmq.yaml says. */
@@ -33,20 +28,17 @@ export interface ControlOptions {
 export class Control {
   readonly #options: ControlOptions;
   readonly #registry: Registry;
-  readonly #authority: Authority;
   readonly #events: EventLog;
   readonly #publisher: FeedPublisher;
-  #files: OperatorFiles;
+  #sources: Sources;
 
   /** Opens a deployment in the current folder after checking that its parts are whole and fit each other. */
   static async open(options: ControlOptions): Promise<Control> {
     const registry = Registry.open(paths.registry);
     try {
-      const authority = openAuthority(options.now());
-      const feedSigner = openFeedSigner();
       if (existsSync(paths.rootKey)) readPrivateText(paths.rootKey); // it may lie elsewhere, but not open to others
-      const files = readOperatorFiles(options.overrides, registry.identity);
-      const control = new Control(options, registry, authority, feedSigner, files);
+      const sources = readSources(options, registry);
+      const control = new Control(options, registry, openFeedSigner(), sources);
       await control.renewServerCertificate();
       return control;
     } catch (error) {
@@ -58,15 +50,13 @@ export class Control {
   private constructor(
     options: ControlOptions,
     registry: Registry,
-    authority: Authority,
     feedSigner: LocalSigner,
-    files: OperatorFiles,
+    sources: Sources,
   ) {
     const { report, now } = options;
     this.#options = options;
     this.#registry = registry;
-    this.#authority = authority;
-    this.#files = files;
+    this.#sources = sources;
     this.#events = new EventLog({ path: paths.events, report });
     this.#publisher = new FeedPublisher({
       world: () => this.#world(),
@@ -97,26 +87,26 @@ export class Control {
     return responseOf(error, this.#options.report);
   }
 
-  /** Reads wardmq.yaml and policy.yaml again; gives the names of those that changed. */
+  /** Reads wardmq.yaml, policy.yaml and the certificates of the CA again; gives the names of what changed. */
   reload(actor: string): readonly string[] {
-    return reload(this.#files, actor, {
-      read: () => readOperatorFiles(this.#options.overrides, this.#registry.identity),
+    return reload(this.#sources, actor, {
+      read: () => readSources(this.#options, this.#registry),
       record: (event) => this.#record(event),
-      apply: (files, change) => {
-        this.#files = files;
+      apply: (sources, change) => {
+        this.#sources = sources;
         this.#registry.recordChange("files.reload", { actor, at: this.#options.now() });
         this.#publish(change);
-        if (change.settings !== undefined) this.renewServerCertificateLater();
+        this.renewServerCertificateLater();
       },
     });
   }
 
   /** Issues the broker's certificate again when it is time. */
   async renewServerCertificate(): Promise<void> {
-    const { hosts } = this.#files.settings;
+    const { settings, authority } = this.#sources;
     const at = this.#options.now();
     const files = { keyPath: paths.serverKey, certificatePath: paths.serverCertificate };
-    if (!(await renewServerCertificate(this.#authority.issuer, files, hosts, at))) return;
+    if (!(await renewServerCertificate(authority, files, settings.hosts, at))) return;
     this.#registry.recordChange("server-certificate.issue", { actor: "control", at });
     this.#options.report("the server certificate was issued again");
   }
@@ -137,7 +127,7 @@ export class Control {
   #surroundings(): Surroundings {
     return {
       registry: this.#registry,
-      authority: () => this.#authority,
+      authority: () => this.#sources.authority,
       publisher: { publish: (change) => this.#publish(change) },
       record: (event) => this.#record(event),
       reload: ({ actor }) => this.reload(actor),
@@ -146,9 +136,9 @@ export class Control {
   }
 
   #world(): World {
-    const { settings, policy } = this.#files;
+    const { settings, policy, authority } = this.#sources;
     const subjects = this.#registry.subjects().map((record) => this.#withoutExpired(record));
-    return { settings, policy, trustAnchors: this.#authority.trustAnchors, subjects };
+    return { settings, policy, trustAnchors: authority.trustAnchors, subjects };
   }
 
   #publish(change: WorldChange): ReturnType<FeedPublisher["publish"]> {
@@ -168,6 +158,10 @@ export class Control {
       certificates: record.certificates.filter(({ notAfter }) => notAfter >= now),
     };
   }
+}
+
+function readSources({ overrides, now }: ControlOptions, { identity }: Registry): Sources {
+  return { authority: openAuthority(now()), ...readOperatorFiles(overrides, identity) };
 }
 
 function openFeedSigner(): LocalSigner {

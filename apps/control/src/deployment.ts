@@ -3,10 +3,6 @@ import { parseConfig } from "@wardmq/config";
 import { printable } from "@wardmq/events";
 import type { BrokerSettings } from "@wardmq/feed";
 import { type Policy, parsePolicy } from "@wardmq/policy";
-import { sameBytes } from "@wardmq/x509";
-import { certificatePem, type Issuer, isIssuedBy, sha256Hex } from "./ca/certificate-authority.ts";
-import { fileSigner } from "./ca/file-signer.ts";
-import { day, decodeCertificates } from "./ca/server-certificate.ts";
 import { Failure, systemCode } from "./failure.ts";
 import { readText } from "./files.ts";
 import type { DeploymentIdentity } from "./registry/registry.ts";
@@ -69,40 +65,4 @@ export function readOperatorFiles(
     );
   }
   return { settings, policy: parsePolicy(readText(paths.policy)) };
-}
-
-/** The certification authority of a deployment: its trust anchors, and who signs. */
-export interface Authority {
-  readonly issuer: Issuer;
-  /** PEM: root, then issuing CA. */
-  readonly trustAnchors: readonly string[];
-  /** SHA-256 of the public keys that no subject may have: those of the CAs and of the broker. */
-  readonly ownKeys: ReadonlySet<string>;
-}
-
-/** Opens the CA after checking that its files belong together and are still good. */
-export function openAuthority(now: number): Authority {
-  const [root] = decodeCertificates(paths.rootCertificate);
-  const [certificate] = decodeCertificates(paths.issuingCertificate);
-  const signer = fileSigner(paths.issuingKey);
-  const hint = "restore the folder control from a backup";
-  const refuse = (message: string) => new Failure("ERR_CA", message, { hint });
-  if (!sameBytes(certificate.publicKey, signer.publicKey)) {
-    throw refuse(`${paths.issuingCertificate} does not belong to the key ${paths.issuingKey}`);
-  }
-  if (!isIssuedBy(root, root) || !isIssuedBy(certificate, root)) {
-    throw refuse(`${paths.issuingCertificate} is not issued by ${paths.rootCertificate}`);
-  }
-  for (const [path, { validity }] of [
-    [paths.rootCertificate, root],
-    [paths.issuingCertificate, certificate],
-  ] as const) {
-    if (validity.notAfter < now) throw refuse(`${path} expired on ${day(validity.notAfter)}`);
-  }
-  const [server] = decodeCertificates(paths.serverCertificate);
-  return {
-    issuer: { certificate, signer },
-    trustAnchors: [certificatePem(root), certificatePem(certificate)],
-    ownKeys: new Set([root, certificate, server].map(({ publicKey }) => sha256Hex(publicKey))),
-  };
 }

@@ -2,42 +2,70 @@ import { isDeepStrictEqual } from "node:util";
 import type { SecurityEvent } from "@wardmq/events";
 import type { WorldChange } from "@wardmq/feed";
 import { PolicyError } from "@wardmq/policy";
+import type { Authority } from "./ca/authority.ts";
 import type { OperatorFiles } from "./deployment.ts";
 
-export interface Reloading {
-  readonly read: () => OperatorFiles;
-  readonly record: (event: Omit<SecurityEvent, "at">) => void;
-  /** Makes the change known: to the history, the server certificate, and the brokers. */
-  readonly apply: (files: OperatorFiles, change: WorldChange) => void;
+/** Everything of the world that is read from files. */
+export interface Sources extends OperatorFiles {
+  readonly authority: Authority;
 }
 
-/** Reads both files again. What changed takes effect; a file that is broken is an event, and changes nothing. */
+export interface Reloading {
+  readonly read: () => Sources;
+  readonly record: (event: Omit<SecurityEvent, "at">) => void;
+  /** Makes the change known: to the history, the server certificate, and the brokers. */
+  readonly apply: (sources: Sources, change: WorldChange) => void;
+}
+
+/** Reads all files again. What changed takes effect; a file that is broken is an event, and changes nothing. */
 export function reload(
-  current: OperatorFiles,
+  current: Sources,
   actor: string,
   { read, record, apply }: Reloading,
 ): readonly string[] {
-  let next: OperatorFiles;
+  const next = readOrRecord(read, record, actor);
+  const [before, after] = [partsOf(current), partsOf(next)];
+  const changed = Object.entries(after).filter(
+    ([part, value]) => !isDeepStrictEqual(before[part as keyof typeof before], value),
+  );
+  if (changed.length === 0) return [];
+  apply(next, Object.fromEntries(changed));
+  for (const [part] of changed) {
+    const type = part === "policy" ? "policy-changed" : "settings-changed";
+    record({ type, details: { actor, file: fileOf[part as keyof typeof fileOf] } });
+  }
+  return changed.map(([part]) => fileOf[part as keyof typeof fileOf]);
+}
+
+const fileOf = {
+  settings: "wardmq.yaml",
+  policy: "policy.yaml",
+  trustAnchors: "the certificates of the CA",
+} as const;
+
+function partsOf({
+  settings,
+  policy,
+  authority,
+}: Sources): Required<Pick<WorldChange, keyof typeof fileOf>> {
+  return { settings, policy, trustAnchors: authority.trustAnchors };
+}
+
+function readOrRecord(
+  read: Reloading["read"],
+  record: Reloading["record"],
+  actor: string,
+): Sources {
   try {
-    next = read();
+    return read();
   } catch (error) {
     const type = error instanceof PolicyError ? "policy-refused" : "settings-refused";
     record({ type, why: firstProblem(error), details: { actor } });
     throw error;
   }
-  const settings = !isDeepStrictEqual(current.settings, next.settings);
-  const policy = !isDeepStrictEqual(current.policy, next.policy);
-  if (!settings && !policy) return [];
-  apply(next, {
-    ...(settings ? { settings: next.settings } : {}),
-    ...(policy ? { policy: next.policy } : {}),
-  });
-  if (settings) record({ type: "settings-changed", details: { actor } });
-  if (policy) record({ type: "policy-changed", details: { actor } });
-  return [...(settings ? ["wardmq.yaml"] : []), ...(policy ? ["policy.yaml"] : [])];
 }
 
-/** Messages of ConfigError and PolicyError are printable lines, one for each problem. */
+/** Messages of ConfigError, PolicyError and Failure are printable lines, one for each problem. */
 function firstProblem(error: unknown): string {
   const [first = "unreadable", ...more] = error instanceof Error ? error.message.split("\n") : [];
   return more.length === 0 ? first : `${first} (and ${more.length} more)`;

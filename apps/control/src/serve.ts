@@ -22,6 +22,8 @@ export async function serve(
   report: (line: string) => void,
 ): Promise<number> {
   const stopped = untilStopped();
+  let onHangup = () => {}; // until everything is read, which it will be anyway
+  process.on("SIGHUP", () => onHangup());
   enterDeployment(resolve(directory));
   await using stack = new AsyncDisposableStack();
   const lock = await takeLock(paths.lock, lockWaitMs, paths.controlSocket);
@@ -40,18 +42,14 @@ export async function serve(
   stack.use(await listen(tools, paths.controlSocket));
   stack.use(await listen(brokers, paths.feedSocket));
 
-  process.on("SIGHUP", () => {
+  onHangup = () => {
     try {
       const changed = control.reload("SIGHUP");
-      report(
-        changed.length > 0
-          ? `took over ${changed.join(" and ")}`
-          : "nothing changed in wardmq.yaml and policy.yaml",
-      );
+      report(changed.length > 0 ? `took over ${changed.join(" and ")}` : "nothing changed");
     } catch (error) {
       control.refuse(error); // that a file was refused is an event already
     }
-  });
+  };
   const hourly = setInterval(() => control.renewServerCertificateLater(), hourMs);
   stack.defer(() => clearInterval(hourly));
   process.stdout.write("ready {}\n");

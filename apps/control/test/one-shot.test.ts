@@ -90,18 +90,32 @@ describe("init", () => {
     assert.equal(exitCode, 2);
   });
 
-  test("makes one deployment when three begin at once", async () => {
-    using folder = new TestFolder();
-    const answers = await Promise.all(
-      [1, 2, 3].map(() => oneShot(folder.deployment, "init", init)),
-    );
-    assert.equal(answers.filter(({ ok }) => ok).length, 1);
-    assert.deepEqual(readdirSync(folder.path), ["deployment"]);
-  });
+  for (const isThere of [false, true]) {
+    test(`makes one deployment when three begin at once in ${isThere ? "an empty folder" : "none"}`, async () => {
+      using folder = new TestFolder();
+      if (isThere) mkdirSync(folder.deployment);
+      const answers = await Promise.all(
+        [1, 2, 3].map(() => oneShot(folder.deployment, "init", init)),
+      );
+      assert.equal(answers.filter(({ ok }) => ok).length, 1, JSON.stringify(answers));
+      for (const answer of answers)
+        if (!answer.ok) assert.equal(answer.error.code, "ERR_FOLDER_NOT_EMPTY");
+      assert.deepEqual(readdirSync(folder.path), ["deployment"]);
+      assert.deepEqual(readdirSync(folder.deployment).sort(), [
+        "broker",
+        "control",
+        "policy.yaml",
+        "run",
+        "wardmq.yaml",
+      ]);
+      assert.ok((await oneShot(folder.deployment, "list", {})).ok);
+    });
+  }
 
-  test("fills an empty folder, for nobody but its owner", async () => {
+  test("fills an empty folder, which stays the same, for nobody but its owner", async () => {
     using folder = new TestFolder();
     mkdirSync(folder.deployment, { mode: 0o755 });
+    const { ino } = statSync(folder.deployment);
     const made = await oneShot(folder.deployment, "init", init);
     assert.ok(made.ok, JSON.stringify(made));
     const { trustDomain, rootFingerprint } = made.result as {
@@ -112,6 +126,7 @@ describe("init", () => {
     assert.match(rootFingerprint, /^[0-9a-f]{64}$/);
     const mode = (path: string) => (statSync(path).mode & 0o777).toString(8);
     assert.equal(mode(folder.deployment), "700");
+    assert.equal(statSync(folder.deployment).ino, ino);
     for (const name of ["control", "broker", "run"]) {
       assert.equal(mode(folder.in(name)), "700");
       for (const file of readdirSync(folder.in(name)))

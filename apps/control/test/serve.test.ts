@@ -11,16 +11,22 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { connect } from "node:net";
 import { describe, test } from "node:test";
 import type { FeedBody } from "@wardmq/feed";
+import { decodeCertificate, decodePems, encodeName } from "@wardmq/x509";
+import { certificatePem, issue, randomSerialNumber } from "../src/ca/certificate-authority.ts";
+import { fileSigner, keySigner } from "../src/ca/file-signer.ts";
 import {
   eventually,
   FakeBroker,
   isGone,
   newDeployment,
+  newKey,
   oneShot,
   RunningControl,
   refusal,
+  requestFor,
   runMain,
   type TestFolder,
 } from "./control-under-test.ts";
@@ -73,11 +79,11 @@ describe("starting control", () => {
       /server\.pem does not belong to the key/,
     ],
     [
-      "an issuing CA that is not the root's",
+      "a root CA that is none",
       (folder) =>
         copyFileSync(folder.in("control/issuing-ca.pem"), folder.in("control/root-ca.pem")),
       2,
-      /not issued by/,
+      /root-ca\.pem holds what is no root CA/,
     ],
     [
       "a certificate that is none",
@@ -198,6 +204,37 @@ describe("ending control", () => {
     await eventually(() => control.process.exitCode === 0);
   });
 
+  test("by SIGKILL loses nothing that it has answered", async () => {
+    using folder = await newDeployment();
+    const killed = await RunningControl.start(folder.deployment);
+    const socket = connect(folder.in("run/control.sock"));
+    let heard = "";
+    socket.setEncoding("utf8");
+    socket.on("error", () => {});
+    socket.on("data", (chunk: string) => {
+      heard += chunk;
+    });
+    const add = JSON.stringify({ command: "device.add", arguments: { site: "main", ward: "icu" } });
+    socket.write(`${add}\n`.repeat(5_000));
+    const answers = () => heard.split("\n").slice(0, -1);
+    await eventually(() => answers().length > 20);
+    await killed.end("SIGKILL");
+    socket.destroy();
+    const answered = answers().map(
+      (line) => (JSON.parse(line) as { result: { id: string } }).result.id,
+    );
+    const listed = await oneShot(folder.deployment, "list", {});
+    assert.ok(listed.ok);
+    const kept = new Set(
+      (listed.result as { subjects: { id: string }[] }).subjects.map(({ id }) => id),
+    );
+    assert.deepEqual(
+      answered.filter((id) => !kept.has(id)),
+      [],
+    );
+    assert.ok(answered.length < 5_000);
+  });
+
   test("by SIGKILL leaves a deployment that a one-shot works on, and that can be served again", async () => {
     using folder = await newDeployment();
     const killed = await RunningControl.start(folder.deployment);
@@ -285,6 +322,72 @@ describe("reading the files again", () => {
     at.control.process.kill("SIGHUP");
     await eventually(() => at.broker.news.length === 2);
     assert.deepEqual(policyOf(at.broker.news[1]), { roles: [], bindings: [] });
+  });
+
+  test("takes over another root CA, and refuses what is none", async () => {
+    await using at = await started();
+    using other = await newDeployment();
+    const root = readFileSync(other.in("control/root-ca.pem"), "utf8");
+    const before = readFileSync(at.folder.in("control/root-ca.pem"), "utf8");
+    edit(
+      at.folder.in("control/root-ca.pem"),
+      () => before + readFileSync(other.in("control/issuing-ca.pem"), "utf8"),
+    );
+    assert.equal(refusal(await at.control.ask("reload", {})).code, "ERR_CA");
+    edit(at.folder.in("control/root-ca.pem"), () => before + root);
+    assert.deepEqual(await at.control.result("reload", {}), {
+      changed: ["the certificates of the CA"],
+    });
+    await eventually(() => at.broker.news.length === 2);
+    const [, told] = at.broker.news;
+    assert.ok(told?.type === "change");
+    assert.deepEqual(Object.keys(told.change), ["trustAnchors"]);
+    assert.deepEqual(told.change.trustAnchors?.slice(0, 2), [before, root]);
+  });
+
+  test("takes over a new issuing CA, trusts the former one still, and issues the server certificate from the new", async () => {
+    await using at = await started();
+    const path = at.folder.in("control/issuing-ca.pem");
+    const former = readFileSync(path, "utf8");
+    const [root = new Uint8Array()] = decodePems(
+      "CERTIFICATE",
+      readFileSync(at.folder.in("control/root-ca.pem"), "utf8"),
+    );
+    const key = newKey().privateKey;
+    const issuing = await issue(
+      {
+        certificate: decodeCertificate(root),
+        signer: fileSigner(at.folder.in("control/root-ca.key")),
+      },
+      {
+        profile: "issuingCa",
+        subject: encodeName({ commonName: "second" }),
+        publicKey: keySigner(key).publicKey,
+        serialNumber: randomSerialNumber(),
+        now: Date.now(),
+      },
+    );
+    edit(at.folder.in("control/issuing-ca.key"), () =>
+      key.export({ type: "pkcs8", format: "pem" }).toString(),
+    );
+    edit(path, () => certificatePem(issuing) + former);
+    await at.control.result("reload", {});
+    await eventually(() =>
+      readFileSync(at.folder.in("broker/server.pem"), "utf8").includes(certificatePem(issuing)),
+    );
+    await eventually(() => at.broker.news.length === 2);
+    const [, told] = at.broker.news;
+    assert.deepEqual(told?.type === "change" && told.change.trustAnchors?.slice(1), [
+      certificatePem(issuing),
+      former,
+    ]);
+    await at.control.result("service.add", { name: "dashboard" });
+    const certificateRequest = await requestFor(newKey());
+    const { certificateChain } = await at.control.result("credential", {
+      subject: "service:dashboard",
+      certificateRequest,
+    });
+    assert.ok(certificateChain.endsWith(certificatePem(issuing)));
   });
 
   test("keeps the overrides of this run", async () => {

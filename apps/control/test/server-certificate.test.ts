@@ -32,6 +32,11 @@ function issuerOf(folder: TestFolder) {
   };
 }
 
+function authorityOf(folder: TestFolder) {
+  const issuer = issuerOf(folder);
+  return { issuer, issuers: [issuer.certificate] };
+}
+
 const filesOf = (folder: TestFolder) => ({
   keyPath: folder.in("broker/server.key"),
   certificatePath: folder.in("broker/server.pem"),
@@ -39,7 +44,7 @@ const filesOf = (folder: TestFolder) => ({
 
 describe("the server certificate", () => {
   const renew = (folder: TestFolder, hosts: readonly string[], now: number) =>
-    renewServerCertificate(issuerOf(folder), filesOf(folder), hosts, now);
+    renewServerCertificate(authorityOf(folder), filesOf(folder), hosts, now);
   const pem = (folder: TestFolder) => readFileSync(folder.in("broker/server.pem"), "utf8");
 
   test("stays while more than a third of its life is left", async () => {

@@ -73,6 +73,9 @@ export async function issueRoot(
 /** Signs one certificate of a profile. */
 export async function issue(issuer: Issuer, order: CertificateOrder): Promise<Certificate> {
   const { profile, ...rest } = order;
+  if (issuer.certificate.validity.notAfter <= order.now) {
+    throw new Failure("ERR_CA", "the CA has expired", { hint: "make another deployment" });
+  }
   const authorityKeyIdentifier = subjectKeyIdentifierOf(issuer.certificate);
   if (authorityKeyIdentifier === undefined) throw new Error("the issuer has no key identifier");
   const fields = certificateFields(profile, {

@@ -14,6 +14,7 @@ import {
 } from "@wardmq/x509";
 import { Failure } from "../failure.ts";
 import { readPrivateText, readText, replaceFile } from "../files.ts";
+import type { Authority } from "./authority.ts";
 import {
   certificatePem,
   type Issuer,
@@ -47,11 +48,12 @@ export interface ServerFiles {
 }
 
 /**
- * Issues the broker's certificate again when it is ours and less than a third of its life is left, or its names are
- * not the hosts of the settings. One from another CA is the operator's: it is left alone. Tells whether it was replaced.
+ * Issues the broker's certificate again when it is ours and less than a third of its life is left, its names are not
+ * the hosts of the settings, or a former CA issued it. One from a foreign CA is the operator's: it is left alone. Tells
+ * whether it was replaced.
  */
 export async function renewServerCertificate(
-  issuer: Issuer,
+  { issuer, issuers }: Pick<Authority, "issuer" | "issuers">,
   { keyPath, certificatePath }: ServerFiles,
   hosts: readonly string[],
   now: number,
@@ -67,7 +69,7 @@ export async function renewServerCertificate(
       },
     );
   }
-  const isOurs = isIssuedBy(current, issuer.certificate);
+  const isOurs = issuers.some((one) => isIssuedBy(current, one));
   const { notAfter } = current.validity;
   if (!isOurs) {
     if (notAfter >= now) return false;
@@ -75,7 +77,9 @@ export async function renewServerCertificate(
       hint: "put a new certificate there; control renews only those of its own CA",
     });
   }
-  const isFresh = notAfter - now >= certificateProfiles.server.lifetimeMs / 3;
+  const isFresh =
+    notAfter - now >= certificateProfiles.server.lifetimeMs / 3 &&
+    isIssuedBy(current, issuer.certificate);
   if (isFresh && namesAre(current, hosts)) return false;
   replaceFile(certificatePath, await issueServerCertificate(issuer, publicKey, hosts, now), 0o600);
   return true;

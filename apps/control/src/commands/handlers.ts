@@ -11,6 +11,7 @@ import {
   parseAttribute,
   X509Error,
 } from "@wardmq/x509";
+import type { Authority } from "../ca/authority.ts";
 import {
   certificatePem,
   issue,
@@ -18,7 +19,6 @@ import {
   sha256Hex,
   verifyProofOfPossession,
 } from "../ca/certificate-authority.ts";
-import type { Authority } from "../deployment.ts";
 import { Failure } from "../failure.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
 
@@ -152,7 +152,7 @@ async function credential(
   doing: Doing,
 ): Promise<Commands["credential"]["result"]> {
   const { registry, publisher, record } = on;
-  const { issuer, trustAnchors, ownKeys } = on.authority();
+  const { issuer, roots, ownKeys } = on.authority();
   const id = subjectIdOf(subject);
   const { kind, attributes, spiffeId } = registry.activeSubject(id);
   const request = parseCertificateRequest(certificateRequest);
@@ -196,10 +196,9 @@ async function credential(
     },
     details: { actor: doing.actor },
   });
-  const [root = "", issuing = ""] = trustAnchors;
   return {
-    certificateChain: certificatePem(issued) + issuing,
-    trustAnchors: root,
+    certificateChain: certificatePem(issued) + certificatePem(issuer.certificate),
+    trustAnchors: roots.join(""),
     certificate: { ...bound, state: "active" },
   };
 }

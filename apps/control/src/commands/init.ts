@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
-import { mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import type { Commands } from "@wardmq/commands";
 import { ConfigError, defaultConfigText, parseConfig, trustDomainOf } from "@wardmq/config";
@@ -28,10 +28,7 @@ import { type DeploymentIdentity, type Doing, Registry } from "../registry/regis
 
 type Init = Commands["init"];
 
-/**
- * Makes a deployment in `directory`, which must not exist or be empty. Everything is written beside it first and moved
- * into place in one step: there is a whole deployment or none.
- */
+/** Makes a deployment in `directory`, which must not exist or be empty: a whole one, or none. */
 export async function init(
   directory: string,
   wanted: Init["arguments"],
@@ -42,18 +39,56 @@ export async function init(
   const configText = defaultConfigText({ org, environment, trustDomain, hosts });
   refuseWrongArguments(configText);
   const identity = { org, environment, trustDomain: parseTrustDomain(trustDomain) };
-  refuseUsedFolder(directory);
+  let rootFingerprint = "";
+  const write = async (folder: string) => {
+    rootFingerprint = await writeDeployment(folder, identity, hosts, configText, doing);
+  };
+  try {
+    await (isEmptyFolder(directory) ? fillFolder(directory, write) : makeFolder(directory, write));
+  } catch (error) {
+    throw notMade(directory, error);
+  }
+  return { trustDomain, hosts, rootFingerprint };
+}
+
+type Write = (folder: string) => Promise<void>;
+
+/** Writes a folder beside where it shall be, and moves it there in one step. */
+async function makeFolder(directory: string, write: Write): Promise<void> {
   const staging = join(dirname(directory), `.${basename(directory)}.init-${process.pid}`);
   try {
     mkdirSync(dirname(directory), { recursive: true });
     mkdirSync(staging, { mode: 0o700 });
-    const rootFingerprint = await writeDeployment(staging, identity, hosts, configText, doing);
+    await write(staging);
     renameSync(staging, directory);
     syncFolder(dirname(directory));
-    return { trustDomain, hosts, rootFingerprint };
-  } catch (error) {
+  } finally {
     rmSync(staging, { recursive: true, force: true });
-    throw notMade(directory, error);
+  }
+}
+
+/**
+ * Writes inside of an empty folder that is there already, and may be a mount point or stand where nobody else may write,
+ * so that it can not be replaced.
+ */
+async function fillFolder(directory: string, write: Write): Promise<void> {
+  const staging = join(directory, ".init");
+  const moved: string[] = [];
+  mkdirSync(staging, { mode: 0o700 }); // fails for the second of two at once
+  try {
+    if (readdirSync(directory).length > 1) throw notEmpty(directory);
+    chmodSync(directory, 0o700);
+    await write(staging);
+    for (const name of readdirSync(staging)) {
+      renameSync(join(staging, name), join(directory, name));
+      moved.push(name);
+    }
+    syncFolder(directory);
+  } catch (error) {
+    for (const name of moved) rmSync(join(directory, name), { recursive: true, force: true });
+    throw error;
+  } finally {
+    rmSync(staging, { recursive: true, force: true });
   }
 }
 
@@ -67,12 +102,13 @@ function refuseWrongArguments(configText: string): void {
   }
 }
 
-function refuseUsedFolder(directory: string): void {
+/** Whether the folder is there; one that holds something is refused. */
+function isEmptyFolder(directory: string): boolean {
   try {
-    if (readdirSync(directory).length === 0) return;
+    if (readdirSync(directory).length === 0) return true;
   } catch (error) {
-    if (systemCode(error) === "ENOENT") return;
-    throw notMade(directory, error);
+    if (systemCode(error) === "ENOENT") return false;
+    throw error;
   }
   throw notEmpty(directory);
 }

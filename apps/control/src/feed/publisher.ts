@@ -22,6 +22,8 @@ export interface FeedPublisherOptions {
   readonly confirmMs?: number;
   /** How many changes are kept for brokers that come back. */
   readonly keptChanges?: number;
+  /** A broker that reads nothing while this much waits for it is cut off; it resumes when it comes back. */
+  readonly longestBacklogBytes?: number;
 }
 
 type Applied = Extract<BrokerMessage, { type: "applied" }>;
@@ -43,8 +45,7 @@ interface Follower {
 const helloMs = 5_000;
 /** A broker sends up to 10,000 events at once after control was away. */
 const longestBrokerLine = 32 * 1024 * 1024;
-/** A broker that reads nothing while this much waits for it is cut off; it resumes when it comes back. */
-const longestBacklog = 64 * 1024 * 1024;
+const longestBacklogBytes = 64 * 1024 * 1024;
 
 /**
  * Tells brokers the state of the world: a snapshot first, then every change in order. The lineage is new with every
@@ -182,7 +183,8 @@ export class FeedPublisher {
   }
 
   #send({ socket }: Follower, line: string): void {
-    if (socket.writableLength > longestBacklog) socket.destroy();
+    if (socket.writableLength > (this.#options.longestBacklogBytes ?? longestBacklogBytes))
+      socket.destroy();
     else socket.write(line);
   }
 }

@@ -1,0 +1,65 @@
+import type { Certificate } from "@wardmq/x509";
+import { sameBytes } from "@wardmq/x509";
+import { paths } from "../deployment.ts";
+import { Failure } from "../failure.ts";
+import { certificatePem, type Issuer, isIssuedBy, sha256Hex } from "./certificate-authority.ts";
+import { fileSigner } from "./file-signer.ts";
+import { day, decodeCertificates } from "./server-certificate.ts";
+
+/** The certification authority of a deployment. */
+export interface Authority {
+  /** Who signs now. */
+  readonly issuer: Issuer;
+  /** PEM of the root CAs: what a client trusts. */
+  readonly roots: readonly string[];
+  /** PEM of root and issuing CAs: what a broker lets a certificationPath end in or pass through. */
+  readonly trustAnchors: readonly string[];
+  /** All issuing CAs, former ones too: what the server certificate may come from to be ours. */
+  readonly issuers: readonly Certificate[];
+  /** SHA-256 of the public keys that no subject may have: those of the CAs and of the broker. */
+  readonly ownKeys: ReadonlySet<string>;
+}
+
+/**
+ * Opens the CA after checking that its files belong together and are still good. The first certificate of
+ * issuing-ca.pem signs; what stands behind the first of either file is trusted as well, for the time of a change of CA.
+ */
+export function openAuthority(now: number): Authority {
+  const roots = decodeCertificates(paths.rootCertificate);
+  const issuers = decodeCertificates(paths.issuingCertificate);
+  const [certificate] = issuers;
+  const signer = fileSigner(paths.issuingKey);
+  if (!sameBytes(certificate.publicKey, signer.publicKey)) {
+    throw refused(`${paths.issuingCertificate} does not belong to the key ${paths.issuingKey}`);
+  }
+  for (const root of roots) refuseUnlessRoot(root, now);
+  for (const issuer of issuers) refuseUnlessBelow(issuer, roots, now);
+  const [server] = decodeCertificates(paths.serverCertificate);
+  return {
+    issuer: { certificate, signer },
+    roots: roots.map(certificatePem),
+    trustAnchors: [...roots, ...issuers].map(certificatePem),
+    issuers,
+    ownKeys: new Set([...roots, ...issuers, server].map(({ publicKey }) => sha256Hex(publicKey))),
+  };
+}
+
+function refused(message: string): Failure {
+  return new Failure("ERR_CA", message, { hint: "restore the folder control from a backup" });
+}
+
+function refuseUnlessRoot(root: Certificate, now: number): void {
+  if (!isIssuedBy(root, root)) throw refused(`${paths.rootCertificate} holds what is no root CA`);
+  refuseExpired(paths.rootCertificate, root, now);
+}
+
+function refuseUnlessBelow(issuer: Certificate, roots: readonly Certificate[], now: number): void {
+  if (!roots.some((root) => isIssuedBy(issuer, root))) {
+    throw refused(`${paths.issuingCertificate} is not issued by ${paths.rootCertificate}`);
+  }
+  refuseExpired(paths.issuingCertificate, issuer, now);
+}
+
+function refuseExpired(path: string, { validity }: Certificate, now: number): void {
+  if (validity.notAfter < now) throw refused(`${path} expired on ${day(validity.notAfter)}`);
+}
