@@ -155,11 +155,14 @@ describe("serve", () => {
 
   test("ends with 0 on Ctrl-C, also when it is pressed twice, also while it starts", async () => {
     await using made = await deployment();
-    const served = start(serveWords(made.directory));
+    // The whole group gets it, twice: still the broker ends first, and control hears of it.
+    const served = start(serveWords(made.directory), { leadsGroup: true });
     await readyPorts(served);
-    served.child.kill("SIGINT");
-    served.child.kill("SIGINT");
+    const group = -(served.child.pid ?? assert.fail());
+    process.kill(group, "SIGINT");
+    process.kill(group, "SIGINT");
     assert.equal((await served.ended).code, 0);
+    assert.equal(await lastEvent(made.directory, "broker-stopping"), true);
     const starting = start(serveWords(made.directory, "--verbose"));
     await eventually(
       "control is started",
@@ -279,6 +282,20 @@ describe("serve", () => {
     };
     await using served = start(serveWords(made.directory), { environment });
     await readyPorts(served);
+  });
+
+  test("hands nothing of its environment to control and broker", async (t) => {
+    if (!existsSync("/proc/self/environ")) return t.skip("this system does not show environments");
+    await using made = await deployment();
+    const environment = { NODE_EXTRA_CA_CERTS: "/etc/ssl/more.pem", SECRET: "1", LD_PRELOAD: "" };
+    await using served = start(serveWords(made.directory), { environment });
+    await readyPorts(served);
+    for (const name of ["broker", "control"] as const) {
+      const pid = await pidOf(made.directory, name);
+      const variables = (await readFile(`/proc/${pid}/environ`, "utf8")).split("\0");
+      const names = variables.filter((line) => line !== "").map((line) => line.split("=")[0]);
+      assert.deepEqual(names, ["BUN_RUNTIME_TRANSPILER_CACHE_PATH"]);
+    }
   });
 
   test("takes no code and no variables from the deployment's folder", async () => {

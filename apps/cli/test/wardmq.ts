@@ -22,6 +22,8 @@ export interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** What to run instead of src/main.ts, with the options of the runtime before it. */
   readonly program?: readonly string[];
+  /** Leads a process group, as a shell makes one for what a terminal runs. */
+  readonly leadsGroup?: boolean;
 }
 
 const limitMs = 60_000;
@@ -37,12 +39,13 @@ export interface Running extends AsyncDisposable {
 /** Starts `wardmq` with these words; it is killed when it takes longer than a minute. */
 export function start(
   words: readonly string[],
-  { cwd, environment = {}, program }: RunOptions = {},
+  { cwd, environment = {}, program, leadsGroup = false }: RunOptions = {},
 ): Running {
   const child = spawn(process.execPath, [...(program ?? [...options, main]), ...words], {
     cwd: cwd ?? tmpdir(),
     env: { PATH: process.env["PATH"] ?? "", HOME: tmpdir(), ...environment },
     stdio: ["ignore", "pipe", "pipe"],
+    detached: leadsGroup,
   });
   let [stdout, stderr] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => {

@@ -189,26 +189,27 @@ export const options: readonly Option[] = [
       "a page that was loaded without TLS may have been changed on its way and could use the browser's certificate",
   },
   limit("connections", 25_000, [1, 1_000_000], {
-    summary: "open connections in all; a connection beyond is closed before TLS",
+    summary: "open connections in all; one beyond is closed before TLS",
   }),
   limit("connectionsPerAddress", 5_000, [1, 1_000_000], {
     summary:
       "open connections from one IP address (IPv6: one /64); a connection beyond is closed before TLS",
   }),
   limit("connectionsPerSubject.device", 1, [1, 1_000], {
-    summary: "open connections of one device; one beyond is refused, the same client id takes over",
+    summary:
+      "open connections of one device; a CONNECT beyond is refused with 0x97, but one with the same client id takes over",
     ...atMost(1),
     weakness: "a copied device credential can be used beside the device without anybody noticing",
   }),
   limit("connectionsPerSubject.service", 100, [1, 1_000_000], {
-    summary: "open connections of one service; one beyond is refused",
+    summary: "open connections of one service; a CONNECT beyond is refused with 0x97",
   }),
   limit("acceptsPerSecond", 1_000, [1, 1_000_000], {
     summary: "connections accepted in a second; more are closed before TLS",
   }),
   limit("handshakes", 500, [1, 100_000], {
     summary:
-      "TLS handshakes at once; more are closed before TLS; addresses of subjects seen before come first",
+      "TLS handshakes at once; more are closed before TLS, but an address of a subject seen before takes the place of a stranger",
   }),
   limit("connectTimeoutMs", 10_000, [100, 120_000], {
     unit: "ms",
@@ -225,8 +226,7 @@ export const options: readonly Option[] = [
   }),
   limit("preAuthBytesTotal", 16 * MB, [16 * kB, GB], {
     unit: "bytes",
-    summary:
-      "what all connections without an identity may hold together; new ones are closed before TLS",
+    summary: "what unfinished CONNECT packets may hold together; one beyond closes its connection",
   }),
   limit("packetBytes", MB, [128, 268_435_460], {
     unit: "bytes",
@@ -235,10 +235,10 @@ export const options: readonly Option[] = [
   }),
   limit("topicBytes", 1_024, [1, 65_535], {
     unit: "bytes",
-    summary: "the longest Topic Name or Topic Filter; a longer one is refused",
+    summary: "the longest Topic Name (else 0x90) or Topic Filter (else 0x8F)",
   }),
   limit("topicLevels", 16, [1, 1_024], {
-    summary: "the most levels of a Topic Name or Topic Filter; one with more is refused",
+    summary: "the most levels of a Topic Name (else 0x90) or Topic Filter (else 0x8F)",
   }),
   limit("subscriptions", 100, [1, 100_000], {
     summary: "subscriptions of one session; one beyond is refused with 0x97",
@@ -307,9 +307,9 @@ export const options: readonly Option[] = [
     unit: "bytes",
     summary: "bytes of retained messages in all; what would exceed them is refused with 0x97",
   }),
-  limit("memoryBytes", GB, [64 * MB, 1_024 * GB], {
+  limit("memoryBytes", GB, [MB, 1_024 * GB], {
     unit: "bytes",
     summary:
-      "memory of the broker in all; close to it reading slows down and new connections are closed before TLS",
+      "what clients make the broker hold in all; beyond it CONNECTs, subscriptions and retained messages are refused with 0x97, and messages that would wait are dropped, with an event",
   }),
 ];
