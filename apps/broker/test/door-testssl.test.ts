@@ -26,6 +26,24 @@ const explained: Readonly<Record<string, string>> = {
     "CAA binds public CAs; the names of a hospital's own PKI need not be in public DNS",
 };
 
+/**
+ * What testssl cannot try without a client certificate, where it notices in time that one is wanted, and who tries it.
+ * Only its warning that it could not is accepted, never a result.
+ */
+const behindTheDoor: Readonly<Record<string, string>> = {
+  sessionresumption_ID: "door.test.ts: never resumes a session",
+  sessionresumption_ticket: "door.test.ts: never resumes a session",
+  secure_client_renego: "door.test.ts: ends a connection that renegotiates",
+  BREACH: "HTTP is spoken for the WebSocket handshake only, and nothing is ever compressed",
+};
+
+function isExplained({ id, severity, finding }: Finding): boolean {
+  if (severity === "WARN" && /client (x509-based )?authentication/.test(finding)) {
+    return behindTheDoor[id] !== undefined;
+  }
+  return explained[id] !== undefined;
+}
+
 /** Debian calls it testssl, everybody else testssl.sh. */
 const program = ["testssl.sh", "testssl"].find(
   (name) => spawnSync(name, ["--version"]).error === undefined,
@@ -72,7 +90,7 @@ describe("what testssl.sh finds", { skip }, () => {
       assert.match(said("TLS1_3"), /^offered/);
       assert.match(said("heartbleed"), /not vulnerable/);
       const bad = findings.filter(
-        ({ id, severity }) => !harmless.includes(severity) && explained[id] === undefined,
+        (finding) => !harmless.includes(finding.severity) && !isExplained(finding),
       );
       assert.deepEqual(bad, []);
     });
