@@ -8,7 +8,7 @@ import type {
   World,
   WorldChange,
 } from "@wardmq/feed";
-import { type CompiledPolicy, compilePolicy, decodePolicy } from "@wardmq/policy";
+import { type CompiledPolicy, compilePolicy, type Policy } from "@wardmq/policy/compile";
 import { Connection } from "./connection/connection.ts";
 import type { ConnectionContext } from "./connection/context.ts";
 import { MemoryBudget } from "./connection/memory-budget.ts";
@@ -182,7 +182,9 @@ export class Broker {
   #applyChange(change: WorldChange): number {
     // What can fail comes first: nothing is changed until all of it has succeeded.
     const policy =
-      change.policy === undefined ? undefined : compilePolicy(decodePolicy(change.policy));
+      change.policy === undefined
+        ? undefined
+        : compilePolicy(change.policy as Policy /* it checks what it gets */);
     const settings = change.settings ?? this.settings;
     const trustAnchors = change.trustAnchors ?? this.#trustAnchors;
     if (

@@ -38,6 +38,8 @@ import { Timed } from "./timing-wheel.ts";
 const congestedBytes = 131_072;
 /** Answers a peer may leave unread before we stop reading from it. */
 const unreadAnswers = 16_384;
+/** How long a publisher pauses while memory is over budget, before we look again. */
+const overBudgetMs = 100;
 /** How long a peer may take to read our last words. */
 const lastWordsMs = 500;
 const unlimited = 0x1000_0004;
@@ -77,12 +79,12 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   readonly #transport: Transport;
   readonly #reader: PacketReader;
   #publish: PublishHandler | undefined;
-  #messageRate: FlowRate | undefined;
-  #byteRate: FlowRate | undefined;
+  #rate: FlowRate | undefined;
   #state: "awaiting" | "open" | "closing" | "closed" = "awaiting";
   /** Tick of the last whole packet. */
   #lastPacket: number;
-  #isReadingPaused = false;
+  /** Why we do not read. */
+  #paused: "time" | "answers" | undefined;
   /** Answers written while the peer was not reading. */
   #unread = 0;
   #published = 0;
@@ -101,7 +103,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     const limits = context.limits();
     this.#reader = new PacketReader(
       Math.min(limits.preAuthBytes, limits.packetBytes),
-      (firstByte, buffer, start, end) => this.#packet(firstByte, buffer, start, end),
+      this,
       context.budget,
     );
     this.#lastPacket = context.wheel.now;
@@ -153,7 +155,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     if (!this.output.isBlocked) this.#unread = 0;
     if (this.#state !== "open") return;
     this.session?.sendWaiting();
-    if (this.#unread === 0) this.#resumeReading();
+    if (this.#unread === 0 && this.#paused === "answers") this.#resumeReading();
   }
 
   closed(): void {
@@ -190,9 +192,11 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     this.#preAuthBytes = bytes;
   }
 
-  #packet(firstByte: number, buffer: Buffer, start: number, end: number): void {
-    if (firstByte >> 4 === packetTypes.PUBLISH && this.#publish !== undefined) {
+  /** Hot path. One whole packet. */
+  packet(firstByte: number, buffer: Buffer, start: number, end: number): void {
+    if (firstByte >> 4 === packetTypes.PUBLISH && this.settled !== undefined) {
       this.#published += 1;
+      this.#publish ??= new PublishHandler(this, this.settled.session);
       this.#publish.handle(firstByte, buffer, start, end);
       return;
     }
@@ -277,14 +281,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     this.#will = settled.will;
     this.#state = "open";
     this.#countPreAuthBytes(0);
-    const { kind } = this.peer.subject.record;
-    const limits = context.limits();
-    const per = kind === "device" ? "device" : "service";
-    const now = performance.now();
-    this.#messageRate = new FlowRate(limits.messagesPerSecond[per], now);
-    this.#byteRate = new FlowRate(limits.bytesPerSecond[per], now);
-    this.#reader.maximumPacketBytes = limits.packetBytes;
-    this.#publish = new PublishHandler(this, settled.session);
+    this.#reader.maximumPacketBytes = context.limits().packetBytes;
     this.peer.subject.connections += 1;
     settled.session.connection = this;
     this.#scheduleKeepAlive();
@@ -378,31 +375,26 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
 
   // --- time and rates ------------------------------------------------------------------------------
 
-  get #pausedForAnswers(): boolean {
-    return this.#unread > unreadAnswers;
-  }
-
   /** Hot path: rates, unread answers and memory are looked at once per read, not per packet. */
   #slowDown(bytes: number): void {
-    const pauseMs = Math.max(
-      this.#byteRate?.take(bytes, monotonic) ?? 0,
-      this.#published === 0 ? 0 : (this.#messageRate?.take(this.#published, monotonic) ?? 0),
-    );
-    if (pauseMs > 0) this.#pauseReading(pauseMs);
-    else if (this.#pausedForAnswers) this.#pauseReading(0);
-    else if (this.#published > 0 && this.context.budget.isOver) this.#pauseReading(100);
+    const { context } = this;
+    const kind = this.peer.subject.record.kind === "device" ? "device" : "service";
+    this.#rate ??= new FlowRate(context.limits(), kind, monotonic);
+    const pauseMs = this.#rate.take(this.#published, bytes);
+    if (this.#unread > unreadAnswers) this.#pauseReading("answers");
+    else if (pauseMs > 0) this.#pauseReading("time", pauseMs);
+    else if (this.#published > 0 && context.budget.isOver) this.#pauseReading("time", overBudgetMs);
   }
 
-  /** For `ms`, or with 0 until the peer has read our answers. */
-  #pauseReading(ms: number): void {
-    if (!this.#isReadingPaused) this.#transport.pause();
-    this.#isReadingPaused = true;
-    if (ms > 0) this.context.wheel.schedule(this, ms);
+  /** For some time, or until the peer has read our answers: until then its keep alive runs on. */
+  #pauseReading(until: "time" | "answers", ms = 0): void {
+    if (this.#paused === undefined) this.#transport.pause();
+    this.#paused = until;
+    if (until === "time") this.context.wheel.schedule(this, ms);
   }
 
   #resumeReading(): void {
-    if (!this.#isReadingPaused) return;
-    this.#isReadingPaused = false;
+    this.#paused = undefined;
     this.#lastPacket = this.context.wheel.now;
     this.#transport.resume();
     this.#scheduleKeepAlive();
@@ -413,8 +405,8 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
       this.disconnect(0x87, "the certificate has expired");
       return;
     }
-    if (this.#isReadingPaused && !this.#pausedForAnswers) {
-      if (this.context.budget.isOver && this.#published > 0) this.context.wheel.schedule(this, 100);
+    if (this.#paused === "time") {
+      if (this.context.budget.isOver) this.context.wheel.schedule(this, overBudgetMs);
       else this.#resumeReading();
       return;
     }

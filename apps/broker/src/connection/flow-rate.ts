@@ -1,32 +1,49 @@
+import type { Limits } from "@wardmq/feed";
+
+/** A bucket that holds one second's worth; it may go below empty, and refills from there. */
+interface Bucket {
+  perSecond: number;
+  tokens: number;
+}
+
 /**
- * How much one connection may send: a bucket that holds one second's worth. It is allowed to go below empty by one
- * read of the socket, and the time it takes to refill is the time reading pauses: nothing is dropped.
+ * How fast one connection may send, in messages and in bytes. A read of the socket may overdraw a bucket, and the time
+ * it takes to refill is the time reading pauses: nothing is dropped.
  */
 export class FlowRate {
-  #tokens: number;
+  readonly #messages: Bucket;
+  readonly #bytes: Bucket;
+  readonly #now: () => number;
   #refilledAt: number;
-  #perSecond: number;
 
-  constructor(perSecond: number, now: number) {
-    this.#perSecond = perSecond;
-    this.#tokens = perSecond;
+  /** `now` gives monotonic milliseconds. */
+  constructor(limits: Limits, kind: "device" | "service", now: () => number) {
+    this.#messages = full(limits.messagesPerSecond[kind]);
+    this.#bytes = full(limits.bytesPerSecond[kind]);
+    this.#now = now;
+    this.#refilledAt = now();
+  }
+
+  /** Hot path. Takes what one read brought; returns for how many milliseconds to pause, mostly 0. */
+  take(messages: number, bytes: number): number {
+    this.#messages.tokens -= messages;
+    this.#bytes.tokens -= bytes;
+    if (this.#messages.tokens >= 0 && this.#bytes.tokens >= 0) return 0;
+    const now = this.#now();
+    const seconds = (now - this.#refilledAt) / 1000;
     this.#refilledAt = now;
-  }
-
-  set perSecond(value: number) {
-    this.#perSecond = value;
-  }
-
-  /** Takes `amount` at monotonic `now` (ms); returns for how many milliseconds to pause, mostly 0. */
-  take(amount: number, now: () => number): number {
-    this.#tokens -= amount;
-    if (this.#tokens >= 0) return 0;
-    const at = now();
-    this.#tokens = Math.min(
-      this.#perSecond,
-      this.#tokens + ((at - this.#refilledAt) * this.#perSecond) / 1000,
+    return Math.ceil(
+      1000 * Math.max(refill(this.#messages, seconds), refill(this.#bytes, seconds)),
     );
-    this.#refilledAt = at;
-    return this.#tokens >= 0 ? 0 : Math.ceil((-this.#tokens * 1000) / this.#perSecond);
   }
+}
+
+function full(perSecond: number): Bucket {
+  return { perSecond, tokens: perSecond };
+}
+
+/** Returns the seconds until the bucket is no longer below empty. */
+function refill(bucket: Bucket, seconds: number): number {
+  bucket.tokens = Math.min(bucket.perSecond, bucket.tokens + seconds * bucket.perSecond);
+  return Math.max(0, -bucket.tokens / bucket.perSecond);
 }

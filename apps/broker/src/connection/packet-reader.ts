@@ -1,8 +1,10 @@
 import { MqttError } from "@wardmq/mqtt";
 import type { MemoryBudget } from "./memory-budget.ts";
 
-/** Takes one packet: its first byte, and where the bytes after the fixed header lie. Valid during the call only. */
-export type PacketHandler = (firstByte: number, buffer: Buffer, start: number, end: number) => void;
+export interface PacketHandler {
+  /** Takes one packet: its first byte, and where the bytes after the fixed header lie. Valid during the call only. */
+  packet(firstByte: number, buffer: Buffer, start: number, end: number): void;
+}
 
 const firstCapacity = 2_048;
 
@@ -46,7 +48,7 @@ export class PacketReader {
         this.#keep(bytes, at, length);
         break;
       }
-      this.#handler(bytes[at] as number, bytes, bodyStart, at + total);
+      this.#handler.packet(bytes[at] as number, bytes, bodyStart, at + total);
       packets += 1;
       at += total;
     }
@@ -90,7 +92,7 @@ export class PacketReader {
       const start = bodyStart;
       this.#budget.partial -= partial.length;
       this.#partial = undefined;
-      this.#handler(partial[0] as number, partial, start, total);
+      this.#handler.packet(partial[0] as number, partial, start, total);
     }
     return at;
   }

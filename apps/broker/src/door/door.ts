@@ -34,12 +34,6 @@ type ListenerName = Peer["listener"];
 
 const webSocketPath = "/mqtt";
 const maximumHeaderBytes = 8_192;
-/** What the door remembers of a TCP connection until its handshake has ended. */
-interface Visit {
-  readonly key: string;
-  readonly arrival: Arrival;
-}
-
 /**
  * The one door: every byte from outside comes through these listeners. A connection passes, in this order: admission
  * (limits, before TLS), the TLS handshake (versions, suites, ALPN, SNI), the identity of its certificate; then it is
@@ -49,7 +43,8 @@ export class Door {
   readonly #parts: DoorParts;
   readonly #admission: Admission;
   readonly #servers = new Map<ListenerName, Server>();
-  readonly #visits = new Map<string, Visit>();
+  /** Handshakes that run, by the address and port they come from. */
+  readonly #arrivals = new Map<string, Arrival>();
   #context: SecureContext;
   #trustAnchors: readonly string[];
 
@@ -130,19 +125,20 @@ export class Door {
       socket.destroy();
     });
     // The TLS socket of a finished handshake is another object than this one on Node: the port links them.
-    const visit: Visit = { key: `${address} ${socket.remotePort}`, arrival };
-    this.#visits.set(visit.key, visit);
+    const visitor = `${address} ${socket.remotePort}`;
+    this.#arrivals.set(visitor, arrival);
     socket.on("error", ignore);
-    socket.once("close", () => {
-      this.#handshakeEnded(visit);
+    socket.on("close", () => {
+      this.#handshakeEnded(visitor);
       this.#admission.left(address);
     });
   }
 
-  #handshakeEnded(visit: Visit | undefined): void {
-    if (visit === undefined) return;
-    this.#admission.handshakeEnded(visit.arrival);
-    if (this.#visits.get(visit.key) === visit) this.#visits.delete(visit.key);
+  #handshakeEnded(visitor: string): void {
+    const arrival = this.#arrivals.get(visitor);
+    if (arrival === undefined) return;
+    this.#admission.handshakeEnded(arrival);
+    this.#arrivals.delete(visitor);
   }
 
   #handshakeFailed(
@@ -164,10 +160,9 @@ export class Door {
   }
 
   #secured(socket: TLSSocket, listener: ListenerName): void {
-    socket.on("error", ignore);
+    if (socket.listenerCount("error") === 0) socket.on("error", ignore);
     const address = socket.remoteAddress ?? "unknown";
-    this.#handshakeEnded(this.#visits.get(`${address} ${socket.remotePort}`));
-    const certificate = socket.getPeerX509Certificate();
+    this.#handshakeEnded(`${address} ${socket.remotePort}`);
     const found = this.#parts.isStale()
       ? {
           check: "revocation-data",
@@ -175,7 +170,7 @@ export class Door {
         }
       : identify(
           {
-            certificate,
+            certificate: socket.getPeerCertificate(false),
             isAuthorized: socket.authorized === true,
             authorizationError: errorText(socket.authorizationError),
             serverName: typeof socket.servername === "string" ? socket.servername : undefined,
@@ -184,6 +179,7 @@ export class Door {
           this.#parts.subjects,
         );
     if ("check" in found) {
+      const certificate = socket.getPeerX509Certificate();
       socket.destroy();
       this.#parts.record({
         type: "handshake-refused",

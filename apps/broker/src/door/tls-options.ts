@@ -30,6 +30,7 @@ export interface Credentials {
   readonly key: string;
   /** Leaf first, then its issuing CAs. */
   readonly certificate: string;
+  /** The CAs that issue client certificates: a path ends at one of them, self-signed or not. */
   readonly trustAnchors: readonly string[];
 }
 
@@ -41,7 +42,15 @@ export function secureContextOptions(
   tls: BrokerSettings["tls"],
   { key, certificate, trustAnchors }: Credentials,
 ): SecureContextOptions {
-  return { ...protocolOptions(tls), ca: [...trustAnchors], key, cert: certificate };
+  return {
+    ...protocolOptions(tls),
+    ca: [...trustAnchors],
+    // Trust ends at the issuing CA that control named, so nothing else below the root is trusted with it.
+    // Heeded in the context of a host only: a listener ignores it, and has no certificate to go on with.
+    allowPartialTrustChain: true,
+    key,
+    cert: certificate,
+  };
 }
 
 /**

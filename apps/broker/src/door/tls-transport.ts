@@ -19,7 +19,6 @@ export class TlsTransport implements Transport {
     socket.on("data", onData);
     socket.on("drain", onDrain);
     socket.on("close", onClose);
-    socket.on("end", onEnd);
   }
 
   get pendingBytes(): number {
@@ -53,11 +52,6 @@ function onData(this: Handled, bytes: Buffer): void {
 
 function onDrain(this: Handled): void {
   this[handlerOf]?.drained();
-}
-
-/** The peer has closed its side: MQTT knows no half-open connection. */
-function onEnd(this: Handled): void {
-  this.destroy();
 }
 
 function onClose(this: Handled): void {

@@ -1,5 +1,5 @@
 import { printable, type SecurityEvent } from "@wardmq/events";
-import type { CompiledPolicy, Decision } from "@wardmq/policy";
+import type { CompiledPolicy, Decision } from "@wardmq/policy/compile";
 import type { SubjectState, Subjects } from "./subjects.ts";
 
 export type Act = "publish" | "subscribe" | "will" | "delivery";

@@ -1,5 +1,5 @@
 import type { BoundCertificate, SubjectRecord } from "@wardmq/feed";
-import type { CompiledPolicy, SubjectRights } from "@wardmq/policy";
+import type { CompiledPolicy, SubjectRights } from "@wardmq/policy/compile";
 
 /** A subject as the broker knows it: its record and, once it acts, its rights under the policy of the moment. */
 export class SubjectState {
