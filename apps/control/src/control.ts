@@ -3,9 +3,9 @@ import type { Socket } from "node:net";
 import type { CommandResponse } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { SubjectRecord, World, WorldChange } from "@wardmq/feed";
-import { openAuthority } from "./ca/authority.ts";
+import { type Authority, openAuthority } from "./ca/authority.ts";
 import { fileSigner, type LocalSigner } from "./ca/file-signer.ts";
-import { renewServerCertificate } from "./ca/server-certificate.ts";
+import { day, renewServerCertificate } from "./ca/server-certificate.ts";
 import { execute, type Surroundings } from "./commands/handlers.ts";
 import { parseRequest } from "./commands/requests.ts";
 import { paths, readOperatorFiles } from "./deployment.ts";
@@ -31,6 +31,8 @@ export class Control {
   readonly #events: EventLog;
   readonly #publisher: FeedPublisher;
   #sources: Sources;
+  /** One reload after the other. */
+  #lastReload: Promise<unknown> = Promise.resolve();
 
   /** Opens a deployment in the current folder after checking that its parts are whole and fit each other. */
   static async open(options: ControlOptions): Promise<Control> {
@@ -39,7 +41,8 @@ export class Control {
       if (existsSync(paths.rootKey)) readPrivateText(paths.rootKey); // it may lie elsewhere, but not open to others
       const sources = readSources(options, registry);
       const control = new Control(options, registry, openFeedSigner(), sources);
-      await control.renewServerCertificate();
+      await control.#renewServerCertificate(sources);
+      warnOfEnd(sources.authority, options);
       return control;
     } catch (error) {
       registry.close();
@@ -88,32 +91,30 @@ export class Control {
   }
 
   /** Reads wardmq.yaml, policy.yaml and the certificates of the CA again; gives the names of what changed. */
-  reload(actor: string): readonly string[] {
-    return reload(this.#sources, actor, {
-      read: () => readSources(this.#options, this.#registry),
-      record: (event) => this.#record(event),
-      apply: (sources, change) => {
-        this.#sources = sources;
-        this.#registry.recordChange("files.reload", { actor, at: this.#options.now() });
-        this.#publish(change);
-        this.renewServerCertificateLater();
-      },
-    });
+  reload(actor: string): Promise<readonly string[]> {
+    const reloaded = this.#lastReload.then(() =>
+      reload(this.#sources, actor, {
+        read: async () => {
+          const sources = readSources(this.#options, this.#registry);
+          // First the certificate, then the hosts: a broker takes no host that its certificate does not name.
+          await this.#renewServerCertificate(sources);
+          return sources;
+        },
+        record: (event) => this.#record(event),
+        apply: (sources, change) => {
+          this.#sources = sources;
+          this.#registry.recordChange("files.reload", { actor, at: this.#options.now() });
+          this.#publish(change);
+        },
+      }),
+    );
+    this.#lastReload = reloaded.catch(() => {});
+    return reloaded;
   }
 
-  /** Issues the broker's certificate again when it is time. */
-  async renewServerCertificate(): Promise<void> {
-    const { settings, authority } = this.#sources;
-    const at = this.#options.now();
-    const files = { keyPath: paths.serverKey, certificatePath: paths.serverCertificate };
-    if (!(await renewServerCertificate(authority, files, settings.hosts, at))) return;
-    this.#registry.recordChange("server-certificate.issue", { actor: "control", at });
-    this.#options.report("the server certificate was issued again");
-  }
-
-  /** The same where nobody waits: that it failed is a line. */
-  renewServerCertificateLater(): void {
-    this.renewServerCertificate().catch((error: unknown) =>
+  /** Issues the broker's certificate again when it is time; that it can not is a line for a person. */
+  renewServerCertificate(): void {
+    this.#renewServerCertificate(this.#sources).catch((error: unknown) =>
       this.#options.report(this.refuse(error).error.message),
     );
   }
@@ -133,6 +134,14 @@ export class Control {
       reload: ({ actor }) => this.reload(actor),
       lastEvents: (count) => this.#events.last(count),
     };
+  }
+
+  async #renewServerCertificate({ settings, authority }: Sources): Promise<void> {
+    const at = this.#options.now();
+    const files = { keyPath: paths.serverKey, certificatePath: paths.serverCertificate };
+    if (!(await renewServerCertificate(authority, files, settings.hosts, at))) return;
+    this.#registry.recordChange("server-certificate.issue", { actor: "control", at });
+    this.#options.report("the server certificate was issued again");
   }
 
   #world(): World {
@@ -162,6 +171,15 @@ export class Control {
 
 function readSources({ overrides, now }: ControlOptions, { identity }: Registry): Sources {
   return { authority: openAuthority(now()), ...readOperatorFiles(overrides, identity) };
+}
+
+const warnMs = 90 * 24 * 60 * 60 * 1000;
+
+/** A certificate never outlives its CA: from here on they get shorter and shorter. */
+function warnOfEnd({ issuer }: Authority, { now, report }: ControlOptions): void {
+  const { notAfter } = issuer.certificate.validity;
+  if (notAfter - now() < warnMs)
+    report(`${paths.issuingCertificate} ends on ${day(notAfter)}, and all it has signed`);
 }
 
 function openFeedSigner(): LocalSigner {

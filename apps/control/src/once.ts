@@ -67,7 +67,7 @@ async function onFiles(
     authority: () => openAuthority(Date.now()),
     publisher: { publish: () => async () => ({ answers: [], unconfirmed: 0 }) },
     record: (event) => events.append([{ ...event, at: Date.now() }]),
-    reload: () => {
+    reload: async () => {
       readOperatorFiles([], registry.identity); // nobody runs who would have the former ones
       return [];
     },

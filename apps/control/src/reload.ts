@@ -11,19 +11,19 @@ export interface Sources extends OperatorFiles {
 }
 
 export interface Reloading {
-  readonly read: () => Sources;
+  readonly read: () => Promise<Sources>;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
-  /** Makes the change known: to the history, the server certificate, and the brokers. */
+  /** Makes the change known: to the history and the brokers. */
   readonly apply: (sources: Sources, change: WorldChange) => void;
 }
 
 /** Reads all files again. What changed takes effect; a file that is broken is an event, and changes nothing. */
-export function reload(
+export async function reload(
   current: Sources,
   actor: string,
   { read, record, apply }: Reloading,
-): readonly string[] {
-  const next = readOrRecord(read, record, actor);
+): Promise<readonly string[]> {
+  const next = await readOrRecord(read, record, actor);
   const [before, after] = [partsOf(current), partsOf(next)];
   const changed = Object.entries(after).filter(
     ([part, value]) => !isDeepStrictEqual(before[part as keyof typeof before], value),
@@ -51,13 +51,13 @@ function partsOf({
   return { settings, policy, trustAnchors: authority.trustAnchors };
 }
 
-function readOrRecord(
+async function readOrRecord(
   read: Reloading["read"],
   record: Reloading["record"],
   actor: string,
-): Sources {
+): Promise<Sources> {
   try {
-    return read();
+    return await read();
   } catch (error) {
     const type = error instanceof PolicyError ? "policy-refused" : "settings-refused";
     record({ type, why: firstProblem(error), details: { actor } });

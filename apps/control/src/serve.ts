@@ -43,14 +43,13 @@ export async function serve(
   stack.use(await listen(brokers, paths.feedSocket));
 
   onHangup = () => {
-    try {
-      const changed = control.reload("SIGHUP");
-      report(changed.length > 0 ? `took over ${changed.join(" and ")}` : "nothing changed");
-    } catch (error) {
-      control.refuse(error); // that a file was refused is an event already
-    }
+    control.reload("SIGHUP").then(
+      (changed) =>
+        report(changed.length > 0 ? `took over ${changed.join(" and ")}` : "nothing changed"),
+      (error: unknown) => control.refuse(error), // that a file was refused is an event already
+    );
   };
-  const hourly = setInterval(() => control.renewServerCertificateLater(), hourMs);
+  const hourly = setInterval(() => control.renewServerCertificate(), hourMs);
   stack.defer(() => clearInterval(hourly));
   process.stdout.write("ready {}\n");
   await stopped;

@@ -400,20 +400,34 @@ describe("reading the files again", () => {
     assert.deepEqual(await control.result("reload", {}), { changed: [] });
   });
 
-  test("issues a server certificate for new hosts, with the same key", async () => {
-    await using at = await started();
-    edit(at.folder.in("wardmq.yaml"), (text) =>
+  test("issues a server certificate for new hosts, with the same key, before brokers hear of them", async () => {
+    using folder = await newDeployment();
+    await using control = await RunningControl.start(folder.deployment);
+    const certificate = () => new X509Certificate(readFileSync(folder.in("broker/server.pem")));
+    let namesWhenTold: string | undefined;
+    using broker = new FakeBroker(folder.deployment, ({ type }) => {
+      if (type === "change") namesWhenTold = certificate().subjectAltName;
+    });
+    broker.say({ type: "hello" });
+    await eventually(() => broker.heard.length > 0);
+    edit(folder.in("wardmq.yaml"), (text) =>
       text.replace("- localhost", "- localhost\n  - second.example"),
     );
-    const before = readFileSync(at.folder.in("broker/server.pem"), "utf8");
-    await at.control.result("reload", {});
-    await eventually(() => readFileSync(at.folder.in("broker/server.pem"), "utf8") !== before);
-    const certificate = new X509Certificate(readFileSync(at.folder.in("broker/server.pem")));
-    assert.match(certificate.subjectAltName ?? "", /DNS:second\.example/);
-    assert.ok(
-      certificate.checkPrivateKey(
-        createPrivateKey(readFileSync(at.folder.in("broker/server.key"))),
-      ),
-    );
+    await control.result("reload", {});
+    await eventually(() => namesWhenTold !== undefined);
+    assert.equal(namesWhenTold, "DNS:localhost, DNS:second.example");
+    const key = createPrivateKey(readFileSync(folder.in("broker/server.key")));
+    assert.ok(certificate().checkPrivateKey(key));
+  });
+
+  test("refuses new hosts while the server certificate can not be issued", async () => {
+    await using at = await started();
+    edit(at.folder.in("wardmq.yaml"), (text) => text.replace("- localhost", "- other.example"));
+    chmodSync(at.folder.in("broker/server.key"), 0o644);
+    assert.equal(refusal(await at.control.ask("reload", {})).code, "ERR_KEY_MODE");
+    const { events } = await at.control.result("events", { last: 1 });
+    assert.equal((events[0] as { type: string }).type, "settings-refused");
+    chmodSync(at.folder.in("broker/server.key"), 0o600);
+    assert.deepEqual(await at.control.result("reload", {}), { changed: ["wardmq.yaml"] });
   });
 });

@@ -44,7 +44,7 @@ export interface Surroundings {
   readonly authority: () => Authority;
   readonly publisher: Publisher;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
-  readonly reload: (doing: Doing) => readonly string[];
+  readonly reload: (doing: Doing) => Promise<readonly string[]>;
   readonly lastEvents: (count: number) => readonly unknown[];
 }
 
@@ -64,7 +64,7 @@ const handlers: { readonly [Name in CommandName]: Handler<Name> } = {
   list: ({ registry }) => ({ subjects: registry.subjects().map(summaryOf) }),
   revoke,
   credential,
-  reload: ({ reload }, _, doing) => ({ changed: reload(doing) }),
+  reload: async ({ reload }, _, doing) => ({ changed: await reload(doing) }),
   events: ({ lastEvents }, { last }) => {
     if (last >= 1 && last <= 10_000) return { events: lastEvents(last) };
     throw new Failure("ERR_REQUEST", "last is 1 to 10000");

@@ -5,7 +5,6 @@ const ofControl: ReadonlySet<EventType> = new Set<EventType>([
   "policy-changed",
   "policy-refused",
   "settings-changed",
-  "settings-refused",
   "subject-added",
   "subject-revoked-by",
   "certificate-issued",

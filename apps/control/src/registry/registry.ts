@@ -1,6 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
-import type { BoundCertificate, SubjectRecord } from "@wardmq/feed";
+import type { SubjectRecord } from "@wardmq/feed";
 import { Failure } from "../failure.ts";
+import { type CertificateRow, recordOf, type SubjectRow } from "./rows.ts";
 import { schema, schemaVersion } from "./schema.ts";
 
 /** What a deployment is and stays: fixed by `init`. */
@@ -25,22 +26,6 @@ export interface NewCertificate {
   readonly notBefore: number;
   readonly notAfter: number;
   readonly der: Uint8Array;
-}
-
-interface SubjectRow {
-  id: string;
-  kind: "device" | "service";
-  state: "active" | "revoked";
-  attributes: string;
-  spiffe_id: string;
-}
-
-interface CertificateRow {
-  subject: string;
-  fingerprint: string;
-  serial_number: string;
-  not_after: number;
-  state: "active" | "revoked";
 }
 
 /**
@@ -288,22 +273,4 @@ function readIdentity(database: DatabaseSync): DeploymentIdentity {
   if (!org || !environment || !trustDomain)
     throw new Error("identity of the deployment is missing");
   return { org, environment, trustDomain };
-}
-
-function recordOf(row: SubjectRow, certificates: readonly CertificateRow[]): SubjectRecord {
-  return {
-    id: row.id,
-    kind: row.kind,
-    state: row.state,
-    attributes: JSON.parse(row.attributes) as Record<string, string>,
-    spiffeId: row.spiffe_id,
-    certificates: certificates.map(
-      ({ fingerprint, serial_number, not_after, state }): BoundCertificate => ({
-        fingerprint,
-        serialNumber: serial_number,
-        notAfter: not_after,
-        state,
-      }),
-    ),
-  };
 }
