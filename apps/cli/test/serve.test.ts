@@ -198,6 +198,25 @@ describe("serve", () => {
     assert.match(revoked.stdout, /the broker closed 0 connections in \d/);
   });
 
+  test("takes nothing from commands that are given while it starts and ends", async () => {
+    await using made = await deployment();
+    const names = ["a", "b", "c", "d", "e", "f"];
+    const add = (name: string) => wardmq(["service", "add", made.directory, name]);
+    const early = names.slice(0, 3).map(add);
+    const served = start(serveWords(made.directory));
+    const during = names.slice(3).map(add);
+    await readyPorts(served);
+    const added = await Promise.all([...early, ...during]);
+    assert.deepEqual(
+      added.map(({ code, stderr }) => [code, stderr]),
+      names.map(() => [0, ""]),
+    );
+    served.child.kill("SIGTERM");
+    await served.ended;
+    const { stdout } = await wardmq(["list", made.directory, "--json"]);
+    assert.equal(JSON.parse(stdout).length, names.length);
+  });
+
   test("works in a folder whose path is longer than a socket's may be", async () => {
     await using folder = await temporaryFolder();
     const directory = join(folder.path, "a".repeat(100), "b".repeat(100));

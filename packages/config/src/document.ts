@@ -34,6 +34,16 @@ ${options
   .filter(({ secure }) => secure)
   .map(({ key, reported, weakness }) => row([`\`${key}\``, reported ?? "", weakness ?? ""]))
   .join("\n")}
+
+## Environment
+
+\`WARDMQ_DIR\` is the deployment's folder where a command names none.
+
+\`wardmq serve\` and \`wardmq up\` refuse to start, with exit code 2, under variables and options of the runtime that can relax TLS,
+write its secrets or load other code: \`NODE_OPTIONS\`, \`BUN_OPTIONS\`, \`NODE_TLS_REJECT_UNAUTHORIZED\`, \`SSLKEYLOGFILE\`,
+\`OPENSSL_CONF\`, \`NODE_DEBUG\`, \`--tls-keylog\`, \`--inspect\` and their like. \`NODE_EXTRA_CA_CERTS\`, \`SSL_CERT_FILE\` and \`SSL_CERT_DIR\`
+are refused unless they name the machine's own store below \`/etc/ssl\` or \`/etc/pki\`. Control and broker get none of them in any case,
+and take no \`.env\` and no \`bunfig.toml\` from the deployment's folder.
 `;
 }
 
