@@ -1,0 +1,299 @@
+import { parseConfig } from "@wardmq/config";
+import type { SecurityEvent } from "@wardmq/events";
+import type { BrokerSettings, Limits, SubjectRecord } from "@wardmq/feed";
+import { decodePacket, encodePacket, type Packet, type ProtocolVersion } from "@wardmq/mqtt";
+import { compilePolicy, parsePolicy } from "@wardmq/policy";
+import { splitPackets } from "../../../test/support/bytes.ts";
+import { Connection } from "../src/connection/connection.ts";
+import type { ConnectionContext } from "../src/connection/context.ts";
+import { MemoryBudget } from "../src/connection/memory-budget.ts";
+import type { Flusher, Output } from "../src/connection/output.ts";
+import { TimingWheel } from "../src/connection/timing-wheel.ts";
+import type { Transport } from "../src/door/transport.ts";
+import { Enforcement } from "../src/enforcement/enforcement.ts";
+import { type SubjectState, Subjects } from "../src/enforcement/subjects.ts";
+import { MemoryRetainedStore } from "../src/routing/memory-retained-store.ts";
+import { Router } from "../src/routing/router.ts";
+import { MemorySessionStore } from "../src/session/memory-session-store.ts";
+import { Sessions } from "../src/session/sessions.ts";
+import { withoutInterval } from "./timers.ts";
+
+export const settings: BrokerSettings = parseConfig("org: hospital\nhosts: [localhost]\n", []).settings;
+
+/** Everything for everybody; tests of the policy bring their own. */
+export const openPolicy = `
+roles:
+  all: { publish: ["#"], subscribe: ["#", "$SYS/#"] }
+bindings:
+  - { role: all, to: "service:*" }
+  - { role: all, to: "device:*" }
+`;
+
+export function serviceRecord(name: string): SubjectRecord {
+  return {
+    id: `service:${name}`,
+    kind: "service",
+    state: "active",
+    attributes: { org: "hospital", id: name },
+    spiffeId: `spiffe://prod.hospital/service/${name}`,
+    certificates: [],
+  };
+}
+
+export function deviceRecord(uuid: string): SubjectRecord {
+  return {
+    id: `device:${uuid}`,
+    kind: "device",
+    state: "active",
+    attributes: { org: "hospital", site: "north", ward: "icu", id: uuid },
+    spiffeId: `spiffe://prod.hospital/device/${uuid}`,
+    certificates: [],
+  };
+}
+
+export interface PartsOptions {
+  readonly policy?: string;
+  readonly limits?: Partial<Limits>;
+  readonly rememberedTopics?: number;
+}
+
+/**
+ * The broker behind its door, joined as `broker.ts` joins it, with the clock, the turns of the event loop and the
+ * network in the hands of the test.
+ */
+export class BrokerParts {
+  readonly events: Omit<SecurityEvent, "at">[] = [];
+  readonly failures: unknown[] = [];
+  readonly subjects = new Subjects();
+  readonly retained = new MemoryRetainedStore();
+  readonly budget: MemoryBudget;
+  readonly enforcement: Enforcement;
+  readonly router: Router;
+  readonly sessions: Sessions;
+  readonly context: ConnectionContext;
+  limits: Limits;
+  clock = 1_700_000_000_000;
+  readonly #turnWheel: () => void;
+  #dirty: Output[] = [];
+  #links: Link[] = [];
+
+  constructor(options: PartsOptions = {}) {
+    this.limits = { ...settings.limits, ...options.limits };
+    const limits = () => this.limits;
+    const now = () => this.clock;
+    const record = (event: Omit<SecurityEvent, "at">) => this.events.push(event);
+    const { made: wheel, turn } = withoutInterval(() => new TimingWheel(now));
+    this.#turnWheel = turn;
+    this.budget = new MemoryBudget(this.limits.memoryBytes);
+    this.budget.retained = () => this.retained.bytes;
+    this.enforcement = new Enforcement(this.subjects, record);
+    this.usePolicy(options.policy ?? openPolicy);
+    this.router = new Router({
+      enforcement: this.enforcement,
+      retained: this.retained,
+      rememberedTopics: options.rememberedTopics ?? 1_000,
+      retainedLimit: (messages, bytes) => this.#retainedLimit(messages, bytes),
+      now,
+    });
+    const { budget, enforcement, router } = this;
+    this.sessions = new Sessions({
+      store: new MemorySessionStore(),
+      wheel,
+      budget,
+      router,
+      enforcement,
+      limits,
+      now,
+      record,
+    });
+    let ids = 0;
+    this.context = {
+      settings: () => settings,
+      limits,
+      wheel,
+      budget,
+      flusher: { add: (output: Output) => this.#dirty.push(output) } as unknown as Flusher,
+      enforcement,
+      router,
+      sessions: this.sessions,
+      connections: new Set(),
+      now,
+      randomId: () => `random-${++ids}`,
+      record,
+      failed: (error) => this.failures.push(error),
+      preAuthBytes: 0,
+    };
+  }
+
+  #retainedLimit(messages: number, bytes: number): string | undefined {
+    if (this.retained.messages + messages > this.limits.retainedMessages) return "retainedMessages";
+    if (this.retained.bytes + bytes > this.limits.retainedBytes) return "retainedBytes";
+    return undefined;
+  }
+
+  /** A change of policy, as `broker.ts` enforces one. */
+  usePolicy(text: string): void {
+    this.enforcement.usePolicy(compilePolicy(parsePolicy(text)));
+    this.router?.dropAllRoutes();
+    this.sessions?.authorizeAgain(undefined);
+  }
+
+  service(name: string): SubjectState {
+    return this.subjects.get(`service:${name}`) ?? this.subjects.put(serviceRecord(name));
+  }
+
+  device(uuid: string): SubjectState {
+    return this.subjects.get(`device:${uuid}`) ?? this.subjects.put(deviceRecord(uuid));
+  }
+
+  /** A network connection of this subject, which the door has let in. */
+  link(subject: SubjectState): Link {
+    const link = new Link(this, subject);
+    this.#links.push(link);
+    return link;
+  }
+
+  /** One turn of the event loop: what was written leaves, and what was ended closes. */
+  turn(): void {
+    for (
+      let i = 0;
+      i < 10 && (this.#dirty.length > 0 || this.#links.some(({ mustClose }) => mustClose));
+      i += 1
+    ) {
+      const dirty = this.#dirty;
+      this.#dirty = [];
+      for (const output of dirty) output.flush();
+      for (const link of this.#links) if (link.mustClose) link.drop();
+    }
+    this.#links = this.#links.filter(({ isClosed }) => !isClosed);
+  }
+
+  /** Lets time pass. */
+  advance(ms: number): void {
+    this.clock += ms;
+    this.#turnWheel();
+    this.turn();
+  }
+}
+
+/** One network connection, from the peer's side. */
+export class Link implements Transport {
+  readonly connection: Connection;
+  /** The peer does not read: what is written waits. */
+  isBlocked = false;
+  isClosed = false;
+  mustClose = false;
+  isPaused = false;
+  version: ProtocolVersion = 5;
+  readonly #parts: BrokerParts;
+  #held: Buffer[] = [];
+  #owesDrain = false;
+  #received: Buffer = Buffer.alloc(0);
+
+  constructor(parts: BrokerParts, subject: SubjectState) {
+    this.#parts = parts;
+    this.connection = new Connection(
+      this,
+      {
+        subject,
+        fingerprint: "00",
+        notAfter: parts.clock + 365 * 86_400_000,
+        address: "192.0.2.1",
+        listener: "mqtts",
+      },
+      parts.context,
+    );
+  }
+
+  // --- the peer -------------------------------------------------------------------------------------
+
+  /** Sends bytes or packets to the broker and lets it do its work. */
+  send(...what: readonly (Buffer | Packet)[]): void {
+    for (const part of what) {
+      const bytes = Buffer.isBuffer(part) ? part : Buffer.from(encodePacket(part, this.version));
+      if (!this.isClosed) this.connection.receive(Buffer.from(bytes));
+    }
+    this.#parts.turn();
+  }
+
+  /** Every whole packet that has come and was not taken; throws when one is not MQTT. */
+  take(): Packet[] {
+    const { packets, rest } = splitPackets(this.#received);
+    this.#received = rest;
+    return packets.map((packet) => {
+      const start = 2 + packet.subarray(1).findIndex((byte) => byte < 0x80);
+      return decodePacket(packet[0] as number, packet, start, packet.length, this.version, {
+        sender: "server",
+      });
+    });
+  }
+
+  connect(values: Partial<Extract<Packet, { type: "CONNECT" }>> = {}): Packet[] {
+    this.version = values.version ?? 5;
+    this.send({
+      type: "CONNECT",
+      version: 5,
+      cleanStart: true,
+      keepAlive: 60,
+      clientId: "",
+      will: undefined,
+      username: undefined,
+      password: undefined,
+      properties: {},
+      ...values,
+    });
+    return this.take();
+  }
+
+  /** The peer reads again. */
+  unblock(): void {
+    this.isBlocked = false;
+    this.#received = Buffer.concat([this.#received, ...this.#held]);
+    this.#held = [];
+    if (!this.#owesDrain) return;
+    this.#owesDrain = false;
+    this.connection.drained();
+    this.#parts.turn();
+  }
+
+  /** The network connection is gone. */
+  drop(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.mustClose = false;
+    this.connection.closed();
+  }
+
+  // --- Transport --------------------------------------------------------------------------------------
+
+  get pendingBytes(): number {
+    return this.#held.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  write(bytes: Buffer): boolean {
+    if (this.isClosed) return true;
+    if (!this.isBlocked) {
+      this.#received = Buffer.concat([this.#received, bytes]);
+      return true;
+    }
+    this.#held.push(this.#held.length === 0 ? Buffer.from(bytes) : bytes);
+    this.#owesDrain = true;
+    return false;
+  }
+
+  pause(): void {
+    this.isPaused = true;
+  }
+
+  resume(): void {
+    this.isPaused = false;
+  }
+
+  end(): void {
+    this.mustClose = true;
+  }
+
+  destroy(): void {
+    this.mustClose = true;
+  }
+}
