@@ -63,6 +63,10 @@ export const controlErrors = {
     exitCode: 2,
     meaning: "the certificates of the CA have expired, or do not fit each other or the key",
   },
+  ERR_CLOCK: {
+    exitCode: 2,
+    meaning: "the clock of the machine stands before the CA was made",
+  },
   ERR_SERVER_CERTIFICATE: {
     exitCode: 2,
     meaning:

@@ -43,9 +43,10 @@ export class TestFolder implements Disposable {
 export async function newDeployment(
   hosts: readonly string[] = ["localhost"],
   org = "Hospital_1",
+  at = Date.now(),
 ): Promise<TestFolder> {
   const folder = new TestFolder();
-  const doing = { actor: "test", at: Date.now() };
+  const doing = { actor: "test", at };
   await init(folder.deployment, { org, environment: "prod", hosts }, doing);
   return folder;
 }

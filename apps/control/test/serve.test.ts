@@ -138,6 +138,32 @@ describe("starting control", () => {
     });
   }
 
+  for (const [name, days, because] of [
+    ["a CA that has expired", -3 * 366, /issuing-ca\.pem expired on \d{4}-\d\d-\d\d/],
+    ["a clock that stands before the CA was made", 30, /clock says \d{4}-\d\d-\d\d; set the clock/],
+  ] as const) {
+    test(`is refused with ${name}`, async () => {
+      using folder = await newDeployment(
+        ["localhost"],
+        "Hospital_1",
+        Date.now() + days * 86_400_000,
+      );
+      const { code, said } = await runMain(["serve", folder.deployment]);
+      assert.equal(code, 2);
+      assert.match(said, because);
+    });
+  }
+
+  test("says when the CA comes to its end", async () => {
+    using folder = await newDeployment(
+      ["localhost"],
+      "Hospital_1",
+      Date.now() - 1_050 * 86_400_000,
+    );
+    await using control = await RunningControl.start(folder.deployment);
+    assert.match(control.said, /issuing-ca\.pem ends on/);
+  });
+
   test("is refused with an override that is wrong", async () => {
     using folder = await newDeployment();
     const { code, said } = await runMain([

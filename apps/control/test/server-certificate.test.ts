@@ -74,6 +74,13 @@ describe("the server certificate", () => {
     });
   }
 
+  test("is issued again when the clock went wrong before", async () => {
+    using folder = await newDeployment();
+    await renew(folder, ["localhost"], Date.now() + 400 * dayMs);
+    assert.equal(await renew(folder, ["localhost"], Date.now()), true);
+    assert.ok(Date.parse(new X509Certificate(pem(folder)).validFrom) <= Date.now());
+  });
+
   test("is issued again when the hosts are others, in whatever order they come", async () => {
     using folder = await newDeployment(["a.example", "b.example"]);
     assert.equal(await renew(folder, ["b.example", "a.example"], Date.now()), false);
@@ -95,6 +102,12 @@ describe("the server certificate", () => {
       renew(folder, ["localhost"], Date.now() + 31 * dayMs),
       /server\.pem expired on \d{4}-\d\d-\d\d/,
     );
+  });
+
+  test("is not issued by a CA that has expired", async () => {
+    using folder = await newDeployment();
+    const { validity } = issuerOf(folder).certificate;
+    await assert.rejects(renew(folder, ["localhost"], validity.notAfter + 1), /the CA has expired/);
   });
 
   test("never outlives the issuing CA", async () => {

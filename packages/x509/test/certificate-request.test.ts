@@ -46,6 +46,11 @@ describe("a public key", () => {
     );
     refuses(() => decodePublicKey(compressed));
   });
+  test("with a point in the hybrid form is refused", () => {
+    const hybrid = Uint8Array.from(newKey().publicKey);
+    hybrid[26] = 0x06 | ((hybrid.at(-1) ?? 0) & 1);
+    refuses(() => decodePublicKey(hybrid));
+  });
   test("with something behind it is refused", () =>
     refuses(() => decodePublicKey(Uint8Array.of(...newKey().publicKey, 0))));
 });

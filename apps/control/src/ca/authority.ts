@@ -50,16 +50,25 @@ function refused(message: string): Failure {
 
 function refuseUnlessRoot(root: Certificate, now: number): void {
   if (!isIssuedBy(root, root)) throw refused(`${paths.rootCertificate} holds what is no root CA`);
-  refuseExpired(paths.rootCertificate, root, now);
+  refuseOutOfDate(paths.rootCertificate, root, now);
 }
 
 function refuseUnlessBelow(issuer: Certificate, roots: readonly Certificate[], now: number): void {
   if (!roots.some((root) => isIssuedBy(issuer, root))) {
     throw refused(`${paths.issuingCertificate} is not issued by ${paths.rootCertificate}`);
   }
-  refuseExpired(paths.issuingCertificate, issuer, now);
+  refuseOutOfDate(paths.issuingCertificate, issuer, now);
 }
 
-function refuseExpired(path: string, { validity }: Certificate, now: number): void {
+function refuseOutOfDate(path: string, { validity }: Certificate, now: number): void {
+  if (validity.notBefore > now) {
+    throw new Failure(
+      "ERR_CLOCK",
+      `${path} is valid from ${day(validity.notBefore)}, and the clock says ${day(now)}`,
+      {
+        hint: "set the clock of this machine",
+      },
+    );
+  }
   if (validity.notAfter < now) throw refused(`${path} expired on ${day(validity.notAfter)}`);
 }

@@ -70,7 +70,7 @@ export async function renewServerCertificate(
     );
   }
   const isOurs = issuers.some((one) => isIssuedBy(current, one));
-  const { notAfter } = current.validity;
+  const { notBefore, notAfter } = current.validity;
   if (!isOurs) {
     if (notAfter >= now) return false;
     throw new Failure("ERR_SERVER_CERTIFICATE", `broker/server.pem expired on ${day(notAfter)}`, {
@@ -78,6 +78,7 @@ export async function renewServerCertificate(
     });
   }
   const isFresh =
+    notBefore <= now && // else the clock went wrong when it was issued
     notAfter - now >= certificateProfiles.server.lifetimeMs / 3 &&
     isIssuedBy(current, issuer.certificate);
   if (isFresh && namesAre(current, hosts)) return false;
