@@ -60,10 +60,11 @@ export class PublishHandler {
       this.#connection.sendPubrec(packetId, 0);
       return;
     }
-    if (topic.epoch !== this.#context.enforcement.epoch) this.#authorize(topic);
-    if (topic.refusal !== 0) {
-      // Every denial is an event, so the answer that was remembered is asked for again.
+    // Every denial is an event, so a refusal that was remembered is asked for again.
+    if (topic.epoch !== this.#context.enforcement.epoch || topic.refusal !== 0) {
       this.#authorize(topic);
+    }
+    if (topic.refusal !== 0) {
       this.#refuse(topic.refusal);
       return;
     }
