@@ -14,7 +14,7 @@ const deniedEvent = {
 /** Who asks, for the event of a refusal. */
 export interface Requester {
   readonly subject: SubjectState;
-  readonly clientId: string;
+  readonly clientId?: string;
   readonly address?: string;
 }
 
@@ -77,7 +77,7 @@ export class Enforcement {
       return this.#enforce(requester, "delivery", topicName, mayReceive);
     }
     const mayPublish = this.decidePublish(publisher, topicName);
-    return this.#enforce({ ...requester, subject: publisher }, "delivery", topicName, mayPublish);
+    return this.#enforce({ subject: publisher }, "delivery", topicName, mayPublish);
   }
 
   #decide(
@@ -98,7 +98,7 @@ export class Enforcement {
     this.#record({
       type: deniedEvent[act],
       subject: requester.subject.id,
-      clientId: printable(requester.clientId),
+      ...(requester.clientId === undefined ? {} : { clientId: printable(requester.clientId) }),
       ...(requester.address === undefined ? {} : { address: requester.address }),
       topic: printable(topic),
       check: "policy",

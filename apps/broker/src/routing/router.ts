@@ -102,6 +102,18 @@ export class Router {
     return true;
   }
 
+  /** Gives a message that waited for a member of the group to another one, authorized now, on both ends. */
+  handOver(message: ApplicationMessage, group: SharedGroup): void {
+    const now = this.#parts.now();
+    const session = group.choose();
+    const subscription = session === undefined ? undefined : group.members.get(session);
+    if (session === undefined || subscription === undefined || message.expiresAt <= now) return;
+    const requester = { subject: session.subject, clientId: session.clientId };
+    const { topic, publisher } = message;
+    if (!this.#parts.enforcement.authorizeDelivery(requester, topic.name, publisher)) return;
+    deliver(message, fold(session, [subscription]), undefined, group, now);
+  }
+
   /** The limit that forbids to retain this message, or nothing. */
   retainedLimit(topicName: string, bytes: number): string | undefined {
     const former = this.retained.get(topicName);
@@ -117,15 +129,16 @@ export class Router {
     const identifiers = encodeIdentifiers([subscription.identifier]);
     for (const message of this.retained.matching(subscription.topicFilter)) {
       const { name } = message.topic;
-      if (
-        message.expiresAt <= now ||
-        enforcement.decidePublish(message.publisher, name).effect === "Deny"
-      ) {
+      if (message.expiresAt <= now) {
         this.retained.remove(name);
         continue;
       }
       const requester = { subject: session.subject, clientId: session.clientId };
-      if (!enforcement.authorizeDelivery(requester, name, message.publisher)) continue;
+      if (!enforcement.authorizeDelivery(requester, name, message.publisher)) {
+        const { effect } = enforcement.decidePublish(message.publisher, name);
+        if (effect === "Deny") this.retained.remove(name); // nobody will get it any more
+        continue;
+      }
       const qos = Math.min(message.qos, subscription.qos) as QoS;
       session.deliver(message, qos, true, identifiers, undefined, now);
     }
@@ -186,10 +199,11 @@ function deliver(
   target: Omit<Target, "own">,
   frames: FrameCache | undefined,
   group?: SharedGroup,
+  now = 0,
 ): void {
   const qos = message.qos < target.qos ? message.qos : target.qos;
   const retain = message.retain && target.retainAsPublished;
-  target.session.deliver(message, qos, retain, target.identifiers, frames, 0, group);
+  target.session.deliver(message, qos, retain, target.identifiers, frames, now, group);
 }
 
 /** Overlapping subscriptions deliver once, at the highest QoS, with every identifier, 5.0 section 3.3.4. */

@@ -119,8 +119,7 @@ export class Sessions implements SessionContext {
     }
     store.remove(session);
     budget.state -= price.session;
-    for (const { message, group } of session.clear())
-      router.deliverShared(message, group, undefined);
+    for (const { message, group } of session.clear()) router.handOver(message, group);
     const pending = session.pendingWill;
     if (pending !== undefined) {
       this.#cancelWill(session);
