@@ -82,7 +82,7 @@ export interface BrokerSettings {
 
 export interface World {
   readonly settings: BrokerSettings;
-  /** PEM certificates a client certificate's path may end in or pass through: root and issuing CAs. */
+  /** PEM certificates of the issuing CAs: where the certificationPath of a client must end. */
   readonly trustAnchors: readonly string[];
   /** The parsed policy (packages/policy `Policy`), compiled by the broker. */
   readonly policy: unknown;

@@ -5,6 +5,8 @@ export interface Arrival {
   readonly address: string;
   /** A subject authenticated from this address before. */
   readonly isFamiliar: boolean;
+  /** Closed in favour of somebody else, and said so. */
+  isShed: boolean;
   readonly close: () => void;
 }
 
@@ -52,7 +54,7 @@ export class Admission {
   }
 
   handshakeBegins(address: string, close: () => void): Arrival {
-    const arrival = { address, isFamiliar: this.#familiar.has(address), close };
+    const arrival = { address, isFamiliar: this.#familiar.has(address), isShed: false, close };
     this.#pending.add(arrival);
     return arrival;
   }
@@ -87,6 +89,7 @@ export class Admission {
     for (const arrival of this.#pending) {
       if (arrival.isFamiliar) continue;
       this.#pending.delete(arrival);
+      arrival.isShed = true;
       arrival.close();
       return true;
     }

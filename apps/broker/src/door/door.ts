@@ -34,6 +34,9 @@ type ListenerName = Peer["listener"];
 
 const webSocketPath = "/mqtt";
 const maximumHeaderBytes = 8_192;
+/** Nothing of a message is kept, so it may hold many packets. */
+const maximumMessageBytes = 2 ** 31;
+
 /**
  * The one door: every byte from outside comes through these listeners. A connection passes, in this order: admission
  * (limits, before TLS), the TLS handshake (versions, suites, ALPN, SNI), the identity of its certificate; then it is
@@ -43,16 +46,16 @@ export class Door {
   readonly #parts: DoorParts;
   readonly #admission: Admission;
   readonly #servers = new Map<ListenerName, Server>();
-  /** Handshakes that run, by the address and port they come from. */
-  readonly #arrivals = new Map<string, Arrival>();
+  /** Who sent each TCP connection that was let in. */
+  readonly #arrivals = new WeakMap<Socket, Arrival>();
   #context: SecureContext;
-  #trustAnchors: readonly string[];
+  #credentials: Credentials;
 
   constructor(parts: DoorParts, credentials: Credentials) {
     this.#parts = parts;
     this.#admission = new Admission(() => parts.settings().limits, parts.monotonic);
     this.#context = createSecureContext(secureContextOptions(parts.settings().tls, credentials));
-    this.#trustAnchors = credentials.trustAnchors;
+    this.#credentials = credentials;
   }
 
   /** New key, certificate or trust anchors for the handshakes to come. Throws, and changes nothing, if they are bad. */
@@ -62,19 +65,21 @@ export class Door {
     for (const [name, server] of this.#servers) {
       const { limits } = this.#parts.settings();
       server.setSecureContext(
-        listenerOptions(tls, credentials.trustAnchors, alpnOf[name], limits.connectTimeoutMs),
+        listenerOptions(tls, credentials, alpnOf[name], limits.connectTimeoutMs),
       );
     }
     this.#context = context;
-    this.#trustAnchors = credentials.trustAnchors;
+    this.#credentials = credentials;
   }
 
   /** Opens a listener; resolves to its address and port. */
   async listen(name: ListenerName, at: ListenerSettings): Promise<string> {
     const { tls, limits } = this.#parts.settings();
     const server = createServer({
-      ...listenerOptions(tls, this.#trustAnchors, alpnOf[name], limits.connectTimeoutMs),
-      SNICallback: (serverName, answer) => this.#answerSni(serverName, answer),
+      ...listenerOptions(tls, this.#credentials, alpnOf[name], limits.connectTimeoutMs),
+      // Node heeds trust in an issuing CA alone in the context of a host only. Every name gets one: which were asked
+      // for in vain is said after the handshake, with everything known.
+      SNICallback: (_serverName, answer) => answer(null, this.#context),
     });
     server.on("connection", (socket: Socket) => this.#arrived(socket, name));
     server.on("secureConnection", (socket) => this.#secured(socket, name));
@@ -102,15 +107,6 @@ export class Door {
     for (const server of this.#servers.values()) server.close();
   }
 
-  #answerSni(
-    serverName: string,
-    answer: (error: Error | null, context?: SecureContext) => void,
-  ): void {
-    const isOurs = this.#parts.settings().hosts.includes(serverName.toLowerCase());
-    if (isOurs) answer(null, this.#context);
-    else answer(new Error("unknown host"));
-  }
-
   #arrived(socket: Socket, listener: ListenerName): void {
     const address = socket.remoteAddress ?? "unknown";
     const limit = this.#admission.arrived(address);
@@ -124,21 +120,12 @@ export class Door {
       this.#parts.record({ type: "connection-shed", address, listener, limit: "handshakes" });
       socket.destroy();
     });
-    // The TLS socket of a finished handshake is another object than this one on Node: the port links them.
-    const visitor = `${address} ${socket.remotePort}`;
-    this.#arrivals.set(visitor, arrival);
+    this.#arrivals.set(socket, arrival);
     socket.on("error", ignore);
     socket.on("close", () => {
-      this.#handshakeEnded(visitor);
+      this.#admission.handshakeEnded(arrival);
       this.#admission.left(address);
     });
-  }
-
-  #handshakeEnded(visitor: string): void {
-    const arrival = this.#arrivals.get(visitor);
-    if (arrival === undefined) return;
-    this.#admission.handshakeEnded(arrival);
-    this.#arrivals.delete(visitor);
   }
 
   #handshakeFailed(
@@ -148,7 +135,9 @@ export class Door {
   ): void {
     // The runtimes only report a handshake that takes too long, and leave its socket open.
     socket.destroy();
-    const address = socket.remoteAddress ?? "unknown";
+    const arrival = this.#arrivals.get(tcpSocketOf(socket));
+    if (arrival === undefined || arrival.isShed) return; // said already
+    const { address } = arrival;
     this.#parts.record({
       type: "handshake-refused",
       address,
@@ -161,8 +150,10 @@ export class Door {
 
   #secured(socket: TLSSocket, listener: ListenerName): void {
     if (socket.listenerCount("error") === 0) socket.on("error", ignore);
-    const address = socket.remoteAddress ?? "unknown";
-    this.#handshakeEnded(`${address} ${socket.remotePort}`);
+    const arrival = this.#arrivals.get(tcpSocketOf(socket));
+    if (arrival === undefined || arrival.isShed) return void socket.destroy();
+    this.#admission.handshakeEnded(arrival);
+    const { address } = arrival;
     const found = this.#parts.isStale()
       ? {
           check: "revocation-data",
@@ -171,11 +162,12 @@ export class Door {
       : identify(
           {
             certificate: socket.getPeerCertificate(false),
+            cipherSuite: socket.getCipher().name,
             isAuthorized: socket.authorized === true,
             authorizationError: errorText(socket.authorizationError),
             serverName: typeof socket.servername === "string" ? socket.servername : undefined,
           },
-          this.#parts.settings().hosts,
+          this.#parts.settings(),
           this.#parts.subjects,
         );
     if ("check" in found) {
@@ -217,7 +209,7 @@ export class Door {
     const refused = (check: string, why: string) => {
       clearTimeout(upgrade);
       record({
-        type: "connect-refused",
+        type: check === "web-socket-frame" ? "protocol-error" : "connect-refused",
         subject: peer.subject.id,
         address: peer.address,
         listener: peer.listener,
@@ -230,7 +222,7 @@ export class Door {
       path: webSocketPath,
       origins: settings().webSocketOrigins,
       maximumHeaderBytes,
-      maximumMessageBytes: settings().limits.packetBytes,
+      maximumMessageBytes,
       onOpen: (transport) => {
         clearTimeout(upgrade);
         return onConnection(transport, peer);
@@ -248,12 +240,12 @@ const explanations: Readonly<Record<string, string>> = {
   ERR_SSL_NO_SHARED_CIPHER: "the client offered no cipher suite that is allowed here",
   ERR_SSL_NO_APPLICATION_PROTOCOL:
     "the client offered other application protocols than this listener speaks",
-  ERR_SSL_NO_CERTIFICATE_SET: "the client named no host by SNI",
-  ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM:
-    "the client named no host by SNI, or offered no suitable signature algorithm",
   ERR_SSL_WRONG_VERSION_NUMBER: "the client does not speak TLS",
   ERR_SSL_HTTP_REQUEST: "the client speaks HTTP without TLS",
   ERR_SSL_NO_SUITABLE_KEY_SHARE: "the client offered no key exchange group that is allowed here",
+  ERR_SSL_NO_SHARED_GROUP: "the client offered no key exchange group that is allowed here",
+  ERR_SSL_WRONG_CURVE:
+    "the client offered no cipher suite and key exchange group that are allowed together here",
   ECONNRESET: "the client went away during the handshake",
 };
 
@@ -266,6 +258,11 @@ function errorText(error: unknown): string | undefined {
   if (typeof error === "string") return error;
   const { code, message } = error as { code?: string; message?: string };
   return code ?? message;
+}
+
+/** The socket of `connection`: on Node a TLSSocket wraps it, and forgets its address when the peer is gone. */
+function tcpSocketOf(socket: TLSSocket): Socket {
+  return (socket as { _parent?: Socket | null })._parent ?? socket;
 }
 
 /** The `close` that follows an error says all we need. */

@@ -13,10 +13,11 @@ const refusedVariables = [
   "SSL_CERT_FILE",
   "SSL_CERT_DIR",
   "OPENSSL_CONF",
+  "OPENSSL_MODULES",
 ] as const;
 
 const refusedFlags =
-  /^--(tls-|inspect|trace-tls|use-openssl-ca|use-system-ca|openssl-|enable-fips=false|security-revert|insecure-http-parser|(require|import)(=|$)|loader|experimental-loader|preload)/;
+  /^(-r$|--(tls-|inspect|trace-tls|use-openssl-ca|use-system-ca|openssl-|enable-fips=false|security-revert|insecure-http-parser|require(=|$)|import(=|$)|loader|experimental-loader|preload))/;
 
 /** Why this process must not serve: one sentence for each variable or flag; empty when it may. */
 export function environmentFaults(

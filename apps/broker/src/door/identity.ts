@@ -1,13 +1,16 @@
 import type { X509Certificate } from "node:crypto";
 import type { PeerCertificate } from "node:tls";
 import { printable, type SecurityEvent } from "@wardmq/events";
-import type { BoundCertificate } from "@wardmq/feed";
+import type { BoundCertificate, BrokerSettings } from "@wardmq/feed";
 import type { SubjectState, Subjects } from "../enforcement/subjects.ts";
+import { hasCipherSuite } from "./tls-options.ts";
 
 /** What the TLS layer found out about a peer. */
 export interface Handshake {
   /** Empty when the peer presented none. Cheaper on Bun than an X509Certificate, which costs a tenth of a connect. */
   readonly certificate: Partial<Pick<PeerCertificate, "fingerprint256" | "subjectaltname">>;
+  /** As OpenSSL names it. */
+  readonly cipherSuite: string;
   readonly isAuthorized: boolean;
   /** OpenSSL's or BoringSSL's name for what is wrong with the certification path. */
   readonly authorizationError: string | undefined;
@@ -24,7 +27,7 @@ export type Identification =
  */
 export function identify(
   handshake: Handshake,
-  hosts: readonly string[],
+  { hosts, tls }: Pick<BrokerSettings, "hosts" | "tls">,
   subjects: Subjects,
 ): Identification {
   const { certificate, serverName } = handshake;
@@ -32,6 +35,12 @@ export function identify(
     return {
       check: "sni",
       why: "the client asked for no host or one that is not configured under hosts",
+    };
+  }
+  if (!hasCipherSuite(tls, handshake.cipherSuite)) {
+    return {
+      check: "cipher-suite",
+      why: "the client insisted on a cipher suite that the TLS profile does not have",
     };
   }
   if (certificate.fingerprint256 === undefined) {

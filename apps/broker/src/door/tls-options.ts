@@ -45,8 +45,7 @@ export function secureContextOptions(
   return {
     ...protocolOptions(tls),
     ca: [...trustAnchors],
-    // Trust ends at the issuing CA that control named, so nothing else below the root is trusted with it.
-    // Heeded in the context of a host only: a listener ignores it, and has no certificate to go on with.
+    // A path ends at the issuing CA that control named: nothing else below the root is trusted with it.
     allowPartialTrustChain: true,
     key,
     cert: certificate,
@@ -54,25 +53,30 @@ export function secureContextOptions(
 }
 
 /**
- * The options of the listener itself. It has no key and no certificate: a handshake that names no host by SNI has
- * nothing to be answered with and fails. Versions and options of an SNI context are ignored by the runtimes, so they
- * stand here; tickets are off, because a resumed session would skip every check of the certificate.
+ * The options of the listener itself. Versions and options of an SNI context are ignored by the runtimes, so they stand
+ * here; tickets are off, because a resumed session would skip every check of the certificate. A handshake that names no
+ * host is answered as well, to be refused by the door with its reason instead of one that the TLS library makes up.
  */
 export function listenerOptions(
   tls: BrokerSettings["tls"],
-  trustAnchors: readonly string[],
+  credentials: Credentials,
   alpn: string,
   handshakeTimeout: number,
 ): TlsOptions {
   return {
-    ...protocolOptions(tls),
-    ca: [...trustAnchors],
+    ...secureContextOptions(tls, credentials),
     requestCert: true,
     // The door checks `authorized` itself, in one place: only then is the certificate there to be named in the event.
     rejectUnauthorized: false,
     ALPNProtocols: [alpn],
     handshakeTimeout,
   };
+}
+
+/** Whether the profile has this suite: BoringSSL has no choice of those of TLS 1.3, so the door asks afterwards. */
+export function hasCipherSuite({ profile }: BrokerSettings["tls"], name: string): boolean {
+  const { tls13, tls12 } = profiles[profile];
+  return `${tls13}:${tls12}`.split(":").includes(name);
 }
 
 function protocolOptions(tls: BrokerSettings["tls"]): SecureContextOptions {

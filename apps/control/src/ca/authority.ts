@@ -12,7 +12,7 @@ export interface Authority {
   readonly issuer: Issuer;
   /** PEM of the root CAs: what a client trusts. */
   readonly roots: readonly string[];
-  /** PEM of root and issuing CAs: what a broker lets a certificationPath end in or pass through. */
+  /** PEM of the issuing CAs: where a broker lets the certificationPath of a client end. */
   readonly trustAnchors: readonly string[];
   /** All issuing CAs, former ones too: what the server certificate may come from to be ours. */
   readonly issuers: readonly Certificate[];
@@ -38,7 +38,7 @@ export function openAuthority(now: number): Authority {
   return {
     issuer: { certificate, signer },
     roots: roots.map(certificatePem),
-    trustAnchors: [...roots, ...issuers].map(certificatePem),
+    trustAnchors: issuers.map(certificatePem),
     issuers,
     ownKeys: new Set([...roots, ...issuers, server].map(({ publicKey }) => sha256Hex(publicKey))),
   };
