@@ -155,6 +155,7 @@ export class Session extends Timed {
   #needsNoSending(packetId: number): void {
     const at = this.#unsent?.indexOf(packetId) ?? -1;
     if (at >= 0) this.#unsent?.splice(at, 1);
+    if (this.#unsent?.length === 0) this.#unsent = undefined;
   }
 
   /** What the identifier in flight stands for: 1, 2, or "released"; undefined when it is free. */
