@@ -104,7 +104,7 @@ export class Control {
         apply: (sources, change) => {
           this.#sources = sources;
           this.#registry.recordChange("files.reload", { actor, at: this.#options.now() });
-          this.#publish(change);
+          if (Object.keys(change).length > 0) this.#publish(change);
         },
       }),
     );

@@ -3,7 +3,7 @@ import type { SecurityEvent } from "@wardmq/events";
 import type { WorldChange } from "@wardmq/feed";
 import { PolicyError } from "@wardmq/policy";
 import type { Authority } from "./ca/authority.ts";
-import type { OperatorFiles } from "./deployment.ts";
+import { type OperatorFiles, paths } from "./deployment.ts";
 
 /** Everything of the world that is read from files. */
 export interface Sources extends OperatorFiles {
@@ -25,30 +25,29 @@ export async function reload(
 ): Promise<readonly string[]> {
   const next = await readOrRecord(read, record, actor);
   const [before, after] = [partsOf(current), partsOf(next)];
-  const changed = Object.entries(after).filter(
-    ([part, value]) => !isDeepStrictEqual(before[part as keyof typeof before], value),
-  );
+  const changed = parts.filter((part) => !isDeepStrictEqual(before[part], after[part]));
   if (changed.length === 0) return [];
-  apply(next, Object.fromEntries(changed));
-  for (const [part] of changed) {
+  const told = changed.filter((part) => part !== "roots"); // brokers trust the issuing CAs only
+  apply(next, Object.fromEntries(told.map((part) => [part, after[part]])));
+  for (const part of changed) {
     const type = part === "policy" ? "policy-changed" : "settings-changed";
-    record({ type, details: { actor, file: fileOf[part as keyof typeof fileOf] } });
+    record({ type, details: { actor, file: fileOf[part] } });
   }
-  return changed.map(([part]) => fileOf[part as keyof typeof fileOf]);
+  return changed.map((part) => fileOf[part]);
 }
 
 const fileOf = {
-  settings: "wardmq.yaml",
-  policy: "policy.yaml",
-  trustAnchors: "the certificates of the CA",
+  settings: paths.settings,
+  policy: paths.policy,
+  roots: paths.rootCertificate,
+  trustAnchors: paths.issuingCertificate,
 } as const;
 
-function partsOf({
-  settings,
-  policy,
-  authority,
-}: Sources): Required<Pick<WorldChange, keyof typeof fileOf>> {
-  return { settings, policy, trustAnchors: authority.trustAnchors };
+type Part = keyof typeof fileOf;
+const parts = Object.keys(fileOf) as Part[];
+
+function partsOf({ settings, policy, authority }: Sources): Readonly<Record<Part, unknown>> {
+  return { settings, policy, roots: authority.roots, trustAnchors: authority.trustAnchors };
 }
 
 async function readOrRecord(
