@@ -1,5 +1,5 @@
 import { createPublicKey, verify } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { fstatSync, readFileSync } from "node:fs";
 import type { BrokerMessage } from "@wardmq/feed";
 import { Broker } from "./broker.ts";
 import { environmentFaults } from "./door/environment.ts";
@@ -58,9 +58,24 @@ function main(): void {
   });
   feed.open();
   watchServerFiles(directory, broker, outbox);
-  const end = () => drain(broker, feed, outbox);
+  let isEnding = false;
+  const end = () => {
+    if (isEnding) return;
+    isEnding = true;
+    drain(broker, feed, outbox);
+  };
   process.once("SIGTERM", end);
   process.once("SIGINT", end);
+  endWithSupervisor(end);
+}
+
+/** Whoever supervises us holds the other end of our standard input: when it closes, nobody would end us any more. */
+function endWithSupervisor(end: () => void): void {
+  const input = fstatSync(0);
+  if (!input.isFIFO() && !input.isSocket()) return;
+  process.stdin.on("end", end);
+  process.stdin.on("error", end);
+  process.stdin.resume();
 }
 
 async function listen(
