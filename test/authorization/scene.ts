@@ -191,7 +191,7 @@ export async function hasReceived(client: RawClient, payload: string): Promise<b
   return messages.some((message) => textOf(message) === payload);
 }
 
-export function textOf({ payload }: PublishPacket): string {
+export function textOf({ payload }: Pick<PublishPacket, "payload">): string {
   return Buffer.from(payload).toString();
 }
 
