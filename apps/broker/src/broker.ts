@@ -1,13 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { printable, type SecurityEvent } from "@wardmq/events";
-import type {
-  BoundCertificate,
-  BrokerSettings,
-  FeedBody,
-  SubjectRecord,
-  World,
-  WorldChange,
-} from "@wardmq/feed";
+import type { BrokerSettings, FeedBody, SubjectRecord, World, WorldChange } from "@wardmq/feed";
 import { type CompiledPolicy, compilePolicy, type Policy } from "@wardmq/policy/compile";
 import { Connection } from "./connection/connection.ts";
 import type { ConnectionContext } from "./connection/context.ts";
@@ -232,7 +225,7 @@ export class Broker {
     let closed = 0;
     for (const connection of [...this.#connections]) {
       if (connection.peer.subject !== subject) continue;
-      if (subject.isActive && isBound(subject.record, connection.peer.fingerprint)) continue;
+      if (subject.isProvenBy(connection.peer.fingerprint)) continue;
       connection.disconnect(0x98, "the certificate was revoked");
       closed += 1;
     }
@@ -246,13 +239,6 @@ export class Broker {
     }
     return closed;
   }
-}
-
-function isBound({ certificates }: SubjectRecord, fingerprint: string): boolean {
-  return certificates.some(
-    (certificate: BoundCertificate) =>
-      certificate.fingerprint === fingerprint && certificate.state === "active",
-  );
 }
 
 function isSame(former: SubjectRecord | undefined, record: SubjectRecord): boolean {

@@ -32,6 +32,7 @@ interface Refusal {
 type Check = (connect: ConnectPacket, connection: Connection) => Refusal | undefined;
 
 const checks: readonly Check[] = [
+  checkCertificate,
   checkAuthenticationMethod,
   checkClientId,
   checkConnections,
@@ -69,6 +70,16 @@ export function handleConnect(
     return;
   }
   accept(connect, connection);
+}
+
+/** The handshake may have been a while ago: a WebSocket, and the CONNECT in it, come when the peer likes. */
+function checkCertificate(_: ConnectPacket, { peer }: Connection): Refusal | undefined {
+  if (peer.subject.isProvenBy(peer.fingerprint)) return undefined;
+  return {
+    check: "certificate-active",
+    reasonCode: 0x87,
+    why: "the certificate is no longer bound to an active subject",
+  };
 }
 
 function checkAuthenticationMethod({ properties }: ConnectPacket): Refusal | undefined {

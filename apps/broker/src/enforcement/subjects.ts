@@ -19,6 +19,16 @@ export class SubjectState {
   get isActive(): boolean {
     return this.record.state === "active";
   }
+
+  /** Whether the certificate of this fingerprint speaks for the subject now. */
+  isProvenBy(fingerprint: string): boolean {
+    return (
+      this.isActive &&
+      this.record.certificates.some(
+        (certificate) => certificate.fingerprint === fingerprint && certificate.state === "active",
+      )
+    );
+  }
 }
 
 /** Every subject of the world, found by id or by the fingerprint of a certificate that was ever bound to it. */

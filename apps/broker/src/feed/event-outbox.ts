@@ -42,7 +42,7 @@ export class EventOutbox {
       this.#add(event);
       return;
     }
-    const key = `${event.type} ${event.subject} ${event.address} ${event.check} ${event.limit} ${event.topic}`;
+    const key = keyOf(event);
     const repeated = this.#repeated.get(key);
     if (repeated !== undefined) {
       repeated.more += 1;
@@ -95,4 +95,10 @@ export class EventOutbox {
       count: this.#lost,
     };
   }
+}
+
+/** What makes events alike. Certificates that nobody here issued do not: a peer can make any number of them. */
+function keyOf({ type, subject, address, listener, check, limit, topic, ...rest }: SecurityEvent) {
+  const certificate = check === "certification-path" ? undefined : rest.certificate?.fingerprint;
+  return [type, subject, address, listener, check, limit, topic, certificate].join(" ");
 }
