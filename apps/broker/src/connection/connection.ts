@@ -45,6 +45,8 @@ const lastWordsMs = 500;
 const unlimited = 0x1000_0004;
 const noTopic = Buffer.alloc(2);
 const pingresp = Buffer.from([0xd0, 0]);
+/** The first byte of the acknowledgement a busy reader sends most: its short form is read without an object. */
+const puback = packetTypes.PUBACK << 4;
 
 /** What a CONNECT has settled. */
 export interface Settled {
@@ -204,6 +206,10 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
       handleConnect(this, firstByte, buffer, start, end);
       return;
     }
+    if (firstByte === puback && end - start === 2) {
+      const packetId = buffer.readUInt16BE(start);
+      if (packetId !== 0) return this.#puback(packetId);
+    }
     const packet = decodePacket(firstByte, buffer, start, end, this.version, {
       sender: "client",
       maximumUserProperties: this.context.limits().userProperties,
@@ -215,7 +221,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     const session = this.session as Session; // INVARIANT: set when the state became open
     switch (packet.type) {
       case "PUBACK":
-        if (session.stateOf(packet.packetId) === 1) session.settle(packet.packetId);
+        this.#puback(packet.packetId);
         return;
       case "PUBREC":
         this.#pubrec(session, packet);
@@ -244,6 +250,11 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
       default:
         throw new MqttError("ERR_MQTT_DIRECTION"); // a second CONNECT, 5.0 [MQTT-3.1.0-2]
     }
+  }
+
+  #puback(packetId: number): void {
+    const { session } = this;
+    if (session?.stateOf(packetId) === 1) session.settle(packetId);
   }
 
   #pubrec(session: Session, { packetId, reasonCode }: AcknowledgementPacket): void {
