@@ -50,7 +50,7 @@ describe("Output", () => {
   test("lets every byte out once and in order, whatever the transport does, and counts what waits", () => {
     fc.assert(
       fc.property(
-        fc.array(action, { maxLength: 60 }),
+        fc.array(action, { maxLength: 60, size: "max" }),
         fc.array(fc.boolean(), { minLength: 1, maxLength: 20 }),
         (actions, blocks) => withImmediates((turn) => runActions(actions, blocks, turn)),
       ),

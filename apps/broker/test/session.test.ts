@@ -43,9 +43,36 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 );
 
 describe("Session", () => {
+  const deliver = { type: "deliver", qos: 2 } as const;
+  const ended = [deliver, deliver, deliver, { type: "disconnect" }] as const;
+  const connect = { type: "connect", window: 3 } as const;
+
+  test("lets no new message overtake those to be sent again, also when the peer reads on unannounced", () => {
+    const full = { type: "congest", messages: 1 } as const;
+    new Model().run([...ended, full, connect, { type: "ease" }, deliver, { type: "read" }]);
+  });
+
+  test("holds nothing back once the last message to be sent again was acknowledged early", () => {
+    const full = { type: "congest", messages: 2 } as const;
+    const early = { type: "acknowledgeEarly", which: 0 } as const;
+    const done = { type: "acknowledge", which: 0 } as const;
+    new Model().run([...ended, full, connect, early, done, done, { type: "ease" }, deliver]);
+  });
+
+  test("gives no identifier twice while it is in use, when all have been used once", () => {
+    const model = new Model();
+    const others = Array.from({ length: 65_536 }, () => [
+      { type: "deliver", qos: 1 } as const,
+      { type: "acknowledge", which: 1 } as const,
+    ]).flat();
+    model.run([{ type: "deliver", qos: 1 }, ...others]);
+  });
+
   test("keeps windows, order and identifiers, and delivers everything once it can", () => {
     fc.assert(
-      fc.property(fc.array(action, { maxLength: 60 }), (actions) => new Model().run(actions)),
+      fc.property(fc.array(action, { maxLength: 60, size: "max" }), (actions) =>
+        new Model().run(actions),
+      ),
       { numRuns: 1_000 },
     );
   });

@@ -45,7 +45,7 @@ describe("TimingWheel", () => {
     fc.assert(
       fc.property(
         fc.array(reaction, { minLength: entries, maxLength: entries }),
-        fc.array(action, { maxLength: 40 }),
+        fc.array(action, { maxLength: 40, size: "max" }),
         (reactions, actions) => new Model(reactions).run(actions),
       ),
       { numRuns: 400 },

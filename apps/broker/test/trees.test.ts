@@ -43,7 +43,7 @@ describe("MemoryRetainedStore", () => {
   test("finds what brute force finds, and counts messages and bytes", () => {
     fc.assert(
       fc.property(
-        fc.array(action, { maxLength: 30 }),
+        fc.array(action, { maxLength: 30, size: "max" }),
         fc.array(topicFilter),
         (actions, filters) => {
           const store = new MemoryRetainedStore();
@@ -75,7 +75,7 @@ describe("MemoryRetainedStore", () => {
 
   test("holds nothing once everything is removed", () => {
     fc.assert(
-      fc.property(fc.array(topicName, { maxLength: 20 }), (topics) => {
+      fc.property(fc.array(topicName, { maxLength: 20, size: "max" }), (topics) => {
         const store = new MemoryRetainedStore();
         const maps = mapsFilledBy(() => {
           for (const topic of topics) store.put(message(topic, "x"));
@@ -119,28 +119,32 @@ describe("SubscriptionTree", () => {
 
   test("finds what brute force finds after any changes, and holds nothing once they are undone", () => {
     fc.assert(
-      fc.property(fc.array(change, { maxLength: 30 }), fc.array(topicName), (changes, names) => {
-        const model = new Map<string, readonly [Session, Subscription]>();
-        const tree = new SubscriptionTree();
-        const maps = mapsFilledBy(() => {
-          for (const { adds, session: index, filter, group } of changes) {
-            const session = sessions[index] as Session;
-            const each = subscription(filter, group);
-            const key = `${index} ${each.filter}`;
-            if (adds) tree.add(session, each);
-            else tree.remove(session, each);
-            if (adds) model.set(key, [session, each]);
-            else model.delete(key);
-          }
-          for (const name of names) checkMatch(tree, [...model.values()], name);
-          for (const [session, each] of model.values()) tree.remove(session, each);
-          model.clear();
-        });
-        assert.deepEqual(
-          maps.filter(({ size }) => size > 0),
-          [],
-        );
-      }),
+      fc.property(
+        fc.array(change, { maxLength: 30, size: "max" }),
+        fc.array(topicName),
+        (changes, names) => {
+          const model = new Map<string, readonly [Session, Subscription]>();
+          const tree = new SubscriptionTree();
+          const maps = mapsFilledBy(() => {
+            for (const { adds, session: index, filter, group } of changes) {
+              const session = sessions[index] as Session;
+              const each = subscription(filter, group);
+              const key = `${index} ${each.filter}`;
+              if (adds) tree.add(session, each);
+              else tree.remove(session, each);
+              if (adds) model.set(key, [session, each]);
+              else model.delete(key);
+            }
+            for (const name of names) checkMatch(tree, [...model.values()], name);
+            for (const [session, each] of model.values()) tree.remove(session, each);
+            model.clear();
+          });
+          assert.deepEqual(
+            maps.filter(({ size }) => size > 0),
+            [],
+          );
+        },
+      ),
     );
   });
 
