@@ -83,6 +83,7 @@ function matches(leaf: X509Certificate, key: string): boolean {
   }
 }
 
+/** Hosts are DNS names: a client sends no server name for an IP address. */
 function covers(leaf: X509Certificate, host: string): boolean {
-  return leaf.checkHost(host) !== undefined || leaf.checkIP(host) !== undefined;
+  return leaf.checkHost(host) !== undefined;
 }
