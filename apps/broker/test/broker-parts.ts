@@ -29,6 +29,14 @@ bindings:
   - { role: all, to: "device:*" }
 `;
 
+/** The certificate that every peer of these tests presents. */
+const bound = {
+  fingerprint: "00",
+  serialNumber: "00",
+  notAfter: Number.MAX_SAFE_INTEGER,
+  state: "active",
+} as const;
+
 export function serviceRecord(name: string): SubjectRecord {
   return {
     id: `service:${name}`,
@@ -36,7 +44,7 @@ export function serviceRecord(name: string): SubjectRecord {
     state: "active",
     attributes: { org: "hospital", id: name },
     spiffeId: `spiffe://prod.hospital/service/${name}`,
-    certificates: [],
+    certificates: [bound],
   };
 }
 
@@ -47,7 +55,7 @@ export function deviceRecord(uuid: string): SubjectRecord {
     state: "active",
     attributes: { org: "hospital", site: "north", ward: "icu", id: uuid },
     spiffeId: `spiffe://prod.hospital/device/${uuid}`,
-    certificates: [],
+    certificates: [bound],
   };
 }
 
@@ -196,7 +204,7 @@ export class Link implements Transport {
       this,
       {
         subject,
-        fingerprint: "00",
+        fingerprint: bound.fingerprint,
         notAfter: parts.clock + 365 * 86_400_000,
         address: "192.0.2.1",
         listener: "mqtts",

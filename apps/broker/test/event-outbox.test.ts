@@ -1,0 +1,152 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { SecurityEvent } from "@wardmq/events";
+import fc from "fast-check";
+import { EventOutbox } from "../src/feed/event-outbox.ts";
+import { withoutInterval } from "./timers.ts";
+
+type Draft = Omit<SecurityEvent, "at">;
+
+function outbox() {
+  const state = { now: 1_000, takes: true };
+  const sent: SecurityEvent[] = [];
+  const { made, turn } = withoutInterval(() => new EventOutbox(() => state.now));
+  const send = (events: readonly SecurityEvent[]) => {
+    if (state.takes) sent.push(...events);
+    return state.takes;
+  };
+  return { state, sent, outbox: made, turn, send };
+}
+
+const denied = (topic: string): Draft => ({ type: "publish-denied", subject: "service:a", topic });
+const total = (events: readonly SecurityEvent[]) =>
+  events.reduce((sum, { count }) => sum + (count ?? 1), 0);
+
+describe("EventOutbox", () => {
+  test("sends a flood of events alike as one line, then one line a second with the exact count", () => {
+    const { state, sent, outbox: box, turn, send } = outbox();
+    box.connect(send);
+    for (let i = 0; i < 1_000; i += 1) box.record(denied("t"));
+    turn();
+    assert.deepEqual(
+      sent.map(({ count }) => count),
+      [undefined],
+    );
+    state.now += 1_000;
+    turn();
+    assert.deepEqual(
+      sent.map(({ count }) => count),
+      [undefined, 999],
+    );
+    state.now += 1_000;
+    turn();
+    assert.equal(sent.length, 2);
+    box.record(denied("t"));
+    turn();
+    assert.deepEqual(
+      sent.map(({ count }) => count),
+      [undefined, 999, undefined],
+    );
+    box.close();
+  });
+
+  test("never folds events of another type, subject, address, check, limit or topic", () => {
+    const { sent, outbox: box, turn, send } = outbox();
+    box.connect(send);
+    const base: Draft = {
+      type: "limit-reached",
+      subject: "a",
+      address: "b",
+      check: "c",
+      limit: "d",
+      topic: "e",
+    };
+    const all = [
+      base,
+      ...(["subject", "address", "check", "limit", "topic"] as const).map((key) => ({
+        ...base,
+        [key]: "x",
+      })),
+    ];
+    for (const each of [...all, { ...base, type: "protocol-error" } as const]) box.record(each);
+    turn();
+    assert.equal(sent.length, 7);
+    box.close();
+  });
+
+  test("never folds events that say that all is well", () => {
+    const { sent, outbox: box, turn, send } = outbox();
+    box.connect(send);
+    for (let i = 0; i < 5; i += 1) box.record({ type: "connected", subject: "service:a" });
+    turn();
+    assert.equal(sent.length, 5);
+    box.close();
+  });
+
+  test("keeps 10,000 events while control is away and says once how many were lost", () => {
+    const { state, sent, outbox: box, turn, send } = outbox();
+    for (let i = 0; i < 10_250; i += 1) box.record({ type: "connected", subject: `service:${i}` });
+    turn();
+    state.takes = false; // control is there and does not read
+    box.connect(send);
+    for (let i = 0; i < 5; i += 1) turn();
+    state.takes = true;
+    turn();
+    assert.equal(sent.length, 10_001);
+    const last = sent.at(-1);
+    assert.deepEqual([last?.type, last?.limit, last?.count], ["messages-dropped", "events", 250]);
+    assert.equal(sent[0]?.subject, "service:0");
+    turn();
+    assert.equal(sent.length, 10_001);
+    box.close();
+  });
+
+  test("sends what waits when it closes, counts too", () => {
+    const { sent, outbox: box, send } = outbox();
+    box.connect(send);
+    box.record(denied("t"));
+    box.record(denied("t"));
+    box.record(denied("t"));
+    box.close();
+    assert.deepEqual(
+      sent.map(({ count }) => count),
+      [undefined, 2],
+    );
+  });
+
+  test("accounts for every event exactly, whatever comes when control comes and goes", () => {
+    const step = fc.oneof(
+      fc.record({ records: fc.nat(3), times: fc.integer({ min: 1, max: 4_000 }) }),
+      fc.record({ passesMs: fc.integer({ min: 0, max: 1_500 }) }),
+      fc.record({ takes: fc.boolean() }),
+      fc.record({ isThere: fc.boolean() }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 20, size: "max" }), (steps) => {
+        const { state, sent, outbox: box, turn, send } = outbox();
+        let recorded = 0;
+        for (const each of steps) {
+          if ("records" in each) {
+            for (let i = 0; i < each.times; i += 1) {
+              recorded += 1;
+              if (each.records === 3)
+                box.record({ type: "connected", subject: `service:${recorded}` });
+              else box.record(denied(`t${each.records}`));
+            }
+          } else if ("takes" in each) state.takes = each.takes;
+          else if ("isThere" in each) box.connect(each.isThere ? send : undefined);
+          else {
+            state.now += each.passesMs;
+            turn();
+          }
+        }
+        state.takes = true;
+        box.connect(send);
+        box.close();
+        assert.equal(total(sent), recorded);
+        assert.ok(sent.every(({ at }) => at >= 1_000 && at <= state.now));
+      }),
+      { numRuns: 50 },
+    );
+  });
+});
