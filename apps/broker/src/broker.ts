@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { printable, type SecurityEvent } from "@wardmq/events";
-import type { BrokerSettings, FeedBody, SubjectRecord, World, WorldChange } from "@wardmq/feed";
+import type { BrokerSettings, FeedBody, World, WorldChange } from "@wardmq/feed";
 import { type CompiledPolicy, compilePolicy, type Policy } from "@wardmq/policy/compile";
 import { Connection } from "./connection/connection.ts";
 import type { ConnectionContext } from "./connection/context.ts";
@@ -180,10 +180,12 @@ export class Broker {
         : compilePolicy(change.policy as Policy /* it checks what it gets */);
     const settings = change.settings ?? this.settings;
     const trustAnchors = change.trustAnchors ?? this.#trustAnchors;
-    if (
-      this.#door !== undefined &&
-      (change.trustAnchors !== undefined || change.settings !== undefined)
-    ) {
+    // Files of the server that became unusable must not keep a revocation out: they are read only where they matter.
+    const isNewTls = !isSame(
+      tlsOf(settings, trustAnchors),
+      this.#settings && tlsOf(this.#settings, this.#trustAnchors),
+    );
+    if (this.#door !== undefined && isNewTls) {
       const former = this.#settings;
       this.#settings = settings;
       try {
@@ -241,6 +243,11 @@ export class Broker {
   }
 }
 
-function isSame(former: SubjectRecord | undefined, record: SubjectRecord): boolean {
-  return former !== undefined && JSON.stringify(former) === JSON.stringify(record);
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** What the secure contexts of the door are made from, beside its files. */
+function tlsOf({ hosts, tls, limits }: BrokerSettings, trustAnchors: readonly string[]): unknown {
+  return [hosts, tls, limits.connectTimeoutMs, trustAnchors];
 }
