@@ -26,6 +26,7 @@ import type { Will } from "../session/will.ts";
 import { handleConnect } from "./connect.ts";
 import type { ConnectionContext, Peer } from "./context.ts";
 import { FlowRate } from "./flow-rate.ts";
+import { limitOf } from "./limit-of.ts";
 import { price } from "./memory-budget.ts";
 import { Output } from "./output.ts";
 import { PacketReader } from "./packet-reader.ts";
@@ -111,7 +112,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     this.#lastPacket = context.wheel.now;
     context.connections.add(this);
     context.budget.state += price.connection;
-    context.wheel.schedule(this, limits.connectTimeoutMs);
+    context.wheel.schedule(this, limits.connectTimeoutMs - (peer.waitedMs ?? 0));
   }
 
   get address(): string {
@@ -308,6 +309,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
       listener: this.peer.listener,
       check,
       why,
+      ...limitOf(check),
       ...(reasonCode === undefined ? {} : { reasonCode }),
     });
     if (connack !== undefined) this.output.send(connack);
@@ -345,11 +347,21 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
         listener: this.peer.listener,
         check: error.code,
         why: error.message,
+        ...limitOf(this.#isLargeConnect(error) ? "limits.preAuthBytes" : error.code),
         reasonCode,
       });
     }
     if (this.#state === "awaiting") this.refuse("protocol", why, undefined, reasonCode);
     else this.disconnect(reasonCode, why);
+  }
+
+  #isLargeConnect({ code }: MqttError): boolean {
+    const { preAuthBytes, packetBytes } = this.context.limits();
+    return (
+      code === "ERR_MQTT_PACKET_TOO_LARGE" &&
+      this.#state === "awaiting" &&
+      preAuthBytes <= packetBytes
+    );
   }
 
   /** Sends what is written, then closes; whoever does not read it in time is cut off. */

@@ -18,6 +18,8 @@ export interface Peer {
   readonly notAfter: number;
   readonly address: string;
   readonly listener: "mqtts" | "wss";
+  /** Milliseconds from accept to here, which the time for a CONNECT has already lost. */
+  readonly waitedMs?: number;
 }
 
 /** What every connection shares; `main.ts` makes it. */

@@ -5,10 +5,16 @@ export interface Arrival {
   readonly address: string;
   /** A subject authenticated from this address before. */
   readonly isFamiliar: boolean;
-  /** Closed in favour of somebody else, and said so. */
+  /** When it came, in monotonic milliseconds. */
+  readonly at: number;
+  readonly socket: { readonly bytesRead: number } | undefined;
+  /** Closed by the door because of a limit, and said so. */
   isShed: boolean;
-  readonly close: () => void;
+  readonly close: (limit: HandshakeLimit) => void;
 }
+
+/** What ends a handshake that runs. */
+export type HandshakeLimit = "handshakes" | "preAuthBytes";
 
 const rememberedAddresses = 4_096;
 
@@ -53,8 +59,20 @@ export class Admission {
     return undefined;
   }
 
-  handshakeBegins(address: string, close: () => void): Arrival {
-    const arrival = { address, isFamiliar: this.#familiar.has(address), isShed: false, close };
+  /** How many handshakes run. */
+  get handshakes(): number {
+    return this.#pending.size;
+  }
+
+  handshakeBegins(address: string, close: Arrival["close"], socket?: Arrival["socket"]): Arrival {
+    const arrival = {
+      address,
+      isFamiliar: this.#familiar.has(address),
+      at: this.#now(),
+      socket,
+      isShed: false,
+      close,
+    };
     this.#pending.add(arrival);
     return arrival;
   }
@@ -83,17 +101,29 @@ export class Admission {
     else this.#byAddress.set(network, others);
   }
 
+  /** Ends every handshake that has sent more than a peer without an identity may. */
+  endLargeHandshakes(): void {
+    const { preAuthBytes } = this.#limits();
+    for (const arrival of this.#pending) {
+      if ((arrival.socket?.bytesRead ?? 0) > preAuthBytes) this.#end(arrival, "preAuthBytes");
+    }
+  }
+
   /** Ends the oldest handshake of a stranger in favour of a familiar address. */
   #makeWay(address: string): boolean {
     if (!this.#familiar.has(address)) return false;
     for (const arrival of this.#pending) {
       if (arrival.isFamiliar) continue;
-      this.#pending.delete(arrival);
-      arrival.isShed = true;
-      arrival.close();
+      this.#end(arrival, "handshakes");
       return true;
     }
     return false;
+  }
+
+  #end(arrival: Arrival, limit: HandshakeLimit): void {
+    this.#pending.delete(arrival);
+    arrival.isShed = true;
+    arrival.close(limit);
   }
 
   #takeToken(perSecond: number): boolean {

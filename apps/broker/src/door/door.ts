@@ -10,7 +10,7 @@ import { printable, type SecurityEvent } from "@wardmq/events";
 import type { BrokerSettings, ListenerSettings } from "@wardmq/feed";
 import type { Peer } from "../connection/context.ts";
 import type { Subjects } from "../enforcement/subjects.ts";
-import { Admission, type Arrival } from "./admission.ts";
+import { Admission, type Arrival, type HandshakeLimit } from "./admission.ts";
 import { describe, identify } from "./identity.ts";
 import { type Credentials, listenerOptions, secureContextOptions } from "./tls-options.ts";
 import { TlsTransport } from "./tls-transport.ts";
@@ -34,6 +34,8 @@ type ListenerName = Peer["listener"];
 
 const webSocketPath = "/mqtt";
 const maximumHeaderBytes = 8_192;
+/** How often handshakes that run are looked at: TLS libraries keep up to 128 kB of one that does not end. */
+const watchMs = 10;
 /** Nothing of a message is kept, so it may hold many packets. */
 const maximumMessageBytes = 2 ** 31;
 
@@ -50,6 +52,7 @@ export class Door {
   readonly #arrivals = new WeakMap<Socket, Arrival>();
   #context: SecureContext;
   #credentials: Credentials;
+  #watch: NodeJS.Timeout | undefined;
 
   constructor(parts: DoorParts, credentials: Credentials) {
     this.#parts = parts;
@@ -116,16 +119,26 @@ export class Door {
       this.#parts.record({ type: "connection-shed", address, listener, limit });
       return;
     }
-    const arrival = this.#admission.handshakeBegins(address, () => {
-      this.#parts.record({ type: "connection-shed", address, listener, limit: "handshakes" });
+    const close = (limit: HandshakeLimit) => {
+      const type = limit === "handshakes" ? "connection-shed" : "handshake-refused";
+      this.#parts.record({ type, address, listener, limit, why: shedWhy[limit] });
       socket.destroy();
-    });
+    };
+    const arrival = this.#admission.handshakeBegins(address, close, socket);
+    this.#watch ??= setInterval(() => this.#watchHandshakes(), watchMs);
     this.#arrivals.set(socket, arrival);
     socket.on("error", ignore);
     socket.on("close", () => {
       this.#admission.handshakeEnded(arrival);
       this.#admission.left(address);
     });
+  }
+
+  #watchHandshakes(): void {
+    this.#admission.endLargeHandshakes();
+    if (this.#admission.handshakes > 0) return;
+    clearInterval(this.#watch);
+    this.#watch = undefined;
   }
 
   #handshakeFailed(
@@ -144,6 +157,7 @@ export class Door {
       listener,
       check: printable(error.code ?? "tls", 80),
       why: explain(error.code),
+      ...(error.code === timedOut ? { limit: "connectTimeoutMs" } : {}),
       ...(typeof socket.servername === "string" ? { sni: printable(socket.servername, 80) } : {}),
     });
   }
@@ -186,7 +200,7 @@ export class Door {
     }
     this.#admission.becomesFamiliar(address);
     socket.setNoDelay(true);
-    this.#handOn(socket, {
+    this.#handOn(socket, arrival.at, {
       subject: found.subject,
       fingerprint: found.bound.fingerprint,
       notAfter: found.bound.notAfter,
@@ -195,8 +209,10 @@ export class Door {
     });
   }
 
-  #handOn(socket: TLSSocket, peer: Peer): void {
-    const { onConnection, record, settings } = this.#parts;
+  #handOn(socket: TLSSocket, arrivedAt: number, who: Peer): void {
+    const { onConnection, record, settings, monotonic } = this.#parts;
+    const waitedMs = monotonic() - arrivedAt;
+    const peer: Peer = { ...who, waitedMs };
     if (peer.listener === "mqtts") {
       const transport = new TlsTransport(socket);
       transport.attach(onConnection(transport, peer));
@@ -204,9 +220,9 @@ export class Door {
     }
     const upgrade = setTimeout(() => {
       socket.destroy();
-      refused("connect-timeout", "no WebSocket handshake arrived in time");
-    }, settings().limits.connectTimeoutMs);
-    const refused = (check: string, why: string) => {
+      refused("connect-timeout", "no WebSocket handshake arrived in time", "connectTimeoutMs");
+    }, settings().limits.connectTimeoutMs - waitedMs);
+    const refused = (check: string, why: string, limit?: string) => {
       clearTimeout(upgrade);
       record({
         type: check === "web-socket-frame" ? "protocol-error" : "connect-refused",
@@ -215,6 +231,7 @@ export class Door {
         listener: peer.listener,
         check,
         why,
+        ...(limit === undefined ? {} : { limit }),
       });
     };
     socket.once("close", () => clearTimeout(upgrade));
@@ -225,17 +242,22 @@ export class Door {
       maximumMessageBytes,
       onOpen: (transport) => {
         clearTimeout(upgrade);
-        return onConnection(transport, peer);
+        return onConnection(transport, { ...who, waitedMs: monotonic() - arrivedAt });
       },
       onRefused: refused,
     });
   }
 }
 
+const shedWhy: Readonly<Record<HandshakeLimit, string>> = {
+  handshakes: "an address of a subject took its place",
+  preAuthBytes: "the handshake is larger than a peer without an identity may send",
+};
+const timedOut = "ERR_TLS_HANDSHAKE_TIMEOUT";
 const alpnOf: Readonly<Record<ListenerName, string>> = { mqtts: "mqtt", wss: "http/1.1" };
 
 const explanations: Readonly<Record<string, string>> = {
-  ERR_TLS_HANDSHAKE_TIMEOUT: "the handshake took too long",
+  [timedOut]: "the handshake took too long",
   ERR_SSL_UNSUPPORTED_PROTOCOL: "the client offered no TLS version that is allowed here",
   ERR_SSL_NO_SHARED_CIPHER: "the client offered no cipher suite that is allowed here",
   ERR_SSL_NO_APPLICATION_PROTOCOL:

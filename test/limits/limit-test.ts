@@ -1,0 +1,45 @@
+import { test } from "node:test";
+import type { ProtocolVersion } from "@wardmq/mqtt";
+import type { Deployment } from "../support/deployment.ts";
+import { Clients, type Listener } from "./clients.ts";
+
+/** One way to speak to the broker. */
+export interface Way {
+  readonly version: ProtocolVersion;
+  readonly via: Listener;
+}
+
+const everyWay: readonly Way[] = [
+  { version: 5, via: "mqtts" },
+  { version: 5, via: "wss" },
+  { version: 4, via: "mqtts" },
+  { version: 4, via: "wss" },
+];
+
+export const onlyV5: readonly Way[] = everyWay.filter(({ version }) => version === 5);
+export const onlyV3: readonly Way[] = everyWay.filter(({ version }) => version === 4);
+export const bothListeners = onlyV5;
+
+/**
+ * Registers a test of one limit, for every way it may be met: each edition, each listener. Its name begins with the key
+ * under `limits`; the table of limits is checked against these names.
+ */
+export function limitTest(
+  key: string,
+  behaviour: string,
+  deployment: Deployment,
+  run: (clients: Clients) => Promise<void>,
+  ways: readonly Way[] = everyWay,
+): void {
+  for (const { version, via } of ways) {
+    const edition = version === 5 ? "5.0" : "3.1.1";
+    test(`${key}: ${behaviour} (${edition} over ${via})`, { timeout: 60_000 }, async () => {
+      const clients = new Clients(deployment, version, via);
+      try {
+        await run(clients);
+      } finally {
+        await clients.end();
+      }
+    });
+  }
+}
