@@ -96,8 +96,24 @@ describe("EventOutbox", () => {
     const last = sent.at(-1);
     assert.deepEqual([last?.type, last?.limit, last?.count], ["messages-dropped", "events", 250]);
     assert.equal(sent[0]?.subject, "service:0");
+    box.record({ type: "connected" });
     turn();
-    assert.equal(sent.length, 10_001);
+    assert.deepEqual(
+      sent.slice(10_001).map(({ type }) => type),
+      ["connected"],
+    );
+    box.close();
+  });
+
+  test("counts what a lost event stood for", () => {
+    const { state, sent, outbox: box, turn, send } = outbox();
+    for (let i = 0; i < 10_000; i += 1) box.record({ type: "connected", subject: `service:${i}` });
+    for (let i = 0; i < 5; i += 1) box.record(denied("t"));
+    state.now += 1_000;
+    turn();
+    box.connect(send);
+    turn();
+    assert.equal(sent.at(-1)?.count, 5);
     box.close();
   });
 
