@@ -276,6 +276,7 @@ describe("serve", () => {
     const killed = start(serveWords(made.directory));
     await readyPorts(killed);
     const parts = [await pidOf(made.directory, "broker"), await pidOf(made.directory, "control")];
+    process.kill(parts[0] ?? 0, "SIGSTOP"); // so that it cannot notice and end by itself
     killed.child.kill("SIGKILL");
     await eventually("the killed one is gone", () => killed.child.signalCode ?? undefined);
     await eventually("control is gone", () => !isAlive(parts[1] ?? 0) || undefined);
