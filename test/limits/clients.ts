@@ -14,13 +14,18 @@ export type Listener = "mqtts" | "wss";
 export interface OpenOptions {
   /** The subject whose credential is used: a service's name or a device's uuid. */
   readonly as?: string;
-  /** The address of this machine to come from; all of 127.0.0.0/8 is. */
+  /** The address of this machine to come from; by itself one of this test alone, so that its events are told apart. */
   readonly from?: string;
   readonly via?: Listener;
   readonly version?: ProtocolVersion;
 }
 
-export type ConnectedClient = RawClient & { readonly connack: ConnackPacket };
+export type ConnectedClient = RawClient & {
+  readonly clientId: string;
+  readonly connack: ConnackPacket;
+};
+
+export type UserProperty = [name: string, value: string];
 
 let tests = 0;
 
@@ -61,8 +66,9 @@ export class Clients {
     return `${this.#prefix}x${this.#names}`;
   }
 
-  address({ from, via = this.via }: OpenOptions = {}): Address & { localAddress?: string } {
-    return { ...this.deployment[via], ...(from === undefined ? {} : { localAddress: from }) };
+  address({ from = this.from(100), via = this.via }: OpenOptions = {}): Address {
+    const at = { ...this.deployment[via], localAddress: from };
+    return at;
   }
 
   /** A TCP connection on which nothing was sent yet. */
@@ -97,11 +103,12 @@ export class Clients {
   /** A client that was accepted; with a client id of its own where none is asked for. */
   async connect(options: OpenOptions & ConnectOptions = {}): Promise<ConnectedClient> {
     const client = await this.open(options);
-    const connack = await client.connect({ clientId: this.#idFor(options.as), ...options });
+    const { clientId = this.#idFor(options.as) } = options;
+    const connack = await client.connect({ ...options, clientId });
     if (connack.reasonCode !== 0) {
       throw new Error(`the CONNECT was refused with ${connack.reasonCode}`);
     }
-    return Object.assign(client, { connack });
+    return Object.assign(client, { clientId, connack });
   }
 
   /** A CONNECT that is refused: its code, and the connection has ended. */
