@@ -18,6 +18,8 @@ after(async () => {
   await deployment.stop();
 });
 
+const scenario = (name: string, run: () => Promise<void>) => test(name, { skip }, run);
+
 for (const version of [4, 5] as const) {
   const edition = version === 5 ? "5.0" : "3.1.1";
   const client = await Mosquitto.as(deployment, deployment.credential("tester"), version);
@@ -32,9 +34,9 @@ for (const version of [4, 5] as const) {
     assert.equal(code, 0, stderr);
   };
 
-  describe(`mosquitto's clients on ${edition}`, { skip }, () => {
+  describe(`mosquitto's clients on ${edition}`, () => {
     for (const qos of ["0", "1", "2"]) {
-      test(`a message at QoS ${qos} arrives once, as it was sent`, async () => {
+      scenario(`a message at QoS ${qos} arrives once, as it was sent`, async () => {
         const topic = own(`qos-${qos}`);
         const reader = client.start("mosquitto_sub", [
           "-t",
@@ -60,7 +62,7 @@ for (const version of [4, 5] as const) {
       });
     }
 
-    test("a retained message is there for a later subscriber until it is cleared", async () => {
+    scenario("a retained message is there for a later subscriber until it is cleared", async () => {
       const topic = own("retained");
       await published(["-t", topic, "-q", "1", "-r", "-m", "kept"]);
       const read = ["-t", topic, "-C", "1", "-F", "%r %p"];
@@ -71,7 +73,7 @@ for (const version of [4, 5] as const) {
       assert.equal(stdout, "end\n");
     });
 
-    test("a will is sent when its client is killed, and not when it says goodbye", async () => {
+    scenario("a will is sent when its client is killed, and not when it says goodbye", async () => {
       const watcher = `watcher-${version}`;
       await client.leaveSession(watcher, ["-t", own("will/#"), "-q", "1"]);
       const will = (name: string) => [
@@ -99,7 +101,7 @@ for (const version of [4, 5] as const) {
       assert.equal(stdout, "killed\n");
     });
 
-    test("a session that waits gets 1000 messages in their order", async () => {
+    scenario("a session that waits gets 1000 messages in their order", async () => {
       const reader = `reader-${version}`;
       const words = ["-t", own("order"), "-q", "1"];
       await client.leaveSession(reader, words);
@@ -114,7 +116,7 @@ for (const version of [4, 5] as const) {
       assert.equal(stdout, numbers);
     });
 
-    test("a message of just the largest packet arrives; one byte more is refused", async () => {
+    scenario("a message of just the largest packet arrives; one byte more is refused", async () => {
       const topic = own("large");
       const beside = 1 + 3 + 2 + topic.length + 2 + (version === 5 ? 1 : 0);
       const file = join(deployment.directory, `large-${version}`);
@@ -128,7 +130,7 @@ for (const version of [4, 5] as const) {
       assert.equal(stdout, `${limitBytes - beside}\n`);
     });
 
-    test("a denial is shown: of a publish, of a subscription, of a will", async () => {
+    scenario("a denial is shown: of a publish, of a subscription, of a will", async () => {
       const denied = await limited.publish(["-t", "denied", "-q", "1", "-m", "x"]);
       assert.match(denied.stderr, version === 5 ? /not authori[sz]ed/i : /connection was lost/i);
       const reader = await limited.subscribe(["-t", "denied", "-q", "1"]);
@@ -140,7 +142,7 @@ for (const version of [4, 5] as const) {
       assert.deepEqual([permitted.code, permitted.stderr], [0, ""]);
     });
 
-    test("who is not let in is told so by an error, never by silence", async () => {
+    scenario("who is not let in is told so by an error, never by silence", async () => {
       const publish = ["-t", own("door"), "-q", "1", "-m", "x"];
       const withoutSni = await client.publish(["-h", "127.0.0.1", ...publish]);
       const elsewhere = await Mosquitto.as(
@@ -176,9 +178,7 @@ for (const version of [4, 5] as const) {
   });
 }
 
-test("mosquitto_sub is ended when its subject is revoked, and cannot come back", {
-  skip,
-}, async () => {
+scenario("mosquitto_sub is ended when its subject is revoked, and cannot come back", async () => {
   const revoked = await Mosquitto.as(deployment, deployment.credential("revoked"), 5);
   const reader = revoked.subscribe(["-t", "x"]);
   await eventWhere(
