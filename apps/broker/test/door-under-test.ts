@@ -78,6 +78,7 @@ const limits: Limits = {
   connections: 2_000,
   connectionsPerAddress: 2_000,
   connectionsPerSubject: { device: 1, service: 100 },
+  sessionsPerSubject: { device: 1, service: 1_000 },
   acceptsPerSecond: 100_000,
   handshakes: 500,
   connectTimeoutMs: 10_000,

@@ -204,6 +204,14 @@ export const options: readonly Option[] = [
   limit("connectionsPerSubject.service", 100, [1, 1_000_000], {
     summary: "open connections of one service; a CONNECT beyond is refused with 0x97",
   }),
+  limit("sessionsPerSubject.device", 1, [1, 1_000], {
+    summary:
+      "sessions of one device, with a connection or without; a CONNECT whose session would be kept beside them is refused with 0x97",
+  }),
+  limit("sessionsPerSubject.service", 1_000, [1, 1_000_000], {
+    summary:
+      "sessions of one service, with a connection or without; a CONNECT whose session would be kept beside them is refused with 0x97",
+  }),
   limit("acceptsPerSecond", 1_000, [1, 1_000_000], {
     summary: "connections accepted in a second; more are closed before TLS",
   }),

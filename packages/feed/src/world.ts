@@ -40,6 +40,7 @@ export interface Limits {
   readonly connections: number;
   readonly connectionsPerAddress: number;
   readonly connectionsPerSubject: PerKind;
+  readonly sessionsPerSubject: PerKind;
   readonly acceptsPerSecond: number;
   readonly handshakes: number;
   readonly connectTimeoutMs: number;

@@ -1,4 +1,5 @@
 import { printable } from "@wardmq/events";
+import type { Limits } from "@wardmq/feed";
 import {
   type ConnackPacket,
   type ConnectPacket,
@@ -37,6 +38,7 @@ const checks: readonly Check[] = [
   checkClientId,
   checkConnections,
   checkConnectionsOfSubject,
+  checkSessionsOfSubject,
   checkWill,
 ];
 
@@ -124,6 +126,22 @@ function checkConnectionsOfSubject(
   return { check, reasonCode: 0x97, why: "too many connections of this subject" };
 }
 
+/** A session that ends with its connection is bounded with it; one that would be kept needs a place. */
+function checkSessionsOfSubject(
+  connect: ConnectPacket,
+  { context, peer }: Connection,
+): Refusal | undefined {
+  const { subject } = peer;
+  const limits = context.limits();
+  const kind = subject.record.kind === "device" ? "device" : "service";
+  if (subject.sessions < limits.sessionsPerSubject[kind]) return undefined;
+  if (wantedExpiryOf(connect, limits) === 0 || context.sessions.has(subject, connect.clientId)) {
+    return undefined;
+  }
+  const check = `limits.sessionsPerSubject.${kind}`;
+  return { check, reasonCode: 0x97, why: "too many sessions of this subject" };
+}
+
 function checkWill(
   { will, clientId }: ConnectPacket,
   { context, peer }: Connection,
@@ -181,12 +199,7 @@ function accept(connect: ConnectPacket, connection: Connection): void {
 function termsFor(connect: ConnectPacket, { context }: Connection) {
   const limits = context.limits();
   const clientId = connect.clientId === "" ? `auto-${context.randomId()}` : connect.clientId;
-  const wantedExpiry =
-    connect.version === 5
-      ? (connect.properties.sessionExpiryInterval ?? 0)
-      : connect.cleanStart
-        ? 0
-        : limits.sessionExpirySeconds; // 3.1.1 section 3.1.2.4 lets the server end it one day
+  const wantedExpiry = wantedExpiryOf(connect, limits);
   const expirySeconds = Math.min(wantedExpiry, limits.sessionExpirySeconds);
   const keepAliveSeconds = keepAliveInForce(connect, limits.keepAliveSeconds);
   const granted: PropertyValues = {
@@ -198,6 +211,14 @@ function termsFor(connect: ConnectPacket, { context }: Connection) {
     ...(keepAliveSeconds === connect.keepAlive ? {} : { serverKeepAlive: keepAliveSeconds }),
   };
   return { clientId, wantedExpiry, expirySeconds, keepAliveSeconds, granted };
+}
+
+function wantedExpiryOf(
+  { version, cleanStart, properties }: ConnectPacket,
+  { sessionExpirySeconds }: Limits,
+): number {
+  if (version === 5) return properties.sessionExpiryInterval ?? 0;
+  return cleanStart ? 0 : sessionExpirySeconds; // 3.1.1 section 3.1.2.4 lets the server end it one day
 }
 
 /**

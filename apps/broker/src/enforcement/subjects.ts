@@ -7,6 +7,8 @@ export class SubjectState {
   rights: SubjectRights | undefined;
   /** Authenticated MQTT connections open now. */
   connections = 0;
+  /** Sessions, with a connection or without. */
+  sessions = 0;
 
   constructor(record: SubjectRecord) {
     this.record = record;

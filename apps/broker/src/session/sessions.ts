@@ -61,6 +61,11 @@ export class Sessions implements SessionContext {
     return this.#parts.store.values();
   }
 
+  /** Whether this subject has a session under that client id. */
+  has(subject: SubjectState, clientId: string): boolean {
+    return this.#parts.store.find(subject.id, clientId) !== undefined;
+  }
+
   /** Whether this subject has an open connection under that client id. */
   isConnected(subject: SubjectState, clientId: string): boolean {
     return this.#parts.store.find(subject.id, clientId)?.connection !== undefined;
@@ -96,6 +101,7 @@ export class Sessions implements SessionContext {
     const session = new Session(subject, clientId, this);
     store.add(session);
     this.#parts.budget.state += price.session;
+    subject.sessions += 1;
     return { session, isPresent: false };
   }
 
@@ -119,6 +125,7 @@ export class Sessions implements SessionContext {
     }
     store.remove(session);
     budget.state -= price.session;
+    session.subject.sessions -= 1;
     for (const { message, group } of session.clear()) router.handOver(message, group);
     const pending = session.pendingWill;
     if (pending !== undefined) {
