@@ -8,13 +8,14 @@ import {
   parseTopicName,
 } from "@wardmq/mqtt";
 import { ApplicationMessage } from "../routing/application-message.ts";
-import type { Topic } from "../routing/topic.ts";
+import { Topic } from "../routing/topic.ts";
 import type { Session } from "../session/session.ts";
 import type { Connection } from "./connection.ts";
 import type { ConnectionContext } from "./context.ts";
 
 /** What one connection has found out about a topic it publishes to. */
 interface PublishTopic {
+  /** The router's own from the first PUBLISH that is allowed; before, it has never heard of the name. */
   topic: Topic;
   /** The Reason Code that refuses it: 0x87 by policy, 0x90 by a limit; 0 when it is allowed. */
   refusal: number;
@@ -24,6 +25,9 @@ interface PublishTopic {
 
 /** How many topics one connection's answers are remembered for. */
 const rememberedTopics = 256;
+
+/** What an alias stands for whose Topic Name broke a limit: the name itself is never kept. */
+const overLimit: PublishTopic = { topic: new Topic(""), refusal: 0x90, epoch: 0 };
 
 /** Reused for every PUBLISH of every connection: the whole way through the broker is one call. */
 const frame = new PublishFrame();
@@ -69,6 +73,7 @@ export class PublishHandler {
       return;
     }
     if (frame.payloadFormatIndicator === 1 && !this.#isPayloadUtf8(buffer)) return;
+    if (!topic.topic.isLive) topic.topic = this.#context.router.topic(topic.topic.name);
     const application = fill(topic.topic, this.#session, this.#context, buffer);
     if (application.retain && !this.#mayRetain(application)) return;
     if (qos === 2) this.#rememberPacketId(packetId);
@@ -87,44 +92,39 @@ export class PublishHandler {
     if (frame.topicStart === frame.topicEnd) {
       const known = topicAlias === 0 ? undefined : this.#aliases?.[topicAlias];
       if (known === undefined) throw new MqttError("ERR_MQTT_TOPIC_MISSING"); // 5.0 section 3.3.2.3.4
-      this.#revive(known);
       return known;
     }
     const topic = this.#findTopic(buffer, frame.topicStart, frame.topicEnd);
     if (topicAlias > 0) {
       this.#aliases ??= [];
-      this.#aliases[topicAlias] = topic;
+      this.#aliases[topicAlias] = topic === this.#last ? topic : overLimit;
     }
     return topic;
   }
 
   #findTopic(buffer: Buffer, start: number, end: number): PublishTopic {
     const last = this.#last;
-    if (last?.topic.isLive && isSameName(last.topic.encoded, buffer, start, end)) return last;
+    if (last !== undefined && isSameName(last.topic.encoded, buffer, start, end)) return last;
     this.#topics ??= new Map();
     const key = buffer.toString("latin1", start, end);
     let found = this.#topics.get(key);
     if (found === undefined) {
-      const name = parseTopicName(decodeUtf8(buffer, start, end));
+      const topic = new Topic(parseTopicName(decodeUtf8(buffer, start, end)));
+      topic.isLive = false;
+      found = { topic, refusal: 0, epoch: 0 };
+      if (brokenTopicLimit(topic.name, this.#context) !== undefined) return found; // not remembered
       if (this.#topics.size >= rememberedTopics) this.#topics.clear();
-      found = { topic: this.#context.router.topic(name), refusal: 0, epoch: 0 };
       this.#topics.set(key, found);
     }
-    this.#revive(found);
     this.#last = found;
     return found;
-  }
-
-  /** The router may have forgotten the topic since. */
-  #revive(known: PublishTopic): void {
-    if (!known.topic.isLive) known.topic = this.#context.router.topic(known.topic.name);
   }
 
   #authorize(known: PublishTopic): void {
     const { enforcement } = this.#context;
     const { name } = known.topic;
     known.epoch = enforcement.epoch;
-    const limit = brokenTopicLimit(name, this.#context);
+    const limit = known === overLimit ? "topicBytes" : brokenTopicLimit(name, this.#context);
     if (limit !== undefined) {
       known.refusal = 0x90;
       this.#recordLimit(limit, name);

@@ -76,8 +76,9 @@ function asSubscription(request: SubscriptionRequest, identifier: number): Subsc
 /** The Reason Code that refuses the subscription, or 0. */
 function refuse(connection: Connection, session: Session, subscription: Subscription): number {
   const { context } = connection;
-  const { filter, topicFilter } = subscription;
-  const tooLong = brokenTopicLimit(topicFilter, context);
+  const { filter, topicFilter, group = "" } = subscription;
+  const isLongGroup = Buffer.byteLength(group) > context.limits().topicBytes;
+  const tooLong = isLongGroup ? "topicBytes" : brokenTopicLimit(topicFilter, context);
   if (tooLong !== undefined) return refuseByLimit(connection, tooLong, filter, 0x8f);
   const isNew = session.subscriptions?.has(filter) !== true;
   if (isNew && (session.subscriptions?.size ?? 0) >= context.limits().subscriptions) {

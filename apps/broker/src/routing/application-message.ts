@@ -169,8 +169,10 @@ export function writePublish(
       const start = position;
       position += message.bytes.copy(out, position, message.propertiesStart, message.propertiesEnd);
       if (now !== 0 && message.expiryAt >= 0) {
-        const seconds = Math.max(1, Math.ceil((message.expiresAt - now) / 1000));
-        out.writeUInt32BE(seconds, start + message.expiryAt - message.propertiesStart);
+        // Never more than it began with: the clock may have been set back.
+        const seconds = Math.ceil((message.expiresAt - now) / 1000);
+        const value = start + message.expiryAt - message.propertiesStart;
+        out.writeUInt32BE(Math.min(Math.max(1, seconds), out.readUInt32BE(value)), value);
       }
     }
   }

@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { Packet, PublishPacket, QoS } from "@wardmq/mqtt";
+import { BrokerParts, type Link } from "./broker-parts.ts";
+
+const publish = (topic: string, rest: Partial<PublishPacket> = {}): PublishPacket => ({
+  type: "PUBLISH",
+  topic,
+  payload: Buffer.from("x"),
+  qos: 0,
+  retain: false,
+  dup: false,
+  packetId: undefined,
+  properties: {},
+  ...rest,
+});
+
+const subscribe = (filter: string, qos: QoS = 0): Packet => ({
+  type: "SUBSCRIBE",
+  packetId: 1,
+  subscriptions: [{ filter, qos, noLocal: false, retainAsPublished: false, retainHandling: 0 }],
+  properties: {},
+});
+
+function connected(parts: BrokerParts, name = "a"): Link {
+  const link = parts.link(parts.service(name));
+  link.connect();
+  return link;
+}
+
+const reasonCodesOf = (packets: readonly Packet[]) =>
+  packets.map((packet) => ("reasonCode" in packet ? packet.reasonCode : packet.type));
+
+/** The names the router has been asked to remember. */
+function namesAsked(parts: BrokerParts): string[] {
+  const names: string[] = [];
+  const topic = parts.router.topic.bind(parts.router);
+  parts.router.topic = (name) => {
+    names.push(name);
+    return topic(name);
+  };
+  return names;
+}
+
+describe("a client that makes up names", () => {
+  test("has none remembered that it may not publish to, by policy or by a limit", () => {
+    const parts = new BrokerParts({
+      policy: `
+roles: { some: { publish: ["a/#"], subscribe: ["a/#"] } }
+bindings: [{ role: some, to: "service:*" }]
+`,
+    });
+    const names = namesAsked(parts);
+    const link = connected(parts);
+    const tooLong = "a/".padEnd(parts.limits.topicBytes + 1, "x");
+    const tooDeep = "a/".repeat(parts.limits.topicLevels);
+    for (const topic of ["b", tooLong, tooDeep, "b", "a/1", tooLong, "a/1"]) {
+      link.send(publish(topic, { qos: 1, packetId: 1 }));
+    }
+    const codes = [0x87, 0x90, 0x90, 0x87, 0x10, 0x90, 0x10];
+    assert.deepEqual(reasonCodesOf(link.take()), codes);
+    assert.deepEqual(names, ["a/1"]);
+  });
+
+  test("is refused again by the alias of a name that broke a limit, and can give it another one", () => {
+    const parts = new BrokerParts();
+    const names = namesAsked(parts);
+    const link = connected(parts);
+    const tooLong = "x".repeat(parts.limits.topicBytes + 1);
+    const aliased = (topic: string) =>
+      publish(topic, { qos: 1, packetId: 1, properties: { topicAlias: 1 } });
+    for (const topic of [tooLong, "", "a", "", tooLong, ""]) link.send(aliased(topic));
+    assert.deepEqual(reasonCodesOf(link.take()), [0x90, 0x90, 0x10, 0x10, 0x90, 0x90]);
+    assert.deepEqual(names, ["a"]);
+    assert.deepEqual(
+      parts.events.filter(({ limit }) => limit === "topicBytes").length,
+      4,
+      "each refusal is an event",
+    );
+  });
+
+  test("cannot name a group of shared subscriptions longer than a topic", () => {
+    const parts = new BrokerParts();
+    const link = connected(parts);
+    const longest = "g".repeat(parts.limits.topicBytes);
+    link.send(subscribe(`$share/${longest}g/a`), subscribe(`$share/${longest}/a`));
+    const codes = link.take().map((packet) => packet.type === "SUBACK" && packet.reasonCodes[0]);
+    assert.deepEqual(codes, [0x8f, 0]);
+  });
+});
+
+describe("a clock that is set back", () => {
+  test("gives no message a longer life than its publisher did, and breaks nothing", () => {
+    const parts = new BrokerParts();
+    const reader = connected(parts, "reader");
+    reader.send(subscribe("#", 1));
+    reader.take();
+    const writer = connected(parts, "writer");
+    const properties = { messageExpiryInterval: 0xffff_ffff };
+    writer.send(publish("kept", { retain: true, properties }));
+    reader.isBlocked = true;
+    for (let packetId = 1; packetId < 9; packetId += 1) {
+      writer.send(publish("t", { qos: 1, packetId, payload: Buffer.alloc(60_000), properties }));
+    }
+    parts.clock -= 10_000;
+    reader.unblock();
+    const late = connected(parts, "late");
+    late.send(subscribe("kept"));
+    const lives = [...reader.take(), ...late.take()].flatMap((packet) =>
+      packet.type === "PUBLISH" ? [packet.properties.messageExpiryInterval] : [],
+    );
+    assert.deepEqual(
+      lives,
+      Array.from({ length: 10 }, () => 0xffff_ffff),
+    );
+    assert.deepEqual(parts.failures, []);
+  });
+});
