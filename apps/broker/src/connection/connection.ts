@@ -9,6 +9,7 @@ import {
   type ProtocolVersion,
   packetTypes,
   type QoS,
+  reasonCodeAllowed,
 } from "@wardmq/mqtt";
 import type { Transport, TransportHandler } from "../door/transport.ts";
 import type { Requester } from "../enforcement/enforcement.ts";
@@ -211,6 +212,9 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
       const packetId = buffer.readUInt16BE(start);
       if (packetId !== 0) return this.#puback(packetId);
     }
+    if (firstByte >> 4 === packetTypes.CONNECT) {
+      throw new MqttError("ERR_MQTT_DIRECTION"); // well-formed or not, 5.0 [MQTT-3.1.0-2]
+    }
     const packet = decodePacket(firstByte, buffer, start, end, this.version, {
       sender: "client",
       maximumUserProperties: this.context.limits().userProperties,
@@ -249,7 +253,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
         // Without an Authentication Method in CONNECT there is no AUTH, 5.0 [MQTT-4.12.0-6].
         throw new MqttError("ERR_MQTT_AUTHENTICATION_METHOD");
       default:
-        throw new MqttError("ERR_MQTT_DIRECTION"); // a second CONNECT, 5.0 [MQTT-3.1.0-2]
+        throw new MqttError("ERR_MQTT_DIRECTION");
     }
   }
 
@@ -352,7 +356,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
       });
     }
     if (this.#state === "awaiting") this.refuse("protocol", why, undefined, reasonCode);
-    else this.disconnect(reasonCode, why);
+    else this.disconnect(mayDisconnectWith(reasonCode) ? reasonCode : 0x81, why);
   }
 
   #isLargeConnect({ code }: MqttError): boolean {
@@ -592,6 +596,11 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     );
   }
 }
+/** A fault of CONNECT has codes that DISCONNECT does not know. */
+function mayDisconnectWith(reasonCode: number): boolean {
+  return reasonCodeAllowed("DISCONNECT", reasonCode, "server");
+}
+
 
 function monotonic(): number {
   return performance.now();
