@@ -104,12 +104,16 @@ function checkClientId(connect: ConnectPacket, { peer }: Connection): Refusal | 
   };
 }
 
-function checkConnections(_: ConnectPacket, { context }: Connection): Refusal | undefined {
+function checkConnections(
+  { clientId }: ConnectPacket,
+  { context, peer }: Connection,
+): Refusal | undefined {
   const { connections } = context.limits();
   if (context.connections.size > connections) {
     return { check: "limits.connections", reasonCode: 0x97, why: "too many connections" };
   }
-  if (!context.budget.isOver) return undefined;
+  // Who comes back for a session makes it smaller.
+  if (!context.budget.isOver || context.sessions.has(peer.subject, clientId)) return undefined;
   return { check: "limits.memoryBytes", reasonCode: 0x97, why: "the memory budget is used up" };
 }
 

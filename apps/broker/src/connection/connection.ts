@@ -40,7 +40,7 @@ import { Timed } from "./timing-wheel.ts";
 const congestedBytes = 131_072;
 /** Answers a peer may leave unread before we stop reading from it. */
 const unreadAnswers = 16_384;
-/** How long a publisher pauses while memory is over budget, before we look again. */
+/** How long a publisher pauses after each read while memory is over budget: slowly, but its alarms get through. */
 const overBudgetMs = 100;
 /** How long a peer may take to read our last words. */
 const lastWordsMs = 500;
@@ -433,8 +433,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
       return;
     }
     if (this.#paused === "time") {
-      if (this.context.budget.isOver) this.context.wheel.schedule(this, overBudgetMs);
-      else this.#resumeReading();
+      this.#resumeReading();
       return;
     }
     const { wheel } = this.context;
@@ -596,11 +595,11 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     );
   }
 }
+
 /** A fault of CONNECT has codes that DISCONNECT does not know. */
 function mayDisconnectWith(reasonCode: number): boolean {
   return reasonCodeAllowed("DISCONNECT", reasonCode, "server");
 }
-
 
 function monotonic(): number {
   return performance.now();

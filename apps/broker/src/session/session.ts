@@ -56,6 +56,8 @@ export class Session extends Timed {
   pendingWill: PendingWill | undefined;
   readonly #context: SessionContext;
   #inflight: Map<number, Inflight> | undefined;
+  /** Of the messages in flight that are kept to be sent again: they count like those that wait. */
+  #inflightBytes = 0;
   #queue: MessageQueue | undefined;
   #lastPacketId = 0;
   /** After a reconnect: identifiers whose PUBLISH has not been sent again yet, because the window is full. */
@@ -122,22 +124,24 @@ export class Session extends Timed {
       return;
     }
     if (connection.isTooLarge(message, qos, identifiers)) return;
+    let entry: Inflight = qos === 1 ? "qos1" : "qos2";
+    if (this.expirySeconds > 0 || group !== undefined) {
+      entry = this.#owe(message, qos, retain, identifiers, group);
+      if (!this.#mayKeep(0, 0, entry.message.size)) return;
+      this.#inflightBytes += entry.message.size;
+    }
     const packetId = this.#takePacketId();
     this.#inflight ??= new Map();
-    this.#inflight.set(
-      packetId,
-      this.expirySeconds === 0 && group === undefined
-        ? qos === 1
-          ? "qos1"
-          : "qos2"
-        : this.#owe(message, qos, retain, identifiers, group),
-    );
+    this.#inflight.set(packetId, entry);
     connection.sendPublish(message, qos, retain, false, packetId, identifiers, frames, now);
   }
 
   /** PUBACK, or a PUBREC that refuses: the Packet Identifier is free again. False: it was not in use. */
   settle(packetId: number): boolean {
-    if (this.#inflight?.delete(packetId) !== true) return false;
+    const entry = this.#inflight?.get(packetId);
+    if (entry === undefined) return false;
+    this.#inflight?.delete(packetId);
+    this.#giveBack(entry);
     this.#needsNoSending(packetId);
     this.sendWaiting();
     return true;
@@ -145,8 +149,10 @@ export class Session extends Timed {
 
   /** PUBREC: from now on only the PUBREL is owed. False: the Packet Identifier is not in use. */
   release(packetId: number): boolean {
-    if (this.#inflight?.has(packetId) !== true) return false;
-    this.#inflight.set(packetId, "released"); // keeps its place in the order
+    const entry = this.#inflight?.get(packetId);
+    if (entry === undefined) return false;
+    this.#inflight?.set(packetId, "released"); // keeps its place in the order
+    this.#giveBack(entry);
     this.#needsNoSending(packetId);
     return true;
   }
@@ -185,13 +191,17 @@ export class Session extends Timed {
     const now = this.#context.now();
     while (queue.length > 0 && !connection.isCongested && this.#onTheWire < this.window) {
       const entry = queue.shift() as OutboundMessage;
-      this.#context.unqueued(entry.message.size);
       const { message, qos, retain, identifiers } = entry;
-      if (message.expiresAt <= now || !this.#mayDeliver(entry)) continue;
-      if (connection.isTooLarge(message, qos, identifiers)) continue;
+      const isOwed =
+        message.expiresAt > now &&
+        this.#mayDeliver(entry) &&
+        !connection.isTooLarge(message, qos, identifiers);
+      const isKept = isOwed && (this.expirySeconds > 0 || entry.group !== undefined);
+      if (isKept) this.#inflightBytes += message.size;
+      else this.#context.unqueued(message.size);
+      if (!isOwed) continue;
       const packetId = this.#takePacketId();
       this.#inflight ??= new Map();
-      const isKept = this.expirySeconds > 0 || entry.group !== undefined;
       this.#inflight.set(packetId, isKept ? entry : qos === 1 ? "qos1" : "qos2");
       connection.sendPublish(message, qos, retain, false, packetId, identifiers, undefined, now);
     }
@@ -207,6 +217,7 @@ export class Session extends Timed {
       const { message, qos, retain, identifiers } = entry;
       if (!this.#mayDeliver(entry) || connection.isTooLarge(message, qos, identifiers)) {
         this.#inflight?.delete(packetId);
+        this.#giveBack(entry);
         continue;
       }
       connection.sendPublish(message, qos, retain, true, packetId, identifiers, undefined, now);
@@ -226,6 +237,7 @@ export class Session extends Timed {
     };
     for (const entry of this.inflight.values()) {
       if (typeof entry !== "string" && entry.qos === 1) give(entry);
+      this.#giveBack(entry);
     }
     const queue = this.#queue;
     if (queue !== undefined) {
@@ -251,6 +263,22 @@ export class Session extends Timed {
     return { message: message.keep(), qos, retain, identifiers, group, epoch };
   }
 
+  /** Counts what is to be kept; says so and returns false when a limit forbids it. */
+  #mayKeep(messages: number, waitingBytes: number, size: number): boolean {
+    const held = waitingBytes + this.#inflightBytes;
+    const limit = this.#context.refusesToQueue(messages, held, size);
+    if (limit === undefined) this.#context.queued(size);
+    else this.#context.dropped(this, limit);
+    return limit === undefined;
+  }
+
+  /** What was in flight is owed no longer. */
+  #giveBack(entry: Inflight): void {
+    if (typeof entry === "string") return;
+    this.#inflightBytes -= entry.message.size;
+    this.#context.unqueued(entry.message.size);
+  }
+
   #mayDeliver(entry: OutboundMessage): boolean {
     const epoch = this.#context.epoch();
     if (entry.epoch === epoch) return true;
@@ -267,14 +295,8 @@ export class Session extends Timed {
   ): void {
     this.#queue ??= new MessageQueue();
     const entry = this.#owe(message, qos, retain, identifiers, group);
-    const { size } = entry.message;
-    const limit = this.#context.refusesToQueue(this.#queue, size);
-    if (limit !== undefined) {
-      this.#context.dropped(this, limit);
-      return;
-    }
-    this.#queue.push(entry);
-    this.#context.queued(size);
+    const { length, bytes } = this.#queue;
+    if (this.#mayKeep(length, bytes, entry.message.size)) this.#queue.push(entry);
   }
 
   #takePacketId(): number {

@@ -7,7 +7,6 @@ import type { SubjectState } from "../enforcement/subjects.ts";
 import type { ApplicationMessage } from "../routing/application-message.ts";
 import type { Router } from "../routing/router.ts";
 import type { Subscription } from "../routing/subscription.ts";
-import type { MessageQueue } from "./message-queue.ts";
 import { Session } from "./session.ts";
 import type { SessionStore } from "./session-store.ts";
 import { PendingWill, type Will } from "./will.ts";
@@ -23,8 +22,8 @@ export interface SessionContext {
   end(session: Session): void;
   queued(bytes: number): void;
   unqueued(bytes: number): void;
-  /** The limit that forbids to queue `bytes` more, or nothing. */
-  refusesToQueue(queue: MessageQueue, bytes: number): string | undefined;
+  /** The limit that forbids a session with so many messages waiting and bytes held to keep `bytes` more, or nothing. */
+  refusesToQueue(messages: number, held: number, bytes: number): string | undefined;
   dropped(session: Session, limit: string): void;
   authorizeDelivery(session: Session, message: ApplicationMessage): boolean;
 }
@@ -194,10 +193,10 @@ export class Sessions implements SessionContext {
     this.#parts.budget.queued -= bytes;
   }
 
-  refusesToQueue(queue: MessageQueue, bytes: number): string | undefined {
+  refusesToQueue(messages: number, held: number, bytes: number): string | undefined {
     const limits = this.#parts.limits();
-    if (queue.length >= limits.queuedMessages) return "queuedMessages";
-    if (queue.bytes + bytes > limits.queuedBytes) return "queuedBytes";
+    if (messages >= limits.queuedMessages) return "queuedMessages";
+    if (held + bytes > limits.queuedBytes) return "queuedBytes";
     if (this.#parts.budget.queued + bytes > limits.queuedBytesTotal) return "queuedBytesTotal";
     if (this.#parts.budget.isOver) return "memoryBytes";
     return undefined;

@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { after } from "node:test";
+import { startDeployment } from "../support/deployment.ts";
+import type { Clients, ConnectedClient } from "./clients.ts";
+import { limitTest, onlyV5 } from "./limit-test.ts";
+
+const [counted, sized] = await Promise.all([
+  startDeployment({ devices: 0, settings: { "limits.queuedMessages": 3 } }),
+  startDeployment({
+    devices: 0,
+    settings: { "limits.queuedBytes": 40_000, "limits.queuedBytesTotal": 60_000 },
+  }),
+]);
+after(() => Promise.all([counted.stop(), sized.stop()]));
+
+const kept = (clients: Clients) => ({
+  cleanStart: false,
+  ...(clients.version === 5 ? { properties: { sessionExpiryInterval: 60 } } : {}),
+});
+
+/** A session that has subscribed and whose client is away. */
+async function away(clients: Clients, filter: string): Promise<string> {
+  const client = await clients.connect(kept(clients));
+  await client.subscribe(filter, { qos: 1 });
+  await client.disconnect();
+  return client.clientId;
+}
+
+/** Comes back, takes everything that waited, and leaves for good. */
+async function collect(clients: Clients, clientId: string, count: number): Promise<string[]> {
+  const client = await clients.connect({ clientId, ...kept(clients) });
+  assert.equal(client.connack.sessionPresent, true);
+  const texts: string[] = [];
+  for (let i = 0; i < count; i += 1) texts.push((await client.receive()).text.slice(0, 1));
+  await client.expectQuiet();
+  await client.disconnect();
+  await (await clients.connect({ clientId })).disconnect();
+  return texts;
+}
+
+async function publishAll(
+  writer: ConnectedClient,
+  topic: string,
+  names: string,
+  bytes = 1,
+): Promise<void> {
+  for (const name of names) await writer.publish(topic, name.repeat(bytes), { qos: 1 });
+}
+
+limitTest(
+  "queuedMessages",
+  "keeps the first ones for a client that is away and drops the rest, with an event",
+  counted,
+  async (clients) => {
+    const topic = clients.topic("a");
+    const clientId = await away(clients, topic);
+    const writer = await clients.connect();
+    await publishAll(writer, topic, "12345");
+    const event = { type: "messages-dropped", limit: "queuedMessages" } as const;
+    assert.equal((await clients.events.first(event)).subject, "service:tester");
+    assert.deepEqual(await collect(clients, clientId, 3), ["1", "2", "3"]);
+  },
+);
+
+limitTest(
+  "queuedMessages",
+  "counts what waits behind the receive maximum of a client that is there",
+  counted,
+  async (clients) => {
+    const topic = clients.topic("a");
+    const reader = await clients.connect({ properties: { receiveMaximum: 1 } });
+    await reader.subscribe(topic, { qos: 1 });
+    const writer = await clients.connect();
+    await publishAll(writer, topic, "123456");
+    await clients.events.first({ type: "messages-dropped", limit: "queuedMessages" });
+    const texts = [];
+    for (let i = 0; i < 4; i += 1) texts.push((await reader.receive()).text);
+    assert.deepEqual(texts, ["1", "2", "3", "4"]);
+    await reader.expectQuiet();
+  },
+  { ways: onlyV5 },
+);
+
+limitTest(
+  "queuedBytes",
+  "keeps what fits for a client that is away and drops the rest, with an event",
+  sized,
+  async (clients) => {
+    const topic = clients.topic("a");
+    const clientId = await away(clients, topic);
+    const writer = await clients.connect();
+    await publishAll(writer, topic, "123", 15_000);
+    await clients.events.first({ type: "messages-dropped", limit: "queuedBytes" });
+    await writer.publish(topic, "4", { qos: 1 }); // a small one still fits
+    assert.deepEqual(await collect(clients, clientId, 3), ["1", "2", "4"]);
+  },
+);
+
+limitTest(
+  "queuedBytes",
+  "counts what was sent to a client that keeps its session and acknowledges nothing",
+  sized,
+  async (clients) => {
+    const topic = clients.topic("a");
+    const reader = await clients.connect(kept(clients));
+    await reader.subscribe(topic, { qos: 1 });
+    const writer = await clients.connect();
+    await publishAll(writer, topic, "123", 15_000);
+    await clients.events.first({ type: "messages-dropped", limit: "queuedBytes" });
+    const first = await reader.expect("PUBLISH");
+    await reader.expect("PUBLISH");
+    await reader.expectQuiet();
+    await reader.acknowledge(first);
+    await reader.settle();
+    await publishAll(writer, topic, "4", 15_000);
+    assert.equal((await reader.receive()).text[0], "4");
+    await reader.disconnect();
+    await (await clients.connect({ clientId: reader.clientId })).disconnect();
+  },
+);
+
+limitTest(
+  "queuedBytesTotal",
+  "drops what would be too much for all sessions together, with an event",
+  sized,
+  async (clients) => {
+    const first = await away(clients, clients.topic("a"));
+    const second = await away(clients, clients.topic("b"));
+    const writer = await clients.connect();
+    await publishAll(writer, clients.topic("a"), "12", 15_000);
+    await publishAll(writer, clients.topic("b"), "345", 13_000);
+    await clients.events.first({ type: "messages-dropped", limit: "queuedBytesTotal" });
+    assert.deepEqual(await collect(clients, first, 2), ["1", "2"]);
+    assert.deepEqual(await collect(clients, second, 2), ["3", "4"]);
+  },
+);
