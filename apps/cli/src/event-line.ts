@@ -4,7 +4,8 @@ import { type EventType, eventTypes, printable, type SecurityEvent } from "@ward
 export function eventLine(event: unknown): string {
   // INVARIANT: control gives events as packages/events has them; one that is none is still printed, escaped.
   const { type, at, ...fields } = event as SecurityEvent;
-  const when = Number.isFinite(at) ? new Date(at).toISOString() : "-";
+  const time = new Date(at);
+  const when = Number.isNaN(time.getTime()) ? "-" : time.toISOString();
   const severity = eventTypes[type as EventType]?.severity ?? "info";
   const rest = Object.entries(flat(fields)).map(([name, value]) => `${name}=${shown(value)}`);
   return [when, severity.padEnd(7), String(type), ...rest].join(" ");

@@ -241,6 +241,7 @@ describe("the feed", () => {
       null,
       7,
       { type: "connected" },
+      { type: "internal-error", at: Number.MAX_SAFE_INTEGER }, // no date: printing it would throw
       {
         type: "publish-denied",
         at: 5,

@@ -11,6 +11,8 @@ const ofControl: ReadonlySet<EventType> = new Set<EventType>([
 ]);
 
 const longestText = 2000;
+/** The last millisecond a Date can be. */
+const endOfTime = 8.64e15;
 
 /** Text of a broker is printable already; what is not, is made so here. */
 function safeText(value: unknown): string | undefined {
@@ -82,7 +84,8 @@ export function parseBrokerEvent(value: unknown): SecurityEvent | undefined {
     typeof type === "string" &&
     Object.hasOwn(eventTypes, type) &&
     !ofControl.has(type as EventType);
-  if (given === undefined || !isKnown || !Number.isSafeInteger(at)) return undefined;
+  const isTime = Number.isSafeInteger(at) && Math.abs(Number(at)) <= endOfTime;
+  if (given === undefined || !isKnown || !isTime) return undefined;
   const event: Record<string, unknown> = { type, at };
   for (const [key, make] of Object.entries(fields)) {
     const safe = Object.hasOwn(given, key) ? make(given[key]) : undefined;
