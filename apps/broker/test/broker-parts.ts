@@ -18,7 +18,10 @@ import { MemorySessionStore } from "../src/session/memory-session-store.ts";
 import { Sessions } from "../src/session/sessions.ts";
 import { withoutInterval } from "./timers.ts";
 
-export const settings: BrokerSettings = parseConfig("org: hospital\nhosts: [localhost]\n", []).settings;
+export const settings: BrokerSettings = parseConfig(
+  "org: hospital\nhosts: [localhost]\n",
+  [],
+).settings;
 
 /** Everything for everybody; tests of the policy bring their own. */
 export const openPolicy = `
@@ -222,6 +225,13 @@ export class Link implements Transport {
       if (!this.isClosed) this.connection.receive(Buffer.from(bytes));
     }
     this.#parts.turn();
+  }
+
+  /** Every byte that has come and was not taken. */
+  takeBytes(): Buffer {
+    const bytes = this.#received;
+    this.#received = Buffer.alloc(0);
+    return bytes;
   }
 
   /** Every whole packet that has come and was not taken; throws when one is not MQTT. */
