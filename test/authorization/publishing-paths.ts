@@ -58,6 +58,16 @@ export const publishingPaths: readonly Path[] = [
     },
   },
   {
+    ...live("PUBLISH to a topic that was published to before", 0),
+    denied: { ...dropped, events: ["publish-denied", "publish-denied"] }, // each time
+    play: async (scene) => {
+      const client = await scene.subject();
+      await publish(client, scene.asked, "the one before");
+      await scene.change();
+      return { answer: await publish(client, scene.asked, scene.payload) };
+    },
+  },
+  {
     ...live("PUBLISH by a topic alias after it was set", 1),
     versions: [5],
     denied: { ...refused, events: ["publish-denied", "publish-denied"] }, // when set and when used
