@@ -27,6 +27,7 @@ export interface BrokerParts {
 }
 
 const rememberedTopics = 200_000;
+const rememberedBytes = 64 * 1024 * 1024;
 /** Revocation data older than this lets nobody in. */
 const staleAfterMs = 24 * 60 * 60 * 1000;
 
@@ -52,15 +53,17 @@ export class Broker {
     const { now, record } = parts;
     this.#wheel = new TimingWheel(parts.monotonic);
     this.#enforcement = new Enforcement(this.#subjects, record);
-    this.#budget.retained = () => this.#retained.bytes;
+    this.#budget.retained = () => this.#retained.bytes + this.#retained.treeBytes;
     const limits = () => this.settings.limits;
     this.#router = new Router({
       enforcement: this.#enforcement,
       retained: this.#retained,
       rememberedTopics,
+      rememberedBytes: () => Math.min(rememberedBytes, limits().memoryBytes / 8),
       retainedLimit: (messages, bytes) => this.#retainedLimit(messages, bytes),
       now,
     });
+    this.#budget.filters = () => this.#router.filterBytes;
     this.#sessions = new Sessions({
       store: new MemorySessionStore(),
       wheel: this.#wheel,
@@ -159,7 +162,8 @@ export class Broker {
   #retainedLimit(messages: number, bytes: number): string | undefined {
     const { limits } = this.settings;
     if (this.#retained.messages + messages > limits.retainedMessages) return "retainedMessages";
-    if (this.#retained.bytes + bytes > limits.retainedBytes) return "retainedBytes";
+    const { bytes: held, treeBytes } = this.#retained;
+    if (held + treeBytes + bytes > limits.retainedBytes) return "retainedBytes";
     return bytes > 0 && this.#budget.isOver ? "memoryBytes" : undefined;
   }
 

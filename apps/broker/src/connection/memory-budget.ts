@@ -13,6 +13,8 @@ export class MemoryBudget {
   state = 0;
   /** Set by whoever owns the retained store. */
   retained: () => number = () => 0;
+  /** Set by whoever owns the filters of subscriptions. */
+  filters: () => number = () => 0;
   #limit: number;
 
   constructor(limit: number) {
@@ -24,7 +26,7 @@ export class MemoryBudget {
   }
 
   get used(): number {
-    return this.queued + this.output + this.partial + this.state + this.retained();
+    return this.queued + this.output + this.partial + this.state + this.retained() + this.filters();
   }
 
   get isOver(): boolean {

@@ -23,8 +23,9 @@ interface PublishTopic {
   epoch: number;
 }
 
-/** How many topics one connection's answers are remembered for. */
+/** How many topics one connection's answers are remembered for, and how long their names may be together. */
 const rememberedTopics = 256;
+const rememberedBytes = 16_384;
 
 /** What an alias stands for whose Topic Name broke a limit: the name itself is never kept. */
 const overLimit: PublishTopic = { topic: new Topic(""), refusal: 0x90, epoch: 0 };
@@ -43,6 +44,7 @@ export class PublishHandler {
   readonly #context: ConnectionContext;
   /** By the bytes of the name read as Latin-1: one key for each name, and cheap to make. */
   #topics: Map<string, PublishTopic> | undefined;
+  #topicBytes = 0;
   #last: PublishTopic | undefined;
   /** Topic Aliases the client has set; they end with the connection. */
   #aliases: PublishTopic[] | undefined;
@@ -113,7 +115,11 @@ export class PublishHandler {
       topic.isLive = false;
       found = { topic, refusal: 0, epoch: 0 };
       if (brokenTopicLimit(topic.name, this.#context) !== undefined) return found; // not remembered
-      if (this.#topics.size >= rememberedTopics) this.#topics.clear();
+      this.#topicBytes += key.length;
+      if (this.#topics.size >= rememberedTopics || this.#topicBytes > rememberedBytes) {
+        this.#topics.clear();
+        this.#topicBytes = key.length;
+      }
       this.#topics.set(key, found);
     }
     this.#last = found;
@@ -161,8 +167,9 @@ export class PublishHandler {
   #rememberPacketId(packetId: number): void {
     this.#session.inboundQos2 ??= new Set();
     const pending = this.#session.inboundQos2;
-    // 3.1.1 has no Receive Maximum a client could know of; its 65535 Packet Identifiers are the bound.
-    if (this.#connection.version === 5 && pending.size >= this.#context.limits().inflight) {
+    // 3.1.1 has no Receive Maximum a client could know of: only one that never releases goes so far beyond ours.
+    const { inflight } = this.#context.limits();
+    if (pending.size >= (this.#connection.version === 5 ? inflight : 16 * inflight)) {
       throw new MqttError("ERR_MQTT_RECEIVE_MAXIMUM"); // 5.0 [MQTT-3.3.4-7]
     }
     pending.add(packetId);

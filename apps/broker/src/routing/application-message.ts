@@ -43,7 +43,7 @@ export class ApplicationMessage {
 
   /** Bytes this message holds while it is kept. */
   get size(): number {
-    return this.bytes.length + keptOverhead;
+    return this.bytes.length + 2 * this.topic.encoded.length + keptOverhead;
   }
 
   /** Forgets the kept copy of the message this object carried before; called when it is filled anew. */
@@ -72,7 +72,8 @@ export class ApplicationMessage {
   }
 }
 
-const keptOverhead = 200;
+/** Of a message and of what refers to it, measured on both runtimes and rounded up. */
+const keptOverhead = 600;
 
 /** Subscription Identifiers of one delivery, already encoded as properties; undefined when there are none. */
 export type SubscriptionIdentifiers = Buffer | undefined;

@@ -1,5 +1,6 @@
 import type { ApplicationMessage } from "./application-message.ts";
 import type { RetainedStore } from "./retained-store.ts";
+import { nodeBytes } from "./subscription-tree.ts";
 
 class Node {
   readonly children = new Map<string, Node>();
@@ -11,6 +12,11 @@ export class MemoryRetainedStore implements RetainedStore {
   readonly #root = new Node();
   messages = 0;
   bytes = 0;
+  #nodes = 0;
+
+  get treeBytes(): number {
+    return this.#nodes * nodeBytes;
+  }
 
   get(topicName: string): ApplicationMessage | undefined {
     let node: Node | undefined = this.#root;
@@ -28,6 +34,7 @@ export class MemoryRetainedStore implements RetainedStore {
       if (child === undefined) {
         child = new Node();
         node.children.set(level, child);
+        this.#nodes += 1;
       }
       node = child;
     }
@@ -55,6 +62,7 @@ export class MemoryRetainedStore implements RetainedStore {
       const child = parent.children.get(level);
       if (child === undefined || child.children.size > 0 || child.message !== undefined) break;
       parent.children.delete(level);
+      this.#nodes -= 1;
     }
   }
 

@@ -4,6 +4,8 @@ import type { ApplicationMessage } from "./application-message.ts";
 export interface RetainedStore {
   readonly messages: number;
   readonly bytes: number;
+  /** What the levels of their topics hold beside that. */
+  readonly treeBytes: number;
   get(topicName: string): ApplicationMessage | undefined;
   /** Puts the message in the place of the topic's former one. */
   put(message: ApplicationMessage): void;

@@ -15,6 +15,8 @@ export interface RouterParts {
   readonly retained: RetainedStore;
   /** How many topics are remembered with their routes. */
   readonly rememberedTopics: number;
+  /** How many bytes they may hold together; by itself any number. */
+  readonly rememberedBytes?: () => number;
   /** Whether one more retained message of that many bytes fits; else the limit it breaks. */
   readonly retainedLimit: (addedMessages: number, addedBytes: number) => string | undefined;
   readonly now: () => number;
@@ -31,6 +33,8 @@ export class Router {
   readonly #topics = new Map<string, Topic>();
   readonly #frames = new FrameCache();
   #generation = 1;
+  /** What remembered topics and their routes hold. */
+  #rememberedBytes = 0;
 
   constructor(parts: RouterParts) {
     this.#parts = parts;
@@ -44,6 +48,7 @@ export class Router {
       if (this.#topics.size >= this.#parts.rememberedTopics) this.#forgetTopics();
       topic = new Topic(name);
       this.#topics.set(name, topic);
+      this.#remember(bytesOfTopic(name));
     }
     return topic;
   }
@@ -150,11 +155,25 @@ export class Router {
   }
 
   #routeOf(topic: Topic): Route {
-    if (topic.route === undefined || topic.routeGeneration !== this.#generation) {
-      topic.route = this.#makeRoute(topic.name);
-      topic.routeGeneration = this.#generation;
-    }
-    return topic.route;
+    if (topic.route !== undefined && topic.routeGeneration === this.#generation) return topic.route;
+    const route = this.#makeRoute(topic.name);
+    const added = bytesOfRoute(route) - bytesOfRoute(topic.route);
+    topic.route = route;
+    topic.routeGeneration = this.#generation;
+    this.#remember(added);
+    return route;
+  }
+
+  /** Counts what topics and routes hold; a peer that makes up names, or many readers of them, has all forgotten. */
+  #remember(bytes: number): void {
+    this.#rememberedBytes += bytes;
+    const limit = this.#parts.rememberedBytes?.() ?? Number.POSITIVE_INFINITY;
+    if (this.#rememberedBytes > limit) this.#forgetTopics();
+  }
+
+  /** What the filters of all subscriptions hold. */
+  get filterBytes(): number {
+    return this.#tree.bytes;
   }
 
   #makeRoute(name: string): Route {
@@ -181,7 +200,9 @@ export class Router {
     if (topicFilter.includes("+") || topicFilter.includes("#")) this.#generation += 1;
     else {
       const topic = this.#topics.get(topicFilter);
-      if (topic !== undefined) topic.route = undefined;
+      if (topic === undefined) return;
+      this.#rememberedBytes -= bytesOfRoute(topic.route);
+      topic.route = undefined;
     }
   }
 
@@ -191,7 +212,17 @@ export class Router {
       topic.route = undefined;
     }
     this.#topics.clear();
+    this.#rememberedBytes = 0;
   }
+}
+
+/** Measured on both runtimes with names of 1,000 characters and rounded up. */
+function bytesOfTopic(name: string): number {
+  return 512 + 5 * name.length;
+}
+
+function bytesOfRoute(route: Route | undefined): number {
+  return route === undefined ? 0 : 320 * route.targets.length + 64 * route.shared.length;
 }
 
 function deliver(

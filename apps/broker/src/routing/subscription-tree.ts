@@ -2,6 +2,9 @@ import type { Session } from "../session/session.ts";
 import { SharedGroup } from "./shared-group.ts";
 import type { Subscription } from "./subscription.ts";
 
+/** What one level holds, measured on both runtimes and rounded up. */
+export const nodeBytes = 600;
+
 class Node {
   readonly children = new Map<string, Node>();
   subscriptions: Map<Session, Subscription> | undefined;
@@ -17,6 +20,11 @@ class Node {
 /** All subscriptions by the levels of their Topic Filters. Walks are iterative: depth costs memory, never the stack. */
 export class SubscriptionTree {
   readonly #root = new Node();
+  #nodes = 0;
+
+  get bytes(): number {
+    return this.#nodes * nodeBytes;
+  }
 
   add(session: Session, subscription: Subscription): void {
     let node = this.#root;
@@ -25,6 +33,7 @@ export class SubscriptionTree {
       if (child === undefined) {
         child = new Node();
         node.children.set(level, child);
+        this.#nodes += 1;
       }
       node = child;
     }
@@ -64,6 +73,7 @@ export class SubscriptionTree {
       const [parent, level] = path[i] as [Node, string];
       if (parent.children.get(level)?.isEmpty !== true) break;
       parent.children.delete(level);
+      this.#nodes -= 1;
     }
   }
 
