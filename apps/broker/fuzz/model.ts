@@ -302,7 +302,17 @@ export class ModelConnection {
     for (const inflight of this.session.inflight.values()) inflight.isOnTheWire = false;
     this.#will = will === undefined ? undefined : { ...will, payload: Buffer.from(will.payload) };
     this.answers.push({ type: "CONNACK", codes: [isPresent ? 1 : 0] });
+    if (!this.session.isUncertain) this.#owesPubrels(this.session);
     this.state = "open";
+  }
+
+  /** 5.0 [MQTT-4.4.0-1]: at once, in the order in which the messages were sent. */
+  #owesPubrels({ inflight }: ModelSession): void {
+    for (const [packetId, each] of inflight) {
+      if (!each.isReleased) continue;
+      each.isOnTheWire = true;
+      this.answers.push({ type: "PUBREL", packetId, codes: [0] });
+    }
   }
 
   #does(packet: Packet): void {
@@ -491,7 +501,9 @@ export class ModelConnection {
     const will = this.#will;
     const delay = Math.min(will?.properties.willDelayInterval ?? 0, session.expirySeconds);
     // Short delays end some time during the fuzz, so that such a will may be sent now or later.
-    if (will !== undefined && delay < longDelay) this.#model.publish(will, undefined, false);
+    if (will !== undefined && delay < longDelay) {
+      this.#model.publish(will, undefined, delay === 0);
+    }
     if (delay > 0) session.pendingWill = will;
     if (session.expirySeconds === 0) this.#model.end(session);
   }
