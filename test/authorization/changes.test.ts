@@ -140,6 +140,29 @@ describe("a policy that control reads again on SIGHUP", () => {
     }));
 });
 
+test("a policy that is read again under load never denies what it permits", () =>
+  withDeployment(async (deployment, stage) => {
+    const reader = await stage.connect({ as: "reader" });
+    await subscribe(reader, "one");
+    const writer = await stage.connect({ as: "writer" });
+    let isOver = false;
+    const load = (async () => {
+      const answers = new Set<string>();
+      while (!isOver) answers.add(await publish(writer, "one", "x", { qos: 1 }));
+      return answers;
+    })();
+    for (let i = 0; i < 50; i++) {
+      const unrelated = `  - { role: writer, to: "service:unrelated-${i}" }\n`;
+      await writeFile(join(deployment.directory, "policy.yaml"), everything + unrelated);
+      assert.deepEqual((await deployment.command("reload", {})).changed, ["policy.yaml"]);
+      await (await stage.connect()).disconnect();
+    }
+    isOver = true;
+    assert.deepEqual(await load, new Set(["accepted"]));
+    assert.equal((await received(reader)).ending, undefined);
+    assert.equal(await countOf(deployment, "publish-denied"), 0);
+  }));
+
 describe("without control", () => {
   test("the broker serves on, remembers what it refused, and hears of revocations when control is back", () =>
     withDeployment(async (deployment, stage) => {

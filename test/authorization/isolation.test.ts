@@ -193,6 +193,28 @@ for (const version of [4, 5] as const) {
         }
       },
     );
+
+    scenario(
+      "of many connections that take over each other at once, one stays and has the session",
+      async (stage) => {
+        const clientId = stage.clientId();
+        const topic = stage.topic("storm");
+        const first = await stage.connect({ clientId, ...waiting });
+        await first.subscribe(topic, { qos: 1 });
+        const storm = await Promise.all(Array.from({ length: 20 }, () => stage.open()));
+        for (const client of storm) client.sendConnect({ clientId, ...waiting });
+        await Promise.all(storm.map((client) => client.expect("CONNACK")));
+        const endings = await Promise.all(
+          storm.map(async (client) => (await received(client)).ending),
+        );
+        assert.equal(endings.filter((ending) => ending === undefined).length, 1);
+        const toldOnes = endings.filter((ending) => ending === (version === 5 ? "0x8e" : "closed"));
+        assert.equal(toldOnes.length, storm.length - 1);
+        const survivor = storm[endings.indexOf(undefined)];
+        await (await stage.connect()).publish(topic, "for one", { qos: 1 });
+        assert.equal((await survivor?.receive())?.text, "for one");
+      },
+    );
   });
 }
 
