@@ -8,6 +8,7 @@ import { MemoryBudget } from "./connection/memory-budget.ts";
 import { Flusher } from "./connection/output.ts";
 import { TimingWheel } from "./connection/timing-wheel.ts";
 import { Door } from "./door/door.ts";
+import { CredentialFault } from "./door/server-files.ts";
 import type { Credentials } from "./door/tls-options.ts";
 import { Enforcement } from "./enforcement/enforcement.ts";
 import { type SubjectState, Subjects } from "./enforcement/subjects.ts";
@@ -128,13 +129,9 @@ export class Broker {
       },
       this.#credentials(this.settings.hosts, this.#trustAnchors),
     );
+    this.#door = door; // at once: a change may come before both listen
     const { mqtts, wss } = this.settings.listeners;
-    const addresses = {
-      mqtts: await door.listen("mqtts", mqtts),
-      wss: await door.listen("wss", wss),
-    };
-    this.#door = door;
-    return addresses;
+    return { mqtts: await door.listen("mqtts", mqtts), wss: await door.listen("wss", wss) };
   }
 
   /** Reads the server's key and certificate again; throws, and changes nothing, if they are bad. */
@@ -157,6 +154,17 @@ export class Broker {
 
   #credentials(hosts: readonly string[], trustAnchors: readonly string[]): Credentials {
     return { ...this.#parts.serverFiles(hosts), trustAnchors };
+  }
+
+  /** Files that do not fit keep no change out, a revocation behind it least of all: the former ones stay. */
+  #credentialsOrFormer(door: Door, hosts: readonly string[], anchors: readonly string[]) {
+    try {
+      return this.#credentials(hosts, anchors);
+    } catch (error) {
+      if (!(error instanceof CredentialFault)) throw error;
+      this.#parts.record({ type: "settings-refused", why: error.message });
+      return { ...door.credentials, trustAnchors: anchors };
+    }
   }
 
   #retainedLimit(messages: number, bytes: number): string | undefined {
@@ -184,7 +192,6 @@ export class Broker {
         : compilePolicy(change.policy as Policy /* it checks what it gets */);
     const settings = change.settings ?? this.settings;
     const trustAnchors = change.trustAnchors ?? this.#trustAnchors;
-    // Files of the server that became unusable must not keep a revocation out: they are read only where they matter.
     const isNewTls = !isSame(
       tlsOf(settings, trustAnchors),
       this.#settings && tlsOf(this.#settings, this.#trustAnchors),
@@ -193,7 +200,9 @@ export class Broker {
       const former = this.#settings;
       this.#settings = settings;
       try {
-        this.#door.useCredentials(this.#credentials(settings.hosts, trustAnchors));
+        this.#door.useCredentials(
+          this.#credentialsOrFormer(this.#door, settings.hosts, trustAnchors),
+        );
       } catch (error) {
         this.#settings = former;
         throw error;

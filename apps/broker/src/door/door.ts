@@ -61,6 +61,11 @@ export class Door {
     this.#credentials = credentials;
   }
 
+  /** What the handshakes to come are answered with. */
+  get credentials(): Credentials {
+    return this.#credentials;
+  }
+
   /** New key, certificate or trust anchors for the handshakes to come. Throws, and changes nothing, if they are bad. */
   useCredentials(credentials: Credentials): void {
     const { tls } = this.#parts.settings();
