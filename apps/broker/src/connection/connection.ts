@@ -210,7 +210,10 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     }
     if (firstByte === puback && end - start === 2) {
       const packetId = buffer.readUInt16BE(start);
-      if (packetId !== 0) return this.#puback(packetId);
+      if (packetId !== 0) {
+        this.#puback(packetId);
+        return;
+      }
     }
     if (firstByte >> 4 === packetTypes.CONNECT) {
       throw new MqttError("ERR_MQTT_DIRECTION"); // well-formed or not, 5.0 [MQTT-3.1.0-2]
