@@ -52,7 +52,7 @@ export class Broker {
   constructor(parts: BrokerParts) {
     this.#parts = parts;
     const { now, record } = parts;
-    this.#wheel = new TimingWheel(parts.monotonic);
+    this.#wheel = new TimingWheel(parts.monotonic, parts.failed);
     this.#enforcement = new Enforcement(this.#subjects, record);
     this.#budget.retained = () => this.#retained.bytes + this.#retained.treeBytes;
     const limits = () => this.settings.limits;
@@ -80,7 +80,7 @@ export class Broker {
       limits,
       wheel: this.#wheel,
       budget: this.#budget,
-      flusher: new Flusher(),
+      flusher: new Flusher(parts.failed),
       enforcement: this.#enforcement,
       router: this.#router,
       sessions: this.#sessions,

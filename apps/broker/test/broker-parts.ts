@@ -93,7 +93,8 @@ export class BrokerParts {
     const limits = () => this.limits;
     const now = () => this.clock;
     const record = (event: Omit<SecurityEvent, "at">) => this.events.push(event);
-    const { made: wheel, turn } = withoutInterval(() => new TimingWheel(now));
+    const failed = (error: unknown) => this.failures.push(error);
+    const { made: wheel, turn } = withoutInterval(() => new TimingWheel(now, failed));
     this.#turnWheel = turn;
     this.budget = new MemoryBudget(this.limits.memoryBytes);
     this.budget.retained = () => this.retained.bytes;
@@ -131,7 +132,7 @@ export class BrokerParts {
       now,
       randomId: () => `random-${++ids}`,
       record,
-      failed: (error) => this.failures.push(error),
+      failed,
       preAuthBytes: 0,
     };
   }

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { MemoryBudget } from "../src/connection/memory-budget.ts";
 import { Flusher, Output } from "../src/connection/output.ts";
 import type { Transport } from "../src/door/transport.ts";
-import { withImmediates } from "./timers.ts";
+import { fail, withImmediates } from "./timers.ts";
 
 const outputs = 3;
 
@@ -79,12 +79,36 @@ describe("Output", () => {
       assert.equal(budget.output, 0);
     });
   });
+
+  test("leaves for the others when the transport of one throws, and says so", () => {
+    withImmediates((turn) => {
+      const failures: unknown[] = [];
+      const flusher = new Flusher((error) => void failures.push(error));
+      const mistake = new Error("a mistake of ours");
+      const transports = [false, true, false].map((throws) => {
+        const transport = new FakeTransport([false]);
+        if (throws) {
+          transport.write = () => {
+            throw mistake;
+          };
+        }
+        new Output(transport, flusher, new MemoryBudget(0)).send(Buffer.alloc(10));
+        return transport;
+      });
+      turn();
+      assert.deepEqual(failures, [mistake]);
+      assert.deepEqual(
+        transports.map(({ pendingBytes }) => pendingBytes),
+        [10, 0, 10],
+      );
+    });
+  });
 });
 
 function one1(blocks: readonly boolean[]) {
   const transport = new FakeTransport(blocks);
   const budget = new MemoryBudget(0);
-  return { transport, budget, output: new Output(transport, new Flusher(), budget) };
+  return { transport, budget, output: new Output(transport, new Flusher(fail), budget) };
 }
 
 function runActions(
@@ -93,7 +117,7 @@ function runActions(
   turn: () => void,
 ): void {
   const budget = new MemoryBudget(0);
-  const flusher = new Flusher();
+  const flusher = new Flusher(fail);
   const all = Array.from({ length: outputs }, (_, i) => new Sender(i, blocks, flusher, budget));
   for (const each of actions) {
     if (each.type === "turn") turn();

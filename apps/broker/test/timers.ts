@@ -5,6 +5,11 @@ export interface Captured<Made> {
   readonly turn: () => void;
 }
 
+/** What a part does about an error that a test does not expect. */
+export function fail(error: unknown): never {
+  throw error;
+}
+
 /** Makes a part that sets one interval for good; the interval is ours and no time passes by itself. */
 export function withoutInterval<Made>(make: () => Made): Captured<Made> {
   const original = globalThis.setInterval;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { Timed, TimingWheel } from "../src/connection/timing-wheel.ts";
-import { withoutInterval } from "./timers.ts";
+import { fail, withoutInterval } from "./timers.ts";
 
 const tickMs = 50;
 const entries = 6;
@@ -54,7 +54,7 @@ describe("TimingWheel", () => {
 
   test("makes nothing due early after the event loop was busy", () => {
     let clock = 1_000;
-    const { made: wheel, turn } = withoutInterval(() => new TimingWheel(() => clock));
+    const { made: wheel, turn } = withoutInterval(() => new TimingWheel(() => clock, fail));
     const dueAt: number[] = [];
     const entry = new (class extends Timed {
       override due() {
@@ -72,6 +72,32 @@ describe("TimingWheel", () => {
     turn();
     assert.deepEqual(dueAt, [16_050]);
   });
+
+  test("goes on with the others when one throws, and says so", () => {
+    let clock = 0;
+    const failures: unknown[] = [];
+    const { made: wheel, turn } = withoutInterval(
+      () =>
+        new TimingWheel(
+          () => clock,
+          (error) => void failures.push(error),
+        ),
+    );
+    let times = 0;
+    const mistake = new Error("a mistake of ours");
+    for (const throws of [false, true, false]) {
+      const entry = new (class extends Timed {
+        override due() {
+          times += 1;
+          if (throws) throw mistake;
+        }
+      })();
+      wheel.schedule(entry, 100);
+    }
+    clock += 1_000;
+    turn();
+    assert.deepEqual([times, failures], [3, [mistake]]);
+  });
 });
 
 class Model {
@@ -83,7 +109,7 @@ class Model {
   readonly #dueAt = new Map<number, number>();
 
   constructor(reactions: readonly Reaction[]) {
-    const { made, turn } = withoutInterval(() => new TimingWheel(() => this.#clock, tickMs));
+    const { made, turn } = withoutInterval(() => new TimingWheel(() => this.#clock, fail, tickMs));
     this.#wheel = made;
     this.#turn = turn;
     const onDue = (index: number) => this.#due(index, reactions[index]);

@@ -29,6 +29,12 @@ const pool = new BufferPool();
 /** Writes every connection's output once at the end of the event loop's turn: one TLS record for many packets. */
 export class Flusher {
   #dirty: Output[] = [];
+  readonly #failed: (error: unknown) => void;
+
+  /** `failed` hears what a transport throws; the other connections are written all the same. */
+  constructor(failed: (error: unknown) => void) {
+    this.#failed = failed;
+  }
 
   add(output: Output): void {
     if (this.#dirty.length === 0) setImmediate(() => this.#flush());
@@ -38,7 +44,13 @@ export class Flusher {
   #flush(): void {
     const dirty = this.#dirty;
     this.#dirty = [];
-    for (const output of dirty) output.flush();
+    for (const output of dirty) {
+      try {
+        output.flush();
+      } catch (error) {
+        this.#failed(error);
+      }
+    }
   }
 }
 

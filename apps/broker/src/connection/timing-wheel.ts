@@ -20,11 +20,13 @@ export class TimingWheel {
   readonly #heads: (Timed | undefined)[] = new Array(slots).fill(undefined);
   readonly #timer: NodeJS.Timeout;
   readonly #clock: () => number;
+  readonly #failed: (error: unknown) => void;
   readonly #startedAt: number;
 
-  /** `clock` gives monotonic milliseconds. */
-  constructor(clock: () => number, tickMs = 50) {
+  /** `clock` gives monotonic milliseconds; `failed` hears what an entry throws, and the others are due all the same. */
+  constructor(clock: () => number, failed: (error: unknown) => void, tickMs = 50) {
     this.#clock = clock;
+    this.#failed = failed;
     this.#startedAt = clock();
     this.tickMs = tickMs;
     this.#timer = setInterval(() => this.#turn(), tickMs);
@@ -75,9 +77,17 @@ export class TimingWheel {
       for (const entry of due) {
         if (entry.wheelTick === 0 || entry.wheelTick > this.now) continue; // an earlier one moved it
         this.cancel(entry);
-        entry.due();
+        this.#due(entry);
       }
       due.length = 0;
+    }
+  }
+
+  #due(entry: Timed): void {
+    try {
+      entry.due();
+    } catch (error) {
+      this.#failed(error);
     }
   }
 }
