@@ -30,7 +30,9 @@ export class Mosquitto {
   }
 
   static async as(deployment: Deployment, credential: Credential, version: 4 | 5) {
-    const folder = join(deployment.directory, "clients", credential.subject.replace(":", "-"));
+    // A folder for each edition: tests of one may run while the other is being prepared.
+    const name = `${credential.subject.replace(":", "-")}-${version}`;
+    const folder = join(deployment.directory, "clients", name);
     await mkdir(folder, { recursive: true });
     const options = { ca: "--cafile", cert: "--cert", key: "--key" } as const;
     const files: string[] = [];
