@@ -4,7 +4,7 @@ import { type Deployment, startDeployment } from "../../../test/support/deployme
 import { openWebSocket } from "../../../test/support/web-socket.ts";
 import { openTls, tlsWire } from "../../../test/support/wire.ts";
 import { limits } from "./model.ts";
-import { fuzzPolicy } from "./policy.ts";
+import { policyTexts } from "./policy.ts";
 import type { Listener, Stage, Wire } from "./stage.ts";
 
 const patienceMs = 15_000;
@@ -25,7 +25,9 @@ export class DeploymentStage implements Stage, AsyncDisposable {
       "limits.messagesPerSecond.device": 1_000_000,
       "limits.bytesPerSecond.device": 1_000_000_000,
     };
-    return new DeploymentStage(await startDeployment({ policy: fuzzPolicy, devices: 2, settings }));
+    return new DeploymentStage(
+      await startDeployment({ policy: policyTexts[0] ?? "", devices: 2, settings }),
+    );
   }
 
   constructor(deployment: Deployment) {

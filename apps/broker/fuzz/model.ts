@@ -18,7 +18,7 @@ import {
   type SubscriptionRequest,
 } from "@wardmq/mqtt";
 import { matches } from "../test/topics.ts";
-import { mayPublish, mayReceive, maySubscribe } from "./policy.ts";
+import { Rights } from "./policy.ts";
 
 /** The broker did what it may not. */
 export class Violation extends Error {}
@@ -39,6 +39,7 @@ export const limits = {
 
 /** Something that was published: by a PUBLISH that was accepted, or as a will. */
 interface Publication {
+  readonly publisher: string;
   readonly topic: string;
   readonly payload: Buffer;
   readonly qos: QoS;
@@ -101,6 +102,7 @@ const keyOf = (topic: string, payload: Uint8Array) =>
 
 /** All the broker may and must do, kept as simply as can be. */
 export class Model {
+  readonly rights = new Rights();
   readonly sessions = new Set<ModelSession>();
   readonly publications = new Map<string, Publication[]>();
   readonly retained = new Map<string, Publication>();
@@ -109,6 +111,7 @@ export class Model {
 
   publish(publication: Publication, origin: ModelSession | undefined, isCertain: boolean): void {
     const { topic, payload, qos, retain } = publication;
+    if (!this.rights.mayPublish(publication.publisher, topic)) return; // a will, and the right to it is gone
     const key = keyOf(topic, payload);
     this.publications.set(key, [...(this.publications.get(key) ?? []), publication]);
     if (retain && !isCertain) {
@@ -118,7 +121,7 @@ export class Model {
       else this.retained.set(topic, publication);
     }
     for (const session of this.sessions) {
-      if (!mayReceive(session.subject, topic)) continue;
+      if (!this.rights.mayReceive(session.subject, topic)) continue;
       const all = [...session.subscriptions.values()].filter(
         ({ topicFilter, noLocal }) =>
           matches(topicFilter, topic) && !(noLocal && session === origin),
@@ -130,6 +133,38 @@ export class Model {
       const lasts = publication.properties.messageExpiryInterval === undefined;
       if (isCertain && own.length > 0 && granted > 0 && lasts) add(session.owed, key, 1);
     }
+  }
+
+  /** Another policy is in force: who had a subscription that it does not allow loses it, and the connection. */
+  usePolicy(which: number): void {
+    const { rights } = this;
+    rights.which = which;
+    for (const session of this.sessions) {
+      const { subject, subscriptions, connection, owed, inflight } = session;
+      const lost = [...subscriptions].filter(
+        ([, { topicFilter }]) => !rights.maySubscribe(subject, topicFilter),
+      );
+      for (const [filter] of lost) subscriptions.delete(filter);
+      for (const key of [...owed.keys()]) if (!this.#mayArrive(subject, key)) owed.delete(key);
+      // What is withheld leaves the session, and its Packet Identifier is free while the client believes it is not.
+      const isWithheld = [...inflight.values()].some(({ key }) => !this.#mayArrive(subject, key));
+      if (isWithheld) session.isUncertain = true;
+      if (lost.length > 0) connection?.breaks(0x87);
+    }
+    for (const [topic, publication] of this.retained) {
+      // Whoever asks for it next makes the broker drop it: nothing is owed of this topic any more.
+      if (!rights.mayPublish(publication.publisher, topic))
+        this.maybeRetained.set(topic, [publication]);
+    }
+  }
+
+  /** Whether the receiver, and some publisher of it, have a right to it now. */
+  #mayArrive(subject: string, key: string): boolean {
+    const topic = key.slice(0, key.indexOf("\0"));
+    if (!this.rights.mayReceive(subject, topic)) return false;
+    return (this.publications.get(key) ?? []).some(({ publisher }) =>
+      this.rights.mayPublish(publisher, topic),
+    );
   }
 
   sessionOf(subject: string, clientId: string): ModelSession | undefined {
@@ -274,7 +309,7 @@ export class ModelConnection {
       this.breaks(0x90);
       return;
     }
-    if (will !== undefined && !mayPublish(this.subject, will.topic)) {
+    if (will !== undefined && !this.#model.rights.mayPublish(this.subject, will.topic)) {
       this.breaks(0x87);
       return;
     }
@@ -300,7 +335,10 @@ export class ModelConnection {
     this.session.expirySeconds = Math.min(wanted, limits.sessionExpirySeconds);
     if (this.maximumPacketBytes < 100_000) this.session.isUncertain = true;
     for (const inflight of this.session.inflight.values()) inflight.isOnTheWire = false;
-    this.#will = will === undefined ? undefined : { ...will, payload: Buffer.from(will.payload) };
+    this.#will =
+      will === undefined
+        ? undefined
+        : { ...will, publisher: this.subject, payload: Buffer.from(will.payload) };
     this.answers.push({ type: "CONNACK", codes: [isPresent ? 1 : 0] });
     if (!this.session.isUncertain) this.#owesPubrels(this.session);
     this.state = "open";
@@ -360,7 +398,11 @@ export class ModelConnection {
       answers(0);
       return;
     }
-    const refusal = brokenLimit(topic) ? 0x90 : mayPublish(this.subject, topic) ? 0 : 0x87;
+    const refusal = brokenLimit(topic)
+      ? 0x90
+      : this.#model.rights.mayPublish(this.subject, topic)
+        ? 0
+        : 0x87;
     if (refusal !== 0) {
       if (qos > 0 && this.version === 4) {
         this.breaks(refusal);
@@ -381,7 +423,8 @@ export class ModelConnection {
       }
       session.inboundQos2.add(packet.packetId ?? 0);
     }
-    this.#model.publish({ topic, payload, qos, retain, properties }, session, true);
+    const publisher = this.subject;
+    this.#model.publish({ publisher, topic, payload, qos, retain, properties }, session, true);
     answers(0, ...(this.version === 5 ? [0x10] : []));
   }
 
@@ -410,7 +453,7 @@ export class ModelConnection {
         ? 0x8f
         : isNew && session.subscriptions.size >= limits.subscriptions
           ? 0x97
-          : maySubscribe(this.subject, topicFilter)
+          : this.#model.rights.maySubscribe(this.subject, topicFilter)
             ? 0
             : 0x87;
       if (refusal !== 0) return this.version === 5 ? refusal : 0x80;
@@ -649,7 +692,7 @@ export class ModelConnection {
   }
 
   #checkMayHave(session: ModelSession, topic: string, key: string, packet: PublishPacket): void {
-    if (!mayReceive(this.subject, topic))
+    if (!this.#model.rights.mayReceive(this.subject, topic))
       throw new Violation(`${this.subject} may not have ${topic}`);
     const filters = session.everSubscribed.filter(({ topicFilter }) => matches(topicFilter, topic));
     if (filters.length === 0) throw new Violation(`nobody subscribed to ${topic} here`);
@@ -657,7 +700,8 @@ export class ModelConnection {
     if (published.length === 0) throw new Violation(`nobody published this to ${topic}`);
     const most = Math.max(...filters.map(({ qos }) => qos));
     const source = published.find(
-      ({ qos, retain, properties }) =>
+      ({ publisher, qos, retain, properties }) =>
+        this.#model.rights.mayPublish(publisher, topic) &&
         packet.qos <= Math.min(qos, most) &&
         (retain || !packet.retain) &&
         (this.version === 4 || hasTravelled(properties, packet.properties)),

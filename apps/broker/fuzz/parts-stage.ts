@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { BrokerParts, type Link } from "../test/broker-parts.ts";
 import { limits } from "./model.ts";
-import { fuzzPolicy } from "./policy.ts";
+import { policyTexts } from "./policy.ts";
 import type { Stage, Wire } from "./stage.ts";
 
 /** The broker behind its door, in this process: no time passes, and nothing happens but what is asked for. */
@@ -12,7 +12,7 @@ export class PartsStage implements Stage {
   ];
   readonly services = ["tester", "limited"];
   readonly #parts = new BrokerParts({
-    policy: fuzzPolicy,
+    policy: policyTexts[0] ?? "",
     limits: {
       subscriptions: limits.subscriptions,
       connectionsPerSubject: { device: 1, service: 1_000 },
@@ -45,6 +45,12 @@ export class PartsStage implements Stage {
     };
     this.#links.set(link, wire);
     return wire;
+  }
+
+  async usePolicy(which: number): Promise<void> {
+    this.#parts.usePolicy(policyTexts[which] ?? "");
+    this.#parts.turn();
+    this.#look();
   }
 
   async until(isDone: () => boolean, what: () => string): Promise<void> {

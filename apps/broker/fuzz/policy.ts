@@ -1,39 +1,71 @@
 import { matches } from "../test/topics.ts";
 
-/** The policy of the fuzz: `tester` may do all, `limited` and devices little. */
-export const fuzzPolicy = `
-roles:
-  tester: { publish: ["#"], subscribe: ["#", "$SYS/#"] }
-  limited: { publish: ["allowed/#"], subscribe: ["allowed/#"] }
-  bedside-device:
-    publish: ["{org}/{site}/{ward}/device/{id}/telemetry", "{org}/{site}/{ward}/device/{id}/alarm"]
-    subscribe: ["{org}/{site}/{ward}/device/{id}/command"]
-bindings:
-  - { role: tester, to: "service:tester" }
-  - { role: limited, to: "service:limited" }
-  - { role: bedside-device, to: "device:*" }
-`;
+/** What each kind of subject may do: filters, with braces for the device's own uuid. */
+interface Rules {
+  readonly publish: readonly string[];
+  readonly subscribe: readonly string[];
+}
+
+const own = "hospital/north/icu/device/{id}";
+
+/** The policies of the fuzz, which come and go: under the second everybody has less. */
+const policies: readonly Readonly<Record<"tester" | "limited" | "device", Rules>>[] = [
+  {
+    tester: { publish: ["#"], subscribe: ["#", "$SYS/#"] },
+    limited: { publish: ["allowed/#"], subscribe: ["allowed/#"] },
+    device: { publish: [`${own}/telemetry`, `${own}/alarm`], subscribe: [`${own}/command`] },
+  },
+  {
+    tester: { publish: ["t/#", "hospital/#"], subscribe: ["t/#", "allowed/#"] },
+    limited: { publish: ["allowed/x"], subscribe: ["allowed/x"] },
+    device: { publish: [`${own}/alarm`], subscribe: [] },
+  },
+];
+
+/** The texts of these policies. */
+export const policyTexts: readonly string[] = policies.map(({ tester, limited, device }) =>
+  JSON.stringify({
+    roles: { tester, limited, device },
+    bindings: [
+      { role: "tester", to: "service:tester" },
+      { role: "limited", to: "service:limited" },
+      { role: "device", to: "device:*" },
+    ],
+  }),
+);
 
 export const deviceTopic = (uuid: string, channel: string) =>
-  `hospital/north/icu/device/${uuid}/${channel}`;
+  `${own.replace("{id}", uuid)}/${channel}`;
 
-/** What a subject may do, written out once more by hand: the plain twin of the policy above. */
-export function mayPublish(subject: string, topic: string): boolean {
-  if (topic.startsWith("$")) return false;
-  if (subject === "tester") return true;
-  if (subject === "limited") return matches("allowed/#", topic);
-  return ["telemetry", "alarm"].some((channel) => topic === deviceTopic(subject, channel));
-}
+/** The plain twin of the policies: every filter of the subject, level by level. */
+export class Rights {
+  which = 0;
 
-export function mayReceive(subject: string, topic: string): boolean {
-  if (subject === "tester") return !topic.startsWith("$") || matches("$SYS/#", topic);
-  if (subject === "limited") return matches("allowed/#", topic);
-  return topic === deviceTopic(subject, "command");
-}
+  #filters(subject: string, action: keyof Rules): readonly string[] {
+    const policy = policies[this.which] as (typeof policies)[number];
+    const name = subject === "tester" || subject === "limited" ? subject : "device";
+    return policy[name][action].map((filter) => filter.replace("{id}", subject));
+  }
 
-/** A filter is allowed when every topic it can ever match is. */
-export function maySubscribe(subject: string, filter: string): boolean {
-  if (subject === "tester") return !filter.startsWith("$") || matches("$SYS/#", filter);
-  if (subject === "limited") return filter === "allowed" || filter.startsWith("allowed/");
-  return filter === deviceTopic(subject, "command");
+  mayPublish(subject: string, topic: string): boolean {
+    if (topic.startsWith("$")) return false;
+    return this.#filters(subject, "publish").some((filter) => matches(filter, topic));
+  }
+
+  mayReceive(subject: string, topic: string): boolean {
+    return this.#filters(subject, "subscribe").some((filter) => matches(filter, topic));
+  }
+
+  /** A filter is allowed when every topic it can ever match is; these policies have `#` at the end or no wildcard. */
+  maySubscribe(subject: string, asked: string): boolean {
+    return this.#filters(subject, "subscribe").some((filter) => {
+      if (filter === "#") return !asked.startsWith("$");
+      const above = filter.endsWith("/#") ? filter.slice(0, -2) : undefined;
+      return (
+        asked === filter ||
+        asked === above ||
+        (above !== undefined && asked.startsWith(`${above}/`))
+      );
+    });
+  }
 }

@@ -71,6 +71,9 @@ class Run {
   }
 
   async #act(): Promise<void> {
+    if (this.#stage.usePolicy !== undefined && this.#random.chance(4)) {
+      return await this.#changePolicy(this.#random.below(2));
+    }
     const open = this.#clients.filter(({ connection }) => connection.state !== "ended");
     if (open.length === 0 || (open.length < mostClients && this.#random.chance(20))) {
       return await this.#connect();
@@ -84,7 +87,7 @@ class Run {
       subscribe: 10,
       unsubscribe: 3,
       batch: 10,
-      disconnect: 2,
+      disconnect: 4,
       drop: 3,
       takeOver: 3,
       half: 3,
@@ -111,6 +114,13 @@ class Run {
       case "attack":
         return await this.#send(client, this.#attack(client));
     }
+  }
+
+  async #changePolicy(which: number): Promise<void> {
+    this.actions.push(`policy ${which} is in force`);
+    this.#model.usePolicy(which);
+    await this.#stage.usePolicy?.(which);
+    await this.#settleAll(this.#clients);
   }
 
   #batch(connection: ModelConnection): Buffer {
@@ -307,6 +317,7 @@ class Run {
       } as const;
       await this.#send(client, encodePacket(goodbye, 5));
     }
+    if (this.#model.rights.which !== 0) await this.#changePolicy(0);
     await this.#clearRetained();
   }
 

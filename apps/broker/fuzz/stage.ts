@@ -16,6 +16,8 @@ export interface Stage {
   readonly devices: readonly string[];
   readonly services: readonly string[];
   open(subject: string, listener: Listener): Promise<Wire>;
+  /** Puts another policy of `policyTexts` in force, where the stage can say when it is. */
+  usePolicy?(which: number): Promise<void>;
   /** Resolves once `isDone`, after something has come; rejects when it does not in time. */
   until(isDone: () => boolean, what: () => string): Promise<void>;
   /** What is wrong with the broker itself, after every client has left; undefined when nothing is. */
