@@ -326,3 +326,44 @@ describe("packets in the wrong state or direction", () => {
     assertNothingIsHeld(parts);
   });
 });
+
+describe("what a Shared Subscription owes when a session ends", () => {
+  const policy = (publishers: readonly string[]) =>
+    JSON.stringify({
+      roles: { reader: { subscribe: ["t"] }, writer: { publish: ["t"] } },
+      bindings: [
+        { role: "reader", to: "service:*" },
+        ...publishers.map((to) => ({ role: "writer", to })),
+      ],
+    });
+
+  /** A member leaves with a message waiting, another is there; then the policy changes and the first session ends. */
+  function inherited(publishersLater: readonly string[]): number {
+    const parts = new BrokerParts({ policy: policy(["service:writer"]) });
+    const connected = (name: string) => {
+      const link = parts.link(parts.service(name));
+      link.connect({ clientId: name, properties: { sessionExpiryInterval: 100 } });
+      return link;
+    };
+    const gone = connected("gone");
+    gone.send(subscribe(["$share/g/t"]));
+    gone.drop();
+    const writer = connected("writer");
+    writer.send(publish("t", "x", { qos: 1, packetId: 1 }));
+    const heir = connected("heir");
+    heir.send(subscribe(["$share/g/t"]));
+    heir.take();
+    parts.usePolicy(policy(publishersLater));
+    parts.link(parts.service("gone")).connect({ clientId: "gone", cleanStart: true });
+    parts.turn();
+    return heir.take().filter(({ type }) => type === "PUBLISH").length;
+  }
+
+  test("goes to no member once its publisher has no right to it", () => {
+    assert.equal(inherited(["service:somebody-else"]), 0);
+  });
+
+  test("goes to another member while its publisher has", () => {
+    assert.equal(inherited(["service:writer"]), 1);
+  });
+});
