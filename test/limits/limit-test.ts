@@ -22,7 +22,7 @@ export const onlyV3: readonly Way[] = everyWay.filter(({ version }) => version =
 export const bothListeners: readonly Way[] = onlyV5;
 
 interface LimitTestOptions {
-  readonly ways?: readonly Way[];
+  readonly ways?: readonly Way[] | undefined;
   /** The test waits for most of its time, so it starts at once with others of its kind. */
   readonly atOnce?: true;
 }
