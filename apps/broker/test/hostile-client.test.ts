@@ -89,6 +89,39 @@ bindings: [{ role: some, to: "service:*" }]
   });
 });
 
+describe("a mistake of ours", () => {
+  const mistake = new Error("a mistake of ours");
+  const throws = () => {
+    throw mistake;
+  };
+
+  for (const [when, meet] of [
+    ["when its peer reads again", (link: Link) => link.unblock()],
+    ["when it is due", (_: Link, parts: BrokerParts) => parts.advance(91_000)],
+    ["when its network connection is lost", (link: Link) => link.drop()],
+  ] as const) {
+    test(`ends the connection that met it and is reported, ${when}`, () => {
+      const parts = new BrokerParts();
+      const link = connected(parts);
+      link.send(subscribe("t", 1));
+      const other = connected(parts, "other");
+      link.isBlocked = true;
+      for (let packetId = 1; packetId < 9; packetId += 1) {
+        other.send(publish("t", { qos: 1, packetId, payload: Buffer.alloc(60_000) }));
+      }
+      link.write = throws;
+      parts.sessions.detach = throws;
+      meet(link, parts);
+      assert.ok(parts.failures.length > 0);
+      assert.ok(parts.failures.every((failure) => failure === mistake));
+      parts.advance(1_000);
+      assert.equal(link.isClosed, true);
+      assert.equal(other.isClosed, when === "when it is due"); // by its keep alive
+      assert.equal(parts.budget.output, 0);
+    });
+  }
+});
+
 describe("a clock that is set back", () => {
   test("gives no message a longer life than its publisher did, and breaks nothing", () => {
     const parts = new BrokerParts();

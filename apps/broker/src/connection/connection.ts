@@ -146,34 +146,46 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     try {
       if (this.#state === "awaiting") this.#checkFirstByte(bytes);
       if (this.#reader.read(bytes) > 0) this.#lastPacket = this.context.wheel.now;
+      if (this.#state === "awaiting") this.#checkPreAuthBytes();
+      if (this.#state === "open") this.#slowDown(bytes.length);
     } catch (error) {
       this.#failed(error);
     }
-    if (this.#state === "awaiting") this.#checkPreAuthBytes();
-    if (this.#state === "open") this.#slowDown(bytes.length);
   }
 
   drained(): void {
     if (this.#state === "closing" || this.#state === "closed") return;
-    this.output.drained();
-    if (!this.output.isBlocked) this.#unread = 0;
-    if (this.#state !== "open") return;
-    this.session?.sendWaiting();
-    if (this.#unread === 0 && this.#paused === "answers") this.#resumeReading();
+    try {
+      this.output.drained();
+      if (!this.output.isBlocked) this.#unread = 0;
+      if (this.#state !== "open") return;
+      this.session?.sendWaiting();
+      if (this.#unread === 0 && this.#paused === "answers") this.#resumeReading();
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   closed(): void {
     this.context.wheel.cancel(this);
-    this.#leave("the network connection was lost");
+    try {
+      this.#leave("the network connection was lost");
+    } catch (error) {
+      this.context.failed(error);
+    }
     this.#state = "closed";
     this.output.discard();
   }
 
   override due(): void {
-    if (this.#state === "closing") this.#transport.destroy();
-    else if (this.#state === "awaiting") {
-      this.refuse("connect-timeout", "no CONNECT arrived in time", undefined);
-    } else if (this.#state === "open") this.#checkTime();
+    try {
+      if (this.#state === "closing") this.#transport.destroy();
+      else if (this.#state === "awaiting") {
+        this.refuse("connect-timeout", "no CONNECT arrived in time", undefined);
+      } else if (this.#state === "open") this.#checkTime();
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   /** Before CONNECT nothing but a CONNECT may come, 5.0 [MQTT-3.1.0-1]: seen in the first byte. */
@@ -340,24 +352,39 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     this.#close(why, reasonCode);
   }
 
+  /** The peer's mistake ends the connection as the specification says; ours does too, and no other one. */
   #failed(error: unknown): void {
-    const ours = !(error instanceof MqttError);
-    if (ours) this.context.failed(error);
-    const reasonCode = ours ? 0x80 : error.reasonCode;
-    const why = ours ? "unspecified error" : error.message;
-    if (!ours) {
-      this.context.record({
-        type: "protocol-error",
-        subject: this.peer.subject.id,
-        clientId: printable(this.clientId),
-        address: this.peer.address,
-        listener: this.peer.listener,
-        check: error.code,
-        why: error.message,
-        ...limitOf(this.#isLargeConnect(error) ? "limits.preAuthBytes" : error.code),
-        reasonCode,
-      });
+    if (error instanceof MqttError) {
+      this.#protocolError(error);
+      return;
     }
+    this.context.failed(error);
+    this.context.wheel.schedule(this, lastWordsMs); // it may have happened on the way to the end
+    try {
+      this.#endBecause("unspecified error", 0x80);
+    } catch (again) {
+      this.context.failed(again);
+      this.#transport.destroy();
+    }
+  }
+
+  #protocolError(error: MqttError): void {
+    const { code, message, reasonCode } = error;
+    this.context.record({
+      type: "protocol-error",
+      subject: this.peer.subject.id,
+      clientId: printable(this.clientId),
+      address: this.peer.address,
+      listener: this.peer.listener,
+      check: code,
+      why: message,
+      ...limitOf(this.#isLargeConnect(error) ? "limits.preAuthBytes" : code),
+      reasonCode,
+    });
+    this.#endBecause(message, reasonCode);
+  }
+
+  #endBecause(why: string, reasonCode: number): void {
     if (this.#state === "awaiting") this.refuse("protocol", why, undefined, reasonCode);
     else this.disconnect(mayDisconnectWith(reasonCode) ? reasonCode : 0x81, why);
   }
