@@ -89,6 +89,47 @@ bindings: [{ role: some, to: "service:*" }]
   });
 });
 
+describe("what a session holds while its client is away", () => {
+  const will = {
+    topic: "w",
+    payload: Buffer.alloc(5_000),
+    qos: 0,
+    retain: false,
+    properties: { willDelayInterval: 50 },
+  } as const;
+  const away = (parts: BrokerParts, clientId: string) => {
+    const link = parts.link(parts.service("a"));
+    const properties = { sessionExpiryInterval: 100 };
+    link.connect({ clientId, cleanStart: false, will, properties });
+    link.drop();
+  };
+
+  const clientId = "c".repeat(5_000);
+  const ends: Readonly<Record<string, (parts: BrokerParts) => void>> = {
+    "its will is sent and it expires": (parts) => {
+      parts.advance(51_000);
+      assert.ok(parts.budget.used < 4 * clientId.length + will.payload.length);
+      parts.advance(50_000);
+    },
+    "its client comes back and leaves for good": (parts) => {
+      const link = parts.link(parts.service("a"));
+      link.connect({ clientId });
+      link.drop();
+    },
+    "its subject is revoked": (parts) => parts.sessions.endAllOf(parts.service("a")),
+  };
+
+  for (const [how, end] of Object.entries(ends)) {
+    test(`counts with its name and its will, and is given back when ${how}`, () => {
+      const parts = new BrokerParts();
+      away(parts, clientId);
+      assert.ok(parts.budget.used > 4 * clientId.length + will.payload.length);
+      end(parts);
+      assert.equal(parts.budget.used, 0);
+    });
+  }
+});
+
 describe("a mistake of ours", () => {
   const mistake = new Error("a mistake of ours");
   const throws = () => {

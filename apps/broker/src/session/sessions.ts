@@ -99,7 +99,7 @@ export class Sessions implements SessionContext {
     if (found !== undefined) this.end(found);
     const session = new Session(subject, clientId, this);
     store.add(session);
-    this.#parts.budget.state += price.session;
+    this.#parts.budget.state += priceOf(session);
     subject.sessions += 1;
     return { session, isPresent: false };
   }
@@ -123,7 +123,7 @@ export class Sessions implements SessionContext {
       budget.state -= price.subscription;
     }
     store.remove(session);
-    budget.state -= price.session;
+    budget.state -= priceOf(session);
     session.subject.sessions -= 1;
     for (const { message, group } of session.clear()) router.handOver(message, group);
     const pending = session.pendingWill;
@@ -227,15 +227,18 @@ export class Sessions implements SessionContext {
       return;
     }
     session.pendingWill = new PendingWill(will, () => {
-      session.pendingWill = undefined;
+      this.#cancelWill(session);
       this.#sendWill(session, will);
     });
+    this.#parts.budget.state += will.message.size;
     this.#parts.wheel.schedule(session.pendingWill, delay * 1000);
   }
 
   #cancelWill(session: Session): void {
-    if (session.pendingWill === undefined) return;
-    this.#parts.wheel.cancel(session.pendingWill);
+    const { pendingWill } = session;
+    if (pendingWill === undefined) return;
+    this.#parts.wheel.cancel(pendingWill);
+    this.#parts.budget.state -= pendingWill.will.message.size;
     session.pendingWill = undefined;
   }
 
@@ -263,4 +266,9 @@ export class Sessions implements SessionContext {
       topic: printable(name),
     });
   }
+}
+
+/** A Client Identifier may be long, and is kept in the session and in the key it is found by. */
+function priceOf({ clientId }: Session): number {
+  return price.session + 4 * clientId.length;
 }
