@@ -55,7 +55,11 @@ export function readDeploymentFile(directory: string, name: "wardmq.yaml" | "pol
     return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(resolve(directory, name)));
   } catch (cause) {
     if (cause instanceof TypeError)
-      throw new Failure(2, `${name} is not UTF-8`, "save it as UTF-8");
+      throw new Failure(
+        2,
+        `${printable(resolve(directory, name))}:1:1: not UTF-8`,
+        "save it as UTF-8",
+      );
     if (name === "wardmq.yaml" && systemCode(cause) === "ENOENT")
       throw notADeployment(directory, cause);
     const why = systemCode(cause) ?? "unreadable";
@@ -76,7 +80,9 @@ function notADeployment(directory: string, cause: unknown): Failure {
   return new Failure(
     2,
     `${printable(directory)} ${why}`,
-    "make one: wardmq init DIR --org ORG --host NAME",
+    code === "EACCES"
+      ? "run it as the user the folder belongs to"
+      : "make one: wardmq init DIR --org ORG --host NAME",
   );
 }
 

@@ -25,5 +25,5 @@ function flat(fields: object, prefix = ""): Record<string, unknown> {
 function shown(value: unknown): string {
   const text = String(value);
   const safe = /^[\x20-\x7e]*$/.test(text) ? text : printable(text, 500);
-  return /[ "]/.test(safe) ? `"${safe}"` : safe;
+  return /[ "]/.test(safe) ? `"${safe.replaceAll('"', '\\"')}"` : safe;
 }

@@ -98,7 +98,7 @@ deploymentCommand(program, "serve", {
   )
   .option("--mqtts <port>", "the port of MQTT over TLS for this run", parsePort)
   .option("--wss <port>", "the port of MQTT over WebSocket for this run", parsePort)
-  .option("--set <key=value>", "any key of wardmq.yaml for this run; may be repeated", collect, [])
+  .option("--set <key=value>", "any key of wardmq.yaml for this run; may be repeated", collect)
   .option("--verbose", "tell the process ids of control and broker")
   .action(inDeployment([], runServe));
 
@@ -197,14 +197,17 @@ deploymentCommand(program, "credential", {
 const policy = group("policy", "check the policy", "wardmq policy check /srv/wardmq");
 deploymentCommand(policy, "check", {
   summary: "check policy.yaml: problems end with 2, warnings do not",
-  examples: ["wardmq policy check /srv/wardmq"],
-}).action(
-  inDeployment([], (_, __: object, directory) => {
-    const warnings = checkPolicyFile(directory);
-    for (const warning of warnings) report(`warning: ${warning}`);
-    print(`policy.yaml is valid, ${count(warnings.length, "warning")}`);
-  }),
-);
+  examples: ["wardmq policy check /srv/wardmq", "wardmq policy check /srv/wardmq --json"],
+})
+  .option("--json", "print the warnings as JSON")
+  .action(
+    inDeployment([], (_, { json }: Json, directory) => {
+      const warnings = checkPolicyFile(directory);
+      if (json) return printJson({ warnings });
+      for (const warning of warnings) report(`warning: ${warning}`);
+      print(`policy.yaml is valid, ${count(warnings.length, "warning")}`);
+    }),
+  );
 
 deploymentCommand(program, "events", {
   summary: "print the last security events, oldest first",
@@ -260,7 +263,7 @@ async function runServe(
   },
   directory: string,
 ): Promise<void> {
-  const overrides = [...options.set];
+  const overrides = [...(options.set ?? [])];
   if (options.mqtts !== undefined) overrides.push(`listeners.mqtts.port=${options.mqtts}`);
   if (options.wss !== undefined) overrides.push(`listeners.wss.port=${options.wss}`);
   const { runtime, verbose = false } = options;
@@ -328,6 +331,6 @@ function parseCount(text: string): number {
   throw new InvalidArgumentError("write a number from 1 to 10000");
 }
 
-function collect(value: string, before: readonly string[]): readonly string[] {
+function collect(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }

@@ -157,6 +157,8 @@ describe("policy check", () => {
     assert.equal(code, 0);
     assert.match(stderr, /warning: .*policy\.yaml:3:\d+: /);
     assert.match(stdout, /valid, [1-9]/);
+    const asJson = await wardmq(["policy", "check", made.directory, "--json"]);
+    assert.match(JSON.parse(asJson.stdout).warnings[0], /policy\.yaml:3:\d+: /);
   });
 
   test("ends with 0 and no warning for the policy that init writes", async () => {

@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import { parseConfig } from "@wardmq/config";
+import { ConfigError, parseConfig } from "@wardmq/config";
 import { printable } from "@wardmq/events";
 import type { BrokerSettings } from "@wardmq/feed";
 import { type Policy, parsePolicy } from "@wardmq/policy";
@@ -36,7 +36,13 @@ export function enterDeployment(directory: string): void {
     throw new Failure(
       "ERR_NO_DEPLOYMENT",
       `${printable(directory)} ${why === "ENOENT" ? "holds no deployment" : `can not be used: ${why}`}`,
-      { hint: "make one with wardmq init DIR --org ORG --host NAME", cause },
+      {
+        hint:
+          why === "EACCES"
+            ? "run it as the user the folder belongs to"
+            : "make one with wardmq init DIR --org ORG --host NAME",
+        cause,
+      },
     );
   }
 }
@@ -52,17 +58,14 @@ export function readOperatorFiles(
   overrides: readonly string[],
   identity: DeploymentIdentity,
 ): OperatorFiles {
-  const { settings } = parseConfig(readText(paths.settings), overrides);
+  const { settings, places } = parseConfig(readText(paths.settings), overrides);
   for (const key of ["org", "environment", "trustDomain"] as const) {
     if (settings[key] === identity[key]) continue;
     // Every certificate and every record says it: a new value would lock all of them out.
-    throw new Failure(
-      "ERR_IDENTITY",
-      `wardmq.yaml: ${key} is not the one this deployment was made for`,
-      {
-        hint: `write ${key}: ${identity[key]}, or make another deployment with wardmq init`,
-      },
-    );
+    const at = places.get(key) ?? { file: paths.settings, line: 1, column: 1 };
+    const message = "is not the one this deployment was made for";
+    const hint = `write ${key}: ${identity[key]}, or make another deployment with wardmq init`;
+    throw new ConfigError([{ ...at, key, message, hint }]);
   }
   return { settings, policy: parsePolicy(readText(paths.policy)) };
 }

@@ -42,11 +42,6 @@ export const controlErrors = {
     exitCode: 2,
     meaning: "a file of the deployment can not be read",
   },
-  ERR_IDENTITY: {
-    exitCode: 2,
-    meaning:
-      "`wardmq.yaml` names another organisation, environment or trust domain than the deployment was made for",
-  },
   ERR_KEY_MODE: {
     exitCode: 2,
     meaning: "a private key can be read or written by others",

@@ -85,11 +85,13 @@ describe("the event log", () => {
         why: "expired",
       },
       { type: "feed-refused", at: 0 },
+      { type: "publish-denied", at: 0, clientId: "a subject=b", why: "no" },
     ]);
     log.close();
     assert.deepEqual(said, [
       "1970-01-01T00:00:00.000Z warning handshake-refused: expired address=10.0.0.7 check=certificate-expired",
       "1970-01-01T00:00:00.000Z alert feed-refused: the broker refused a feed message; the last good state stays",
+      '1970-01-01T00:00:00.000Z warning publish-denied: no clientId="a subject=b"',
     ]);
   });
 });

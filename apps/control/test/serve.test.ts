@@ -123,7 +123,7 @@ describe("starting control", () => {
           text.replace("org: Hospital_1", "org: Hospital_2"),
         ),
       2,
-      /org is not the one/,
+      /^wardmq\.yaml:\d+:6: org: is not the one/m,
     ],
   ];
   for (const [name, breakIt, code, because] of broken) {
@@ -314,6 +314,15 @@ describe("reading the files again", () => {
       assert.equal(settingsOf(at.broker.news[1]) ?? policyOf(at.broker.news[1]), undefined);
     });
   }
+
+  test("refuses the name of another organisation with where and what", async () => {
+    await using at = await started();
+    const text = readFileSync(at.folder.in("wardmq.yaml"), "utf8");
+    writeFileSync(at.folder.in("wardmq.yaml"), text.replace(/^org: .*$/m, "org: another"));
+    const { code, message, exitCode } = refusal(await at.control.ask("reload", {}));
+    assert.deepEqual([code, exitCode], ["ERR_CONFIG", 2]);
+    assert.match(message, /^wardmq\.yaml:\d+:6: org: is not the one this deployment was made for/);
+  });
 
   test("does nothing when nothing changed", async () => {
     await using at = await started();

@@ -91,8 +91,15 @@ export function headLines(view: View, width: number): readonly Line[] {
   );
   return [
     cut([span("WardMQ ", "bold"), span(`${address}  `), ...state], width),
-    cut([alarms, span("  "), span(facts.join("   "))], width),
+    cut([alarms, span("  "), span(fitting(facts, width - alarms.text.length - 2))], width),
   ];
+}
+
+/** As many facts as fit whole, from the first. */
+function fitting(facts: readonly string[], width: number): string {
+  const first = (count: number) => facts.slice(0, count).join("   ");
+  const over = facts.findIndex((_, i) => first(i + 1).length > width);
+  return first(over < 0 ? facts.length : over);
 }
 
 /** The table: a title and at most `height - 1` devices, those in alarm first where not all fit. */

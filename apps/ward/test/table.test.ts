@@ -166,6 +166,16 @@ describe("the frame", () => {
     }
   });
 
+  test("shows the facts that fit whole, and none cut", () => {
+    const [, whole = ""] = texts(headLines(view(), 200));
+    for (let width = 40; width < 140; width += 1) {
+      const [, line = ""] = texts(headLines(view(), width));
+      const rest = whole.slice(line.length);
+      assert.ok(line.length <= width && whole.startsWith(line), line);
+      assert.ok(rest === "" || rest.startsWith("   "), line);
+    }
+  });
+
   test("shows how to connect below the table, whole, where it fits", () => {
     const text = frameText(frame(view(), connect, { columns: 80, rows: 24 }, "ward"));
     assert.ok(text.includes(connect[1] ?? "?"));

@@ -16,6 +16,8 @@ export interface Finding {
 export interface Config {
   readonly settings: BrokerSettings;
   readonly findings: readonly Finding[];
+  /** Where each key that was written stands. */
+  readonly places: ReadonlyMap<string, Where>;
 }
 
 type Where = Pick<Problem, "file" | "line" | "column">;
@@ -49,7 +51,8 @@ export function parseConfig(
   // A file that is no YAML has no keys; that all of them are missing would hide what is wrong.
   if (inFile === 0) checkWhole(reading, file);
   if (reading.problems.length > 0) throw new ConfigError(reading.problems);
-  return { settings: settingsOf(reading), findings: findingsOf(reading) };
+  const places = new Map([...reading.values].map(([key, { at }]) => [key, at] as const));
+  return { settings: settingsOf(reading), findings: findingsOf(reading), places };
 }
 
 function readFile(reading: Reading, text: string, file: string): void {
@@ -200,10 +203,25 @@ function checkWhole({ values, problems }: Reading, file: string): void {
     const message = `the shortest keep alive (${shortest}) is longer than the longest (${longest})`;
     problems.push({ ...at, key, message, hint: "make min at most max" });
   }
+  checkPorts(values, problems, file);
+}
+
+function checkPorts(values: Reading["values"], problems: Problem[], file: string): void {
+  const port = numberOf(values, "listeners.mqtts.port");
+  if (port === 0 || port !== numberOf(values, "listeners.wss.port")) return;
+  if (textOf(values, "listeners.mqtts.address") !== textOf(values, "listeners.wss.address")) return;
+  const key = values.has("listeners.wss.port") ? "listeners.wss.port" : "listeners.mqtts.port";
+  const at = values.get(key)?.at ?? { file, line: 1, column: 1 };
+  const message = `both listeners have the port ${port}`;
+  problems.push({ ...at, key, message, hint: "choose another one for one of them" });
+}
+
+function textOf(values: Reading["values"], key: string): string {
+  return String(values.get(key)?.value ?? byKey.get(key)?.default);
 }
 
 function numberOf(values: Reading["values"], key: string): number {
-  return Number(values.get(key)?.value ?? byKey.get(key)?.default);
+  return Number(textOf(values, key));
 }
 
 function settingsOf({ values }: Reading): BrokerSettings {

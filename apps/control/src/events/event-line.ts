@@ -16,7 +16,7 @@ const inOrder = [
 export function eventLine(event: SecurityEvent): string {
   const { severity, summary } = eventTypes[event.type];
   const parts = inOrder.flatMap((key) =>
-    event[key] === undefined ? [] : [`${key}=${event[key]}`],
+    event[key] === undefined ? [] : [`${key}=${whole(event[key])}`],
   );
   if (event.reasonCode !== undefined)
     parts.push(`reasonCode=0x${event.reasonCode.toString(16).padStart(2, "0")}`);
@@ -33,6 +33,11 @@ export function eventLine(event: SecurityEvent): string {
     ...parts,
   ];
   return words.join(" ");
+}
+
+/** A client id with a space must not look like another field; quotes in it were escaped when the event was made. */
+function whole(text: string): string {
+  return text.includes(" ") ? `"${text}"` : text;
 }
 
 /** Lets at most `perSecond` lines a second through and says how many it held back. */
