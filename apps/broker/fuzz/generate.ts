@@ -106,6 +106,7 @@ export class Generator {
       "x".repeat(1_025),
       `a${"/a".repeat(15)}`,
       `a${"/".repeat(300)}`,
+      ...(this.#random.chance(20) ? ["/".repeat(60_000)] : []), // CVE-2019-11779
       `a${"/".repeat(16)}`,
     ];
   }
@@ -141,6 +142,7 @@ export class Generator {
             "t+",
             "x".repeat(1_025),
             `a${"/+".repeat(16)}`,
+            ...(this.#random.chance(20) ? [`${"+/".repeat(30_000)}#`] : []), // CVE-2019-11779
             "$share//t",
             "$share/g",
           ]

@@ -40,6 +40,11 @@ export class PartsStage implements Stage {
         link.drop();
         this.#look();
       },
+      setReading: (reads) => {
+        if (reads) link.unblock();
+        else link.isBlocked = true;
+        this.#look();
+      },
       onBytes() {},
       onEnd() {},
     };

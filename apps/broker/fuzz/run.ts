@@ -36,7 +36,8 @@ interface Client {
   readonly connection: ModelConnection;
   readonly wire: Wire;
   rest: Buffer;
-  pings: number;
+  /** False: what the broker sends waits, and nothing can be expected of this client. */
+  isReading: boolean;
   violation: Violation | undefined;
 }
 
@@ -91,6 +92,7 @@ class Run {
       drop: 3,
       takeOver: 3,
       half: 3,
+      stop: client.wire.setReading === undefined ? 0 : 4,
       attack: 3,
     });
     switch (what) {
@@ -111,6 +113,8 @@ class Run {
         return await this.#connect(connection.subject, connection.session?.clientId ?? "");
       case "half":
         return await this.#half(client);
+      case "stop":
+        return await this.#stopReading(client);
       case "attack":
         return await this.#send(client, this.#attack(client));
     }
@@ -167,7 +171,7 @@ class Run {
       connection,
       wire,
       rest: Buffer.alloc(0),
-      pings: 0,
+      isReading: true,
       violation: undefined,
     };
     const guarded = (body: () => void) => {
@@ -206,6 +210,29 @@ class Run {
     else await this.#drop(client);
   }
 
+  /** A client reads nothing while others go on, then everything. */
+  async #stopReading(client: Client): Promise<void> {
+    this.actions.push(`${client.name} stops reading`);
+    client.isReading = false;
+    client.wire.setReading?.(false);
+    for (let i = this.#random.below(25); i > 0; i -= 1) {
+      const others = this.#clients.filter(
+        (each) =>
+          each.isReading &&
+          each.connection.state === "open" &&
+          each.connection.partial.length === 0,
+      );
+      if (others.length === 0) break;
+      const other = this.#random.pick(others);
+      const packet = this.#generator.publish(other.connection);
+      await this.#send(other, encoded(packet, other.connection.version));
+    }
+    this.actions.push(`${client.name} reads on`);
+    client.isReading = true;
+    client.wire.setReading?.(true);
+    await this.#settle(client);
+  }
+
   /** The network connection fails. */
   async #drop(client: Client): Promise<void> {
     if (client.connection.state === "ended") return;
@@ -222,7 +249,8 @@ class Run {
     this.#clients = this.#clients.filter(({ connection }) => !connection.isFinished);
   }
 
-  async #settleAll(clients: readonly Client[]): Promise<void> {
+  async #settleAll(all: readonly Client[]): Promise<void> {
+    const clients = all.filter(({ isReading }) => isReading);
     for (const { connection, wire } of clients) {
       if (connection.state !== "open" || connection.partial.length > 0) continue;
       const ping = encodePacket({ type: "PINGREQ" }, connection.version);

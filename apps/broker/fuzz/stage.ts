@@ -4,6 +4,8 @@ export interface Wire {
   send(bytes: Buffer): void;
   /** The network fails: nothing is said to the broker. */
   drop(): void;
+  /** Reads nothing of what the broker sends, or reads on, where the stage can do that. */
+  setReading?(reads: boolean): void;
   onBytes: (bytes: Buffer) => void;
   onEnd: () => void;
 }
