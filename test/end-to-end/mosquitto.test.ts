@@ -47,15 +47,20 @@ for (const version of [4, 5] as const) {
           "2",
           "-F",
           "%q %t %p",
+          "-W",
+          "20",
         ]);
         let text = "";
         reader.stdout?.on("data", (bytes) => {
           text += String(bytes);
         });
         const closed = once(reader, "close");
+        const ended = closed.then(() => Promise.reject(new Error("it ended without a message")));
+        ended.catch(() => {}); // it does end, after its two messages
+        const arrived = once(reader.stdout ?? reader, "data");
         // It does not say when it has subscribed: a message that is retained reaches it whenever that is.
         await published(["-t", topic, "-q", qos, "-m", "first", "-r"]);
-        while (text === "") await once(reader.stdout ?? reader, "data");
+        await Promise.race([arrived, ended]);
         await published(["-t", topic, "-q", qos, "-m", "second"]);
         assert.deepEqual(await closed, [0, null]);
         assert.equal(text, `${qos} ${topic} first\n${qos} ${topic} second\n`);
