@@ -182,6 +182,24 @@ limitTest(
     await clients.events.first({ type: "handshake-refused", limit: "preAuthBytes", address: from });
     await clients.connect({ from });
   },
+  {
+    ways: bothListeners,
+    skip: process.versions["bun"] !== undefined && "Bun does not count the bytes of a handshake",
+  },
+);
+
+limitTest(
+  "preAuthBytes",
+  "ends a handshake that announces more than a TLS library may keep",
+  sized,
+  async (clients) => {
+    const from = clients.from(1);
+    const socket = await clients.dial({ from });
+    socket.write(bytes("16 0301 03e8 01 030000 0303 00x994"));
+    for (let i = 0; i < 5; i += 1) socket.write(bytes("16 0301 03e8 00x1000"));
+    await goneOf(socket);
+    await clients.events.first({ type: "handshake-refused", address: from });
+  },
   { ways: bothListeners },
 );
 

@@ -1,0 +1,6 @@
+/** Writes docs/limits.md: `bun test/limits/write-docs.ts`. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { limitsDocument } from "./document.ts";
+
+writeFileSync(join(import.meta.dirname, "../../docs/limits.md"), limitsDocument());
