@@ -136,7 +136,11 @@ export class Broker {
 
   /** Reads the server's key and certificate again; throws, and changes nothing, if they are bad. */
   reloadServerFiles(): void {
-    this.#door?.useCredentials(this.#credentials(this.settings.hosts, this.#trustAnchors));
+    const door = this.#door;
+    if (door === undefined) return;
+    const credentials = this.#credentials(this.settings.hosts, this.#trustAnchors);
+    if (credentials.certificate === door.credentials.certificate) return;
+    door.useCredentials(credentials);
     this.#parts.record({ type: "certificate-changed" });
   }
 

@@ -1,3 +1,4 @@
+import { createPublicKey } from "node:crypto";
 import { existsSync } from "node:fs";
 import type { Socket } from "node:net";
 import type { CommandResponse } from "@wardmq/commands";
@@ -13,7 +14,7 @@ import { parseBrokerEvent } from "./events/broker-event.ts";
 import { EventLog } from "./events/event-log.ts";
 import { Failure, responseOf } from "./failure.ts";
 import { FeedPublisher } from "./feed/publisher.ts";
-import { readPrivateText } from "./files.ts";
+import { readPrivateText, readText } from "./files.ts";
 import { Registry } from "./registry/registry.ts";
 import { reload, type Sources } from "./reload.ts";
 
@@ -184,8 +185,24 @@ function warnOfEnd({ issuer }: Authority, { now, report }: ControlOptions): void
 
 function openFeedSigner(): LocalSigner {
   const signer = fileSigner(paths.feedKey);
-  if (signer.algorithm === "Ed25519") return signer;
-  throw new Failure("ERR_KEY", `${paths.feedKey} is not an Ed25519 key`, {
-    hint: "restore it together with broker/feed.pub",
-  });
+  const hint = `restore it together with ${paths.feedPublicKey}`;
+  if (signer.algorithm !== "Ed25519") {
+    throw new Failure("ERR_KEY", `${paths.feedKey} is not an Ed25519 key`, { hint });
+  }
+  // A broker on this machine would refuse every message, and wait for ever for one it can believe.
+  if (existsSync(paths.feedPublicKey) && !holdsKey(paths.feedPublicKey, signer.publicKey)) {
+    throw new Failure("ERR_KEY", `${paths.feedKey} does not belong to ${paths.feedPublicKey}`, {
+      hint,
+    });
+  }
+  return signer;
+}
+
+function holdsKey(path: string, publicKey: Uint8Array): boolean {
+  try {
+    const key = createPublicKey(readText(path)).export({ type: "spki", format: "der" });
+    return Buffer.compare(key, publicKey) === 0;
+  } catch {
+    return false;
+  }
 }

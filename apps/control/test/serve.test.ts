@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
 import {
   appendFileSync,
   chmodSync,
@@ -96,6 +96,16 @@ describe("starting control", () => {
       (folder) => copyFileSync(folder.in("broker/server.key"), folder.in("control/feed.key")),
       2,
       /not an Ed25519 key/,
+    ],
+    [
+      "a feed key whose public half the broker does not have",
+      (folder) => {
+        const { publicKey } = generateKeyPairSync("ed25519");
+        const pem = publicKey.export({ type: "spki", format: "pem" });
+        writeFileSync(folder.in("broker/feed.pub"), pem);
+      },
+      2,
+      /feed\.key does not belong to broker\/feed\.pub/,
     ],
     [
       "a damaged registry",
