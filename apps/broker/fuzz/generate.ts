@@ -241,6 +241,22 @@ export class Generator {
     };
   }
 
+  /** Many large messages at once: more than the broker writes to a peer that does not read. */
+  flood(connection: ModelConnection): Buffer {
+    const topic = this.topic(connection.subject);
+    const packets = Array.from({ length: this.#random.between(1, 12) }, () => {
+      const qos = this.qos();
+      const payload = Buffer.concat([this.payload(), Buffer.alloc(30_000, "y")]);
+      const packetId = qos === 0 ? undefined : this.#packetId();
+      const rest = { retain: false, dup: false, properties: {} } as const;
+      return encoded(
+        { type: "PUBLISH", topic, payload, qos, packetId, ...rest },
+        connection.version,
+      );
+    });
+    return Buffer.concat(packets);
+  }
+
   #maybeEmpty(): Buffer {
     return this.#random.chance(5) ? Buffer.alloc(0) : this.payload();
   }

@@ -39,6 +39,8 @@ export const limits = {
 
 /** Something that was published: by a PUBLISH that was accepted, or as a will. */
 interface Publication {
+  /** Later ones have larger numbers; 0 when it is retained or a will, whose order nobody promises. */
+  readonly serial: number;
   readonly publisher: string;
   readonly topic: string;
   readonly payload: Buffer;
@@ -80,6 +82,8 @@ export class ModelSession {
   readonly due = new Map<string, number>();
   /** How often each QoS 1 or 2 message has to come still. */
   readonly owed = new Map<string, number>();
+  /** The last message of each publisher, topic and QoS: their order is kept, 5.0 section 4.6. */
+  readonly lastSerial = new Map<string, number>();
   /** A will whose delay runs. */
   pendingWill: Publication | undefined;
   /** What does not fit was dropped, or a message was acknowledged before its client could see it: nothing is sure. */
@@ -103,11 +107,17 @@ const keyOf = (topic: string, payload: Uint8Array) =>
 /** All the broker may and must do, kept as simply as can be. */
 export class Model {
   readonly rights = new Rights();
+  #serial = 0;
   readonly sessions = new Set<ModelSession>();
   readonly publications = new Map<string, Publication[]>();
   readonly retained = new Map<string, Publication>();
   /** Topics that a will may have been retained for, some time. */
   readonly maybeRetained = new Map<string, Publication[]>();
+
+  nextSerial(): number {
+    this.#serial += 1;
+    return this.#serial;
+  }
 
   publish(publication: Publication, origin: ModelSession | undefined, isCertain: boolean): void {
     const { topic, payload, qos, retain } = publication;
@@ -338,7 +348,7 @@ export class ModelConnection {
     this.#will =
       will === undefined
         ? undefined
-        : { ...will, publisher: this.subject, payload: Buffer.from(will.payload) };
+        : { ...will, serial: 0, publisher: this.subject, payload: Buffer.from(will.payload) };
     this.answers.push({ type: "CONNACK", codes: [isPresent ? 1 : 0] });
     if (!this.session.isUncertain) this.#owesPubrels(this.session);
     this.state = "open";
@@ -424,7 +434,12 @@ export class ModelConnection {
       session.inboundQos2.add(packet.packetId ?? 0);
     }
     const publisher = this.subject;
-    this.#model.publish({ publisher, topic, payload, qos, retain, properties }, session, true);
+    const serial = retain ? 0 : this.#model.nextSerial();
+    this.#model.publish(
+      { serial, publisher, topic, payload, qos, retain, properties },
+      session,
+      true,
+    );
     answers(0, ...(this.version === 5 ? [0x10] : []));
   }
 
@@ -678,7 +693,21 @@ export class ModelConnection {
       throw new Violation("a message more often than it was published");
     }
     takeOne(session.owed, key);
+    this.#checkOrder(session, topic, key, packet.qos);
     session.inflight.set(packetId, { key, qos: packet.qos, isReleased: false, isOnTheWire: true });
+  }
+
+  #checkOrder(session: ModelSession, topic: string, key: string, qos: QoS): void {
+    const isShared = session.everSubscribed.some(
+      ({ isShared: shared, topicFilter }) => shared && matches(topicFilter, topic),
+    );
+    const [publication, ...others] = this.#model.publications.get(key) ?? [];
+    if (isShared || publication === undefined || others.length > 0 || publication.serial === 0)
+      return;
+    const of = `${publication.publisher} ${publication.qos} ${qos} ${topic}`;
+    const last = session.lastSerial.get(of) ?? 0;
+    if (publication.serial < last) throw new Violation(`a message to ${topic} out of order`);
+    session.lastSerial.set(of, publication.serial);
   }
 
   #outboundTopic({ topic, properties: { topicAlias } }: PublishPacket): string {

@@ -215,7 +215,7 @@ class Run {
     this.actions.push(`${client.name} stops reading`);
     client.isReading = false;
     client.wire.setReading?.(false);
-    for (let i = this.#random.below(25); i > 0; i -= 1) {
+    for (let i = this.#random.below(16); i > 0; i -= 1) {
       const others = this.#clients.filter(
         (each) =>
           each.isReading &&
@@ -224,8 +224,12 @@ class Run {
       );
       if (others.length === 0) break;
       const other = this.#random.pick(others);
-      const packet = this.#generator.publish(other.connection);
-      await this.#send(other, encoded(packet, other.connection.version));
+      await this.#send(
+        other,
+        this.#random.chance(50)
+          ? this.#generator.flood(other.connection)
+          : encoded(this.#generator.publish(other.connection), other.connection.version),
+      );
     }
     this.actions.push(`${client.name} reads on`);
     client.isReading = true;
