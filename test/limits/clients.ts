@@ -58,7 +58,7 @@ export class Clients {
 
   /** An address of this machine that no other test comes from. */
   from(host: number): string {
-    return `127.1.${this.#number}.${host}`;
+    return `127.${1 + (this.#number >> 8)}.${this.#number & 255}.${host}`;
   }
 
   clientId(): string {

@@ -3,12 +3,12 @@
  * `-- TEXT` for those whose name holds the text. Says how much the broker grew.
  */
 import { attacks } from "./attacks.ts";
-import { startWatched, survive } from "./memory.ts";
+import { returnsToBaseline, startWatched, survive } from "./memory.ts";
 
 const words = process.argv.slice(2);
 const at = words.indexOf("--seconds");
 const seconds = at < 0 ? Number.POSITIVE_INFINITY : Number(words[at + 1]);
-const text = words.find((_, i) => i !== at && i !== at + 1) ?? "";
+const text = words.find((_, i) => at < 0 || (i !== at && i !== at + 1)) ?? "";
 const end = performance.now() + seconds * 1_000;
 let failures = 0;
 for (const attack of attacks.filter(({ name }) => name.includes(text))) {
@@ -23,6 +23,18 @@ for (const attack of attacks.filter(({ name }) => name.includes(text))) {
   } catch (error) {
     failures += 1;
     console.error(`${attack.name}: ${error instanceof Error ? error.message : String(error)}`);
+  } finally {
+    await deployment.stop();
+  }
+}
+if (performance.now() < end && "connections".includes(text)) {
+  const deployment = await startWatched();
+  try {
+    await returnsToBaseline(deployment, 5_000);
+    console.log("10,000 connections of one client: memory returns to its baseline");
+  } catch (error) {
+    failures += 1;
+    console.error(error instanceof Error ? error.message : String(error));
   } finally {
     await deployment.stop();
   }

@@ -72,3 +72,30 @@ export async function survive(
   assert.ok(grownMB <= allowed, `the broker grew by ${grownMB} MB, ${allowed} MB are allowed`);
   return { grownMB };
 }
+
+/** What as many connects and disconnects again may add: noise, since the runtimes collect when they like. */
+const noiseMB = 60;
+
+/** Connects, subscribes, publishes and leaves `count` times, twice; the second half adds no memory. */
+export async function returnsToBaseline(deployment: Deployment, count: number): Promise<void> {
+  const { pid } = deployment.brokerProcess;
+  const cycle = async () => {
+    for (let i = 0; i < count; i += 10) {
+      const clients = new Clients(deployment, 5, "mqtts");
+      await Promise.all(Array.from({ length: 10 }, () => visit(clients)));
+      await clients.end();
+    }
+  };
+  await cycle();
+  const before = residentMB(pid);
+  await cycle();
+  const grownMB = Math.round(residentMB(pid) - before);
+  assert.ok(grownMB < noiseMB, `the broker grew by ${grownMB} MB in ${count} connections`);
+}
+
+async function visit(clients: Clients): Promise<void> {
+  const client = await clients.connect();
+  await client.subscribe(clients.topic("+/a"));
+  await client.publish(clients.topic("b/a"), "x", { qos: 2 });
+  await client.disconnect();
+}
