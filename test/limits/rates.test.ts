@@ -45,7 +45,7 @@ async function sendTooFast(
   const answered = writer.settle().then(() => {
     isAnswered = true;
   });
-  await other.settle();
+  for (let i = 0; i < 20; i += 1) await other.settle();
   assert.equal(isAnswered, false, "the connection is read as fast as it sends");
   for (const payload of payloads) {
     assert.ok(Buffer.from((await reader.take("PUBLISH")).payload).equals(payload));

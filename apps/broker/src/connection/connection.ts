@@ -42,6 +42,8 @@ const congestedBytes = 131_072;
 const unreadAnswers = 16_384;
 /** How long a publisher pauses after each read while memory is over budget: slowly, but its alarms get through. */
 const overBudgetMs = 100;
+/** What a packet that arrives in parts may hold while memory is over budget. */
+const spareablePartBytes = 65_536;
 /** How long a peer may take to read our last words. */
 const lastWordsMs = 500;
 const unlimited = 0x1000_0004;
@@ -438,9 +440,25 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     const kind = this.peer.subject.record.kind === "device" ? "device" : "service";
     this.#rate ??= new FlowRate(context.limits(), kind, monotonic);
     const pauseMs = this.#rate.take(this.#published, bytes);
+    if (context.budget.isOver && this.#reader.partialBytes > spareablePartBytes) {
+      this.#endForMemory();
+      return;
+    }
     if (this.#unread > unreadAnswers) this.#pauseReading("answers");
     else if (pauseMs > 0) this.#pauseReading("time", pauseMs);
     else if (this.#published > 0 && context.budget.isOver) this.#pauseReading("time", overBudgetMs);
+  }
+
+  #endForMemory(): void {
+    this.context.record({
+      type: "limit-reached",
+      subject: this.peer.subject.id,
+      clientId: printable(this.clientId),
+      address: this.peer.address,
+      limit: "memoryBytes",
+      why: "no room for a large packet that arrives in parts",
+    });
+    this.disconnect(0x97, "the memory budget is used up");
   }
 
   /** For some time, or until the peer has read our answers: until then its keep alive runs on. */
