@@ -128,7 +128,7 @@ limitTest(
     const second = await away(clients, clients.topic("b"));
     const writer = await clients.connect();
     await publishAll(writer, clients.topic("a"), "12", 15_000);
-    await publishAll(writer, clients.topic("b"), "345", 13_000);
+    await publishAll(writer, clients.topic("b"), "345", 12_000);
     await clients.events.first({ type: "messages-dropped", limit: "queuedBytesTotal" });
     assert.deepEqual(await collect(clients, first, 2), ["1", "2"]);
     assert.deepEqual(await collect(clients, second, 2), ["3", "4"]);
