@@ -76,6 +76,7 @@ export class PartsStage implements Stage {
   }
 
   async complaint(): Promise<string | undefined> {
+    this.#parts.events.length = 0; // nobody reads them here
     const { failures, context, sessions, budget, retained } = this.#parts;
     if (failures.length > 0)
       return `internal errors: ${failures.map((each) => (each as Error).stack).join("\n")}`;
