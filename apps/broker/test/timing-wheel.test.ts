@@ -154,7 +154,7 @@ class Model {
   }
 
   #schedule(index: number, ms: number): void {
-    this.#dueAt.set(index, this.#clock + ms);
+    this.#dueAt.set(index, this.#clock + Math.max(0, ms));
     this.#wheel.schedule(this.#entries[index] as Timed, ms);
   }
 
