@@ -47,7 +47,6 @@ export const eventTypes = {
     severity: "notice",
     summary: "a revoked subject lost its connections and sessions",
   },
-  "feed-applied": { severity: "info", summary: "the broker applied a change of the world" },
   "feed-refused": {
     severity: "alert",
     summary: "the broker refused a feed message; the last good state stays",
