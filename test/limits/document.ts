@@ -29,7 +29,8 @@ against counts, not against the size of the process, so that a decision never de
 by the runtime itself (50 to 100 MB), by wills (each at most \`preAuthBytes\`) and by garbage that waits.
 
 Over \`memoryBytes\` nobody loses what is there: who comes back for a session is let in, since that makes it smaller, and
-publishers go on, slowly. A packet that arrives in parts and is larger than 64 KiB ends its connection with 0x97.
+publishers go on, slowly. When packets that arrive in parts are more than a quarter of it, one that holds more than 64 KiB ends
+its connection with 0x97.
 
 On Node a handshake that sends more than \`preAuthBytes\` is ended within a hundredth of a second. On Bun its bytes cannot be counted, and
 the TLS library refuses a message of more than 100 kB; \`handshakes\` and \`connectTimeoutMs\` bound how many of them, and how long.

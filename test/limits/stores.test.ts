@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { after } from "node:test";
+import { bytes } from "../support/bytes.ts";
 import { startDeployment } from "../support/deployment.ts";
 import type { Clients, ConnectedClient } from "./clients.ts";
 import { limitTest } from "./limit-test.ts";
-import { until } from "./waiting.ts";
+import { goneOf, until } from "./waiting.ts";
 
 const [retaining, small] = await Promise.all([
   startDeployment({
@@ -123,5 +124,21 @@ limitTest(
     const fresh = await until("room again", () => clients.connect().catch(() => undefined));
     await fresh.disconnect();
     await (await clients.connect({ clientId: reader.clientId })).disconnect();
+  },
+);
+
+limitTest(
+  "memoryBytes",
+  "ends a large packet that arrives in parts when there is no room for the rest",
+  small,
+  async (clients) => {
+    const [first, second] = [await clients.connect(), await clients.connect()];
+    const begin = bytes("30 c0 84 3d"); // of 1,000,000 bytes
+    for (const client of [first, second]) client.send(begin, Buffer.alloc(600_000));
+    await Promise.race([first, second].map(({ wire }) => goneOf(wire.socket)));
+    const address = clients.from(100);
+    await clients.events.first({ type: "limit-reached", limit: "memoryBytes", address });
+    for (const client of [first, second]) client.drop();
+    await until("room again", () => clients.connect().catch(() => undefined));
   },
 );

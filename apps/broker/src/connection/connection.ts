@@ -42,7 +42,7 @@ const congestedBytes = 131_072;
 const unreadAnswers = 16_384;
 /** How long a publisher pauses after each read while memory is over budget: slowly, but its alarms get through. */
 const overBudgetMs = 100;
-/** What a packet that arrives in parts may hold while memory is over budget. */
+/** What a packet that arrives in parts may hold while such packets are too much for the budget. */
 const spareablePartBytes = 65_536;
 /** How long a peer may take to read our last words. */
 const lastWordsMs = 500;
@@ -440,7 +440,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     const kind = this.peer.subject.record.kind === "device" ? "device" : "service";
     this.#rate ??= new FlowRate(context.limits(), kind, monotonic);
     const pauseMs = this.#rate.take(this.#published, bytes);
-    if (context.budget.isOver && this.#reader.partialBytes > spareablePartBytes) {
+    if (context.budget.isOverByParts && this.#reader.partialBytes > spareablePartBytes) {
       this.#endForMemory();
       return;
     }

@@ -29,6 +29,11 @@ export class MemoryBudget {
     return this.queued + this.output + this.partial + this.state + this.retained() + this.filters();
   }
 
+  /** Over the limit, and packets that have arrived in part are much of it. */
+  get isOverByParts(): boolean {
+    return this.partial > this.#limit / 4 && this.isOver;
+  }
+
   get isOver(): boolean {
     return this.used > this.#limit;
   }
