@@ -37,7 +37,7 @@ export const eventTypes = {
   "protocol-error": { severity: "warning", summary: "a peer broke the protocol" },
   "limit-reached": {
     severity: "warning",
-    summary: "a limit of wardmq.yaml refused or slowed a peer",
+    summary: "a limit of wardmq.yaml refused something a peer asked for",
   },
   "messages-dropped": {
     severity: "warning",
