@@ -72,7 +72,7 @@ describe("the load generator against Mosquitto", { skip }, () => {
     const ca = join(deployment.service, "ca.pem");
     await assert.rejects(
       load("connect", "--service", stranger.service, "--ca", ca),
-      /unknown ca|alert|closed/,
+      /unknown ca|alert|closed|reset/,
     );
   });
 
