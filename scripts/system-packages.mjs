@@ -9,6 +9,13 @@ const wanted = [
   { program: "openssl", package: "openssl" },
   { program: "socat", package: "socat" },
   { program: "testssl", package: "testssl.sh", alias: "testssl.sh" },
+  { program: "curl", package: "curl" },
+  { program: "pki", package: "strongswan-pki" },
+  { program: "softhsm2-util", package: "softhsm2" },
+  { program: "pkcs11-tool", package: "opensc" },
+  { program: "swtpm", package: "swtpm" },
+  { program: "swtpm_setup", package: "swtpm-tools" },
+  { program: "tpm2_createprimary", package: "tpm2-tools" },
 ];
 
 const folders = [...(process.env.PATH || "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
