@@ -13,6 +13,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "@wardmq/x509",
     "@wardmq/feed",
     "@wardmq/events",
+    "@wardmq/sealing",
   ],
   "apps/control": [
     "@wardmq/policy",
@@ -21,6 +22,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "@wardmq/events",
     "@wardmq/config",
     "@wardmq/commands",
+    "@wardmq/sealing",
   ],
   "apps/cli": [
     "@wardmq/policy",
@@ -37,6 +39,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "packages/feed": ["@wardmq/events"],
   "packages/mqtt": [],
   "packages/policy": ["@wardmq/mqtt", "@wardmq/events"],
+  "packages/sealing": [],
   "packages/x509": [],
 };
 
@@ -46,6 +49,11 @@ const mayInstall: Readonly<Record<string, readonly string[]>> = {
   "apps/ward": ["mqtt"],
   "packages/config": ["yaml"],
   "packages/policy": ["yaml"],
+};
+
+/** Which package may import what of the runtime. Each is a decision: the others are values in, values out. */
+const mayUseOfTheRuntime: Readonly<Record<string, readonly string[]>> = {
+  "packages/sealing": ["node:crypto"],
 };
 
 interface Import {
@@ -181,11 +189,12 @@ describe("a workspace", () => {
     assert.deepEqual(offences(reachesOut), []);
   });
 
-  test("under packages is pure: it imports nothing of the runtime", () => {
-    assert.deepEqual(
-      offences(({ workspace, what }) => workspace.startsWith("packages/") && isRuntime(what)),
-      [],
-    );
+  test("under packages is pure: it imports nothing of the runtime but what its purpose is", () => {
+    const isUnlisted = ({ workspace, what }: Import) =>
+      workspace.startsWith("packages/") &&
+      isRuntime(what) &&
+      !mayUseOfTheRuntime[workspace]?.includes(what);
+    assert.deepEqual(offences(isUnlisted), []);
   });
 
   test("imports from node: only, and nothing that Bun alone has", () => {

@@ -1,0 +1,3 @@
+export * from "./key-ring.ts";
+export * from "./padding.ts";
+export * from "./seal-error.ts";
