@@ -36,16 +36,20 @@ export function compilePolicy(policy: Policy): CompiledPolicy {
   );
   const byKind = new Map<string, RuleSet>();
   for (const [kind, indices] of everyOf) byKind.set(kind, join(indices));
+  const named = (roles: readonly string[]) =>
+    join(new Set(roles.flatMap((name) => indexOf.get(name) ?? [])));
   const byId = new Map<string, RuleSet>();
   for (const [to, indices] of boundTo) {
     const target = parseBindingTarget(to);
     if ("hint" in target || target.every) continue;
     byId.set(to, join(indices.union(everyOf.get(target.kind) ?? new Set())));
   }
-  const nobody = join(new Set());
   return {
     rightsOf: (subject) =>
-      rightsUnder(byId.get(subject.id) ?? byKind.get(subject.kind) ?? nobody, subject),
+      rightsUnder(
+        byId.get(subject.id) ?? byKind.get(subject.kind) ?? named(subject.roles ?? []),
+        subject,
+      ),
   };
 }
 

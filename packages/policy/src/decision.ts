@@ -1,9 +1,11 @@
-/** Who acts. `id` is `device:<uuid>` or `service:<name>`; attributes come from the subject's record only. */
+/** Who acts. `id` is `<kind>:<attributes.id>`; attributes come from the subject's record, or its token, only. */
 export interface Subject {
   readonly id: string;
-  readonly kind: "device" | "service" | "person";
+  readonly kind: "device" | "service" | "person" | "app";
   /** Always has `org` and `id`; a device has `site` and `ward` as well. Values: `[A-Za-z0-9_-]{1,64}`. */
   readonly attributes: Readonly<Record<string, string>>;
+  /** Roles that its token gives it, beside those that are bound to it; one the policy does not have gives nothing. */
+  readonly roles?: readonly string[];
 }
 
 export type Effect = "Permit" | "Deny";

@@ -477,3 +477,48 @@ test("Permit decisions cannot be changed by who receives them", () => {
 function answers(rights: SubjectRights, topic: string): readonly Decision[] {
   return [rights.decidePublish(topic), rights.decideSubscribe(topic), rights.decideReceive(topic)];
 }
+
+describe("a subject with a token", () => {
+  const policy = compiled(
+    {
+      nurse: { subscribe: ["{org}/main/{ward}/device/+/alarm"] },
+      everyone: { publish: ["{org}/notes"] },
+    },
+    [
+      ["everyone", "device:*"],
+      ["everyone", "service:*"],
+    ],
+  );
+  const person = (roles: readonly string[], kind: "person" | "app" = "person"): Subject => ({
+    id: `${kind}:idp_ann`,
+    kind,
+    attributes: { org: "st-anna", id: "idp_ann", ward: "icu-1" },
+    roles,
+  });
+
+  test("has the roles of its token and no others", () => {
+    for (const kind of ["person", "app"] as const) {
+      check(policy.rightsOf(person(["nurse", "unheard-of"], kind)), [
+        {
+          ask: "decideSubscribe",
+          permit: "st-anna/main/icu-1/device/+/alarm",
+          ruleId: "nurse/subscribe[0]",
+          deny: ["st-anna/main/icu-2/device/+/alarm", "st-anna/main/+/device/+/alarm"],
+        },
+      ]);
+    }
+    const { effect } = policy.rightsOf(person(["nurse"])).decidePublish("st-anna/notes");
+    assert.equal(effect, "Deny");
+  });
+
+  test("has no right where its token names no role", () => {
+    const rights = policy.rightsOf(person([]));
+    assert.equal(rights.decideReceive("st-anna/main/icu-1/device/x/alarm").effect, "Deny");
+    assert.equal(rights.decidePublish("st-anna/notes").effect, "Deny");
+  });
+
+  test("is nothing that a device can claim to be", () => {
+    const rights = policy.rightsOf({ ...device(), roles: ["nurse"] });
+    assert.equal(rights.decideReceive("st-anna/main/icu-1/device/x/alarm").effect, "Deny");
+  });
+});
