@@ -39,6 +39,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "packages/feed": ["@wardmq/events"],
   "packages/mqtt": [],
   "packages/policy": ["@wardmq/mqtt", "@wardmq/events"],
+  "packages/tokens": ["@wardmq/events"],
   "packages/sealing": [],
   "packages/x509": [],
 };
@@ -49,6 +50,7 @@ const mayInstall: Readonly<Record<string, readonly string[]>> = {
   "apps/ward": ["mqtt"],
   "packages/config": ["yaml"],
   "packages/policy": ["yaml"],
+  "packages/tokens": ["jose", "yaml", "zod"],
 };
 
 /** Which package may import what of the runtime. Each is a decision: the others are values in, values out. */
@@ -154,8 +156,8 @@ type F = import("f").F;`;
   });
 });
 
-/** Doors beside src/index.ts: the broker decides and never parses a policy, so it leaves the YAML parser out. */
-const sideDoors = ["@wardmq/policy/compile"];
+/** Doors beside src/index.ts: the broker decides and never parses a file, so it leaves the YAML parser out. */
+const sideDoors = ["@wardmq/policy/compile", "@wardmq/tokens/verify"];
 
 describe("a workspace", () => {
   test("is entered through the doors it declares only", () => {

@@ -1,0 +1,5 @@
+export { type Algorithm, algorithmNames } from "./algorithms.ts";
+export { parseJwkSet } from "./issuer-keys.ts";
+export * from "./issuers-error.ts";
+export * from "./parse-issuers.ts";
+export * from "./verify.ts";

@@ -1,0 +1,84 @@
+import { type Algorithm, algorithms } from "./algorithms.ts";
+import type { IssuerKey } from "./issuer.ts";
+import { type Claims, claimOf } from "./parse-token.ts";
+
+const mostKeys = 64;
+const longestKeyId = 255;
+/** The shortest modulus that is taken, in bytes: 2048 bits. */
+const shortestModulus = 256;
+const longestModulus = 1_024;
+const coordinateBytes: Readonly<Record<string, number>> = {
+  "P-256": 32,
+  "P-384": 48,
+  "P-521": 66,
+  Ed25519: 32,
+};
+
+/**
+ * The keys of a JWK Set (RFC 7517) that can sign tokens here, made anew from their public members. Keys for encryption,
+ * of other kinds, too short or without a `kid` are left out, and so is one whose `kid` is there twice; undefined for
+ * what is no JWK Set.
+ */
+export function parseJwkSet(text: string): readonly IssuerKey[] | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  const keys = isObject(value) ? claimOf(value, "keys") : undefined;
+  if (!Array.isArray(keys) || keys.length > mostKeys) return undefined;
+  const parsed = keys.flatMap((key) => (isObject(key) ? (parseKey(key) ?? []) : []));
+  const kids = parsed.map(({ kid }) => kid);
+  return parsed.filter(({ kid }) => kids.indexOf(kid) === kids.lastIndexOf(kid));
+}
+
+function parseKey(given: Claims): IssuerKey | undefined {
+  const text = (name: string) => {
+    const value = claimOf(given, name);
+    return typeof value === "string" ? value : undefined;
+  };
+  const kid = text("kid");
+  if (kid === undefined || kid === "" || kid.length > longestKeyId) return undefined;
+  if ((text("use") ?? "sig") !== "sig") return undefined;
+  const operations = claimOf(given, "key_ops");
+  if (operations !== undefined && !(Array.isArray(operations) && operations.includes("verify"))) {
+    return undefined;
+  }
+  const alg = text("alg");
+  if (alg !== undefined && !Object.hasOwn(algorithms, alg)) return undefined;
+  const jwk = publicMembers(text);
+  if (jwk === undefined) return undefined;
+  return { kid, ...(alg === undefined ? {} : { alg: alg as Algorithm }), jwk };
+}
+
+function publicMembers(text: (name: string) => string | undefined): IssuerKey["jwk"] | undefined {
+  const [kty, crv = "", x = "", y = ""] = ["kty", "crv", "x", "y"].map(text);
+  const size = coordinateBytes[crv];
+  switch (kty) {
+    case "EC":
+      return crv.startsWith("P-") && bytesOf(x) === size && bytesOf(y) === size
+        ? { kty, crv, x, y }
+        : undefined;
+    case "OKP":
+      return crv === "Ed25519" && bytesOf(x) === size ? { kty, crv, x } : undefined;
+    case "RSA": {
+      const [n = "", e = ""] = ["n", "e"].map(text);
+      const size = bytesOf(n);
+      return size >= shortestModulus && size <= longestModulus && e === "AQAB"
+        ? { kty, n, e }
+        : undefined;
+    }
+  }
+  return undefined;
+}
+
+/** How many bytes a text in base64url holds; -1 where it is none. */
+function bytesOf(text: string): number {
+  const bytes = Buffer.from(text, "base64url");
+  return text !== "" && bytes.toString("base64url") === text ? bytes.length : -1;
+}
+
+function isObject(value: unknown): value is Claims {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

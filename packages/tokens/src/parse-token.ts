@@ -1,0 +1,46 @@
+/** The longest token that is looked at. */
+export const maximumTokenBytes = 8_192;
+
+export type Claims = Readonly<Record<string, unknown>>;
+
+/** The parts of a JSON Web Token in compact form (RFC 7515 section 7.1); nothing of it is believed yet. */
+export interface ParsedToken {
+  readonly header: Claims;
+  readonly claims: Claims;
+}
+
+/** Splits and decodes a token; undefined for what is not of that form, one spelling of each value only. */
+export function parseToken(text: string): ParsedToken | undefined {
+  if (text.length > maximumTokenBytes) return undefined;
+  const [header, claims, signature, ...more] = text.split(".");
+  if (header === undefined || claims === undefined || signature === undefined || more.length > 0) {
+    return undefined;
+  }
+  if (signature === "" || decodeBase64Url(signature) === undefined) return undefined;
+  const decoded = [header, claims].map(decodeObject);
+  const [head, body] = decoded;
+  return head === undefined || body === undefined ? undefined : { header: head, claims: body };
+}
+
+/** A claim that is there under exactly this name; nothing that JavaScript puts into every object. */
+export function claimOf(claims: Claims, name: string): unknown {
+  return Object.hasOwn(claims, name) ? claims[name] : undefined;
+}
+
+function decodeObject(part: string): Claims | undefined {
+  const bytes = decodeBase64Url(part);
+  if (bytes === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? (value as Claims)
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function decodeBase64Url(text: string): Uint8Array | undefined {
+  const bytes = Buffer.from(text, "base64url");
+  return bytes.toString("base64url") === text ? bytes : undefined;
+}

@@ -1,0 +1,105 @@
+/** What the broker needs: judging tokens, without the parser of the settings file. */
+import {
+  type Examined,
+  identityOf,
+  type TokenCheck,
+  type TokenSurroundings,
+  tokenChecks,
+} from "./checks.ts";
+import { claimOf } from "./parse-token.ts";
+import type { TokenAction } from "./roles.ts";
+
+export { type TokenCheck, type TokenSurroundings, tokenChecks } from "./checks.ts";
+export * from "./issuer.ts";
+export { maximumTokenBytes } from "./parse-token.ts";
+export type { TokenAction } from "./roles.ts";
+
+/** What a token gives, once every check has passed. Plain data: it may cross threads. */
+export interface Grant {
+  /** `person:<issuer>_<sub>` or `app:<issuer>_<sub>`. */
+  readonly subject: string;
+  readonly kind: "person" | "app";
+  /** `org`, `id`, and what the mapping takes from claims. */
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly roles: readonly string[];
+  readonly actions: readonly TokenAction[];
+  /** The name of the issuer. */
+  readonly issuer: string;
+  readonly jti: string | undefined;
+  readonly sid: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly issuedAt: number;
+  /** Milliseconds since 1970: the first moment in which it counts no longer. */
+  readonly expiresAt: number;
+}
+
+/** A check and how it ended; `unknown` where an earlier failure left it nothing to look at. */
+export interface CheckResult {
+  readonly check: TokenCheck;
+  readonly outcome: "passed" | "failed" | "unknown";
+  readonly found: string;
+  readonly expected: string;
+}
+
+/** Why a token is refused: the first check that failed, in a sentence that may stand in an event. */
+export interface TokenRefusal {
+  readonly check: TokenCheck;
+  readonly why: string;
+}
+
+const names = Object.keys(tokenChecks) as readonly TokenCheck[];
+
+/** Judges a token; stops at the first check that fails, so that a bad one costs little. */
+export async function verifyToken(
+  text: string,
+  where: TokenSurroundings,
+): Promise<Grant | TokenRefusal> {
+  const token: Examined = { text };
+  for (const check of names) {
+    const result = await run(check, token, where);
+    if (result.outcome === "passed") continue;
+    const isPersonal = "isPersonal" in tokenChecks[check];
+    const found = isPersonal ? "" : `, found ${result.found}`;
+    return { check, why: `expected ${check} to be ${result.expected}${found}` };
+  }
+  return grantOf(token);
+}
+
+/** Judges a token by every check, for a person who wants to know what is wrong with it. */
+export async function explainToken(
+  text: string,
+  where: TokenSurroundings,
+): Promise<readonly CheckResult[]> {
+  const token: Examined = { text };
+  const results: CheckResult[] = [];
+  for (const check of names) results.push(await run(check, token, where));
+  return results;
+}
+
+async function run(
+  check: TokenCheck,
+  token: Examined,
+  where: TokenSurroundings,
+): Promise<CheckResult> {
+  const finding = await tokenChecks[check].look(token, where);
+  const expected = tokenChecks[check].expected(token, where);
+  if (finding === undefined) return { check, outcome: "unknown", found: "", expected };
+  const { passed, found } = finding;
+  return { check, outcome: passed ? "passed" : "failed", found, expected };
+}
+
+function grantOf(token: Examined): Grant {
+  const identity = identityOf(token);
+  const { claims, kind, attributes, roles, narrowing } = token;
+  if (!identity || !claims || !kind || !attributes || !roles || !narrowing) {
+    throw new TypeError("every check has passed, and something it should have found is missing");
+  }
+  return {
+    ...identity,
+    kind,
+    attributes,
+    roles,
+    actions: narrowing.actions,
+    expiresAt: Math.floor(Number(claimOf(claims, "exp")) * 1000),
+  };
+}

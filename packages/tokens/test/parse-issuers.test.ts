@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { IssuersError, parseIssuers } from "../src/index.ts";
+
+const smallest = `issuers:
+  hospital:
+    issuer: https://idp.hospital.example/realm
+    audience: wardmq.hospital
+    roles:
+      - { role: clinical-dashboard, claim: groups, value: nurses }
+`;
+
+/** The first problem of a file with a line more or another one. */
+function problemOf(text: string): string {
+  try {
+    parseIssuers(text);
+  } catch (error) {
+    assert.ok(error instanceof IssuersError);
+    return error.message.split("\n")[0] ?? "";
+  }
+  throw new Error("the file was accepted");
+}
+
+const add = (lines: string) => smallest.replace("    roles:", `${lines}\n    roles:`);
+
+describe("issuers.yaml", () => {
+  const rows: readonly (readonly [string, string, RegExp])[] = [
+    ["is empty", "", /^issuers\.yaml:1:1: /],
+    ["is no YAML", "issuers: [", /not valid YAML/],
+    ["has an alias", smallest.replace("nurses", "*x"), /alias|Unresolved/i],
+    [
+      "has an unknown key",
+      add("    audiance: x"),
+      /:5:\d+: issuers\.hospital\.audiance: is not a known key/,
+    ],
+    ["has a key twice", add("    audience: y"), /not valid YAML/],
+    [
+      "has http",
+      smallest.replace("https:", "http:"),
+      /:3:13: issuers\.hospital\.issuer: expected a URL/,
+    ],
+    ["has a secret in a URL", smallest.replace("https://", "https://a:b@"), /expected a URL/],
+    ["has no audience", smallest.replace(/ {4}audience.*\n/, ""), /issuers\.hospital\.audience: /],
+    ["has no roles", smallest.replace(/ {6}- .*\n/, ""), /issuers\.hospital\.roles: /],
+    ["takes unsigned tokens", add("    algorithms: [none]"), /issuers\.hospital\.algorithms\.0: /],
+    ["takes shared secrets", add("    algorithms: [HS256]"), /issuers\.hospital\.algorithms\.0: /],
+    ["lets tokens live for days", add("    maximumLifeSeconds: 90000"), /maximumLifeSeconds: /],
+    [
+      "has a role with a wildcard",
+      smallest.replace("clinical-dashboard", '"*"'),
+      /roles\.0\.role: /,
+    ],
+    [
+      "has an issuer's name with _",
+      smallest.replace("hospital:", "my_idp:"),
+      /expected a name of 1 to 16/,
+    ],
+    ["maps org", add("    attributes: { org: tenant }"), /attributes/],
+    [
+      "has one iss under two names",
+      `${smallest}${smallest.slice("issuers:\n".length).replace("hospital:", "other:")}`,
+      /same iss/,
+    ],
+  ];
+  for (const [what, text, expected] of rows) {
+    test(`is refused when it ${what}`, () => assert.match(problemOf(text), expected));
+  }
+
+  test("needs little, and is strict about what is left out", () => {
+    assert.deepEqual(parseIssuers(smallest), [
+      {
+        name: "hospital",
+        issuer: "https://idp.hospital.example/realm",
+        audience: "wardmq.hospital",
+        jwksUri: undefined,
+        caFile: undefined,
+        algorithms: ["ES256", "ES384", "EdDSA", "PS256", "RS256"],
+        typ: "at+jwt",
+        maximumLifeSeconds: 3_600,
+        refreshSeconds: 600,
+        keysMaximumAgeSeconds: 28_800,
+        requiredClaims: ["client_id", "jti"],
+        roles: [{ role: "clinical-dashboard", claim: "groups", value: "nurses" }],
+        attributes: {},
+        introspection: undefined,
+      },
+    ]);
+  });
+
+  test("may name nobody", () => assert.deepEqual(parseIssuers("issuers: {}"), []));
+});
