@@ -135,6 +135,7 @@ async function handshake(
     subjectKeyIdentifier: keyIdentifierOf(signer.publicKey),
     publicKey: signer.publicKey,
     now: Date.now(),
+    lifetimeShare: 1,
     subjectAltName: [{ uri: `spiffe://prod.hospital_1/device/${uuid}` }],
   });
   const names = subjectAltName(uris.map((uri) => ({ uri })));

@@ -2,22 +2,27 @@ import {
   bitString,
   bitStringOctets,
   contextTag,
+  type DerElement,
   DerReader,
   element,
+  elementsOf,
+  objectIdentifierText,
   sequence,
   tags,
   unsignedInteger,
 } from "./der.ts";
+import { decodeExtensions, type Extension } from "./extension.ts";
 import {
   decodePublicKey,
   type PublicKey,
   type SignatureAlgorithm,
   signatureAlgorithmIdentifier,
   signatureAlgorithmOf,
+  signatureFits,
 } from "./public-key.ts";
 import { X509Error } from "./x509-error.ts";
 
-/** What we take from a PKCS#10 request: a public key, and the proof that the requester holds the private one. */
+/** A PKCS#10 request: a public key, the proof that the requester holds the private one, and what else it asks for. */
 export interface CertificateRequest {
   /** CertificationRequestInfo, DER: the bytes that are signed. */
   readonly certificationRequestInfo: Uint8Array;
@@ -26,14 +31,23 @@ export interface CertificateRequest {
   readonly key: PublicKey;
   readonly signatureAlgorithm: SignatureAlgorithm;
   readonly signature: Uint8Array;
+  /** Object identifiers of the attributes; that of `requestedExtensions` among them when there are any. */
+  readonly attributes: readonly string[];
+  readonly requestedExtensions: readonly Extension[];
 }
+
+/** RFC 2985 section 5.4. */
+export const requestAttributes = {
+  challengePassword: "1.2.840.113549.1.9.7",
+  extensionRequest: "1.2.840.113549.1.9.14",
+} as const;
 
 const attributesTag = contextTag(0, "constructed");
 const version1 = unsignedInteger(Uint8Array.of(0));
 
 /**
- * Reads a request of RFC 2986. The subject and the attributes it asks for are skipped: names come from the record of
- * whom the certificate is for. The signature is for the caller to verify.
+ * Reads a request of RFC 2986. The subject it asks for is skipped: names come from the record of whom the certificate
+ * is for. The signature is for the caller to verify, and what it asks for beyond its key is for the caller to refuse.
  */
 export function decodeCertificateRequest(der: Uint8Array): CertificateRequest {
   const outer = new DerReader(der);
@@ -51,14 +65,42 @@ export function decodeCertificateRequest(der: Uint8Array): CertificateRequest {
   }
   reader.read(tags.sequence);
   const publicKey = reader.read(tags.sequence).bytes;
-  reader.readOptional(attributesTag);
+  const asked = elementsOf(reader.readOptional(attributesTag)?.content ?? new Uint8Array());
   reader.end();
   const key = decodePublicKey(publicKey);
-  const fits = signatureAlgorithm?.startsWith("ecdsa") === key.type.startsWith("P-");
-  if (signatureAlgorithm === undefined || !fits) {
+  if (signatureAlgorithm === undefined || !signatureFits(signatureAlgorithm, key.type)) {
     throw new X509Error("ERR_X509_CERTIFICATE_REQUEST", "signature algorithm does not fit the key");
   }
-  return { certificationRequestInfo: info.bytes, publicKey, key, signatureAlgorithm, signature };
+  const attributes = asked.map(decodeAttribute);
+  if (new Set(attributes.map(({ type }) => type)).size !== attributes.length) {
+    throw new X509Error("ERR_X509_CERTIFICATE_REQUEST", "an attribute stands there twice");
+  }
+  return {
+    certificationRequestInfo: info.bytes,
+    publicKey,
+    key,
+    signatureAlgorithm,
+    signature,
+    attributes: attributes.map(({ type }) => type),
+    requestedExtensions: attributes
+      .filter(({ type }) => type === requestAttributes.extensionRequest)
+      .flatMap(({ value }) => decodeExtensions(value)),
+  };
+}
+
+/** An attribute of exactly one value. */
+function decodeAttribute({ tag, content }: DerElement): { type: string; value: Uint8Array } {
+  if (tag !== tags.sequence) {
+    throw new X509Error("ERR_X509_CERTIFICATE_REQUEST", "an attribute is no sequence");
+  }
+  const reader = new DerReader(content);
+  const type = objectIdentifierText(reader.read(tags.objectIdentifier));
+  const [value, ...more] = elementsOf(reader.read(tags.set).content);
+  reader.end();
+  if (value === undefined || more.length > 0) {
+    throw new X509Error("ERR_X509_CERTIFICATE_REQUEST", "an attribute has not exactly one value");
+  }
+  return { type, value: value.bytes };
 }
 
 /** A PKCS#10 request in DER with an empty subject: it carries the key `publicKey` (SPKI) and proves to hold it. */

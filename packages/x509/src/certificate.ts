@@ -4,14 +4,13 @@ import {
   contextTag,
   DerReader,
   element,
-  objectIdentifierText,
   sameBytes,
   sequence,
   tags,
   unsignedInteger,
   unsignedOctets,
 } from "./der.ts";
-import { type Extension, encodeExtension, extensionOids } from "./extension.ts";
+import { decodeExtensions, type Extension, encodeExtension, extensionOids } from "./extension.ts";
 import {
   type SignatureAlgorithm,
   signatureAlgorithmIdentifier,
@@ -112,7 +111,8 @@ export function decodeCertificate(der: Uint8Array): Certificate {
   const validity = decodeValidity(reader.read(tags.sequence).content);
   const subject = reader.read(tags.sequence).bytes;
   const publicKey = reader.read(tags.sequence).bytes;
-  const extensions = decodeExtensions(reader.readOptional(extensionsTag)?.content);
+  const listed = reader.readOptional(extensionsTag)?.content;
+  const extensions = listed === undefined ? [] : decodeExtensions(listed);
   reader.end();
   return {
     der,
@@ -141,34 +141,4 @@ function decodeValidity(content: Uint8Array): Validity {
   const validity = { notBefore: decodeTime(reader.read()), notAfter: decodeTime(reader.read()) };
   reader.end();
   return validity;
-}
-
-function decodeExtensions(content: Uint8Array | undefined): readonly Extension[] {
-  if (content === undefined) return [];
-  const outer = new DerReader(content);
-  const list = new DerReader(outer.read(tags.sequence).content);
-  outer.end();
-  const extensions: Extension[] = [];
-  while (list.nextTag !== undefined)
-    extensions.push(decodeExtension(list.read(tags.sequence).content));
-  const distinct = new Set(extensions.map(({ oid }) => oid)).size === extensions.length;
-  if (extensions.length === 0 || !distinct) {
-    throw new X509Error("ERR_X509_CERTIFICATE", "no extensions in the list, or one twice");
-  }
-  return extensions;
-}
-
-function decodeExtension(content: Uint8Array): Extension {
-  const reader = new DerReader(content);
-  const oid = objectIdentifierText(reader.read(tags.objectIdentifier));
-  const flag = reader.readOptional(tags.boolean)?.content;
-  if (flag !== undefined && !(flag.length === 1 && flag[0] === 0xff)) {
-    throw new X509Error(
-      "ERR_X509_DER",
-      "a boolean that is not true stands where false is left out",
-    );
-  }
-  const value = reader.read(tags.octetString).content;
-  reader.end();
-  return { oid, critical: flag !== undefined, value };
 }

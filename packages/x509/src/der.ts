@@ -8,6 +8,7 @@ export const tags = {
   octetString: 0x04,
   null: 0x05,
   objectIdentifier: 0x06,
+  enumerated: 0x0a,
   utf8String: 0x0c,
   printableString: 0x13,
   ia5String: 0x16,
@@ -46,6 +47,11 @@ export function element(tag: number, ...parts: readonly Uint8Array[]): Uint8Arra
     offset += part.length;
   }
   return bytes;
+}
+
+/** A SEQUENCE OF any number of elements: an engine may pass no more than some ten thousand arguments. */
+export function sequenceOf(parts: readonly Uint8Array[]): Uint8Array {
+  return element(tags.sequence, Buffer.concat(parts));
 }
 
 export function sequence(...parts: readonly Uint8Array[]): Uint8Array {
@@ -217,6 +223,14 @@ export function bitStringOctets(bits: DerElement): Uint8Array {
     throw new X509Error("ERR_X509_DER", "not a bit string of whole octets");
   }
   return bits.content.subarray(1);
+}
+
+/** The elements of a SEQUENCE OF, one after the other. */
+export function elementsOf(content: Uint8Array): readonly DerElement[] {
+  const reader = new DerReader(content);
+  const elements: DerElement[] = [];
+  while (reader.nextTag !== undefined) elements.push(reader.read());
+  return elements;
 }
 
 /** The magnitude of a non-negative INTEGER in its minimal form. */

@@ -2,14 +2,20 @@ import {
   asciiString,
   boolean,
   contextTag,
+  type DerElement,
+  DerReader,
   element,
+  elementsOf,
   namedBits,
   objectIdentifier,
+  objectIdentifierText,
   octetString,
   sequence,
+  tags,
   unsignedInteger,
 } from "./der.ts";
 import { encodeGeneralName, type GeneralName } from "./name.ts";
+import { X509Error } from "./x509-error.ts";
 
 /** One extension: `value` is the DER inside its OCTET STRING. */
 export interface Extension {
@@ -18,15 +24,22 @@ export interface Extension {
   readonly value: Uint8Array;
 }
 
-/** RFC 5280 section 4.2.1. */
+/** RFC 5280 sections 4.2 and 5.2; id-pkix-ocsp-nocheck and the nonce are of RFC 6960 section 4. */
 export const extensionOids = {
   subjectKeyIdentifier: "2.5.29.14",
   keyUsage: "2.5.29.15",
   subjectAltName: "2.5.29.17",
   basicConstraints: "2.5.29.19",
+  crlNumber: "2.5.29.20",
+  reasonCode: "2.5.29.21",
+  issuingDistributionPoint: "2.5.29.28",
   nameConstraints: "2.5.29.30",
+  crlDistributionPoints: "2.5.29.31",
   authorityKeyIdentifier: "2.5.29.35",
   extendedKeyUsage: "2.5.29.37",
+  authorityInfoAccess: "1.3.6.1.5.5.7.1.1",
+  ocspNonce: "1.3.6.1.5.5.7.48.1.2",
+  ocspNoCheck: "1.3.6.1.5.5.7.48.1.5",
 } as const;
 
 /** Bits of KeyUsage that our profiles use. */
@@ -36,6 +49,7 @@ export type KeyUsage = keyof typeof keyUsages;
 export const extendedKeyUsages = {
   serverAuth: "1.3.6.1.5.5.7.3.1",
   clientAuth: "1.3.6.1.5.5.7.3.2",
+  OCSPSigning: "1.3.6.1.5.5.7.3.9",
 } as const;
 export type ExtendedKeyUsage = keyof typeof extendedKeyUsages;
 
@@ -95,4 +109,68 @@ export function nameConstraints(uriHost: string): Extension {
     critical: false,
     value: sequence(permittedSubtrees),
   };
+}
+
+/** One point: a URI where the CRL of the issuer lies (RFC 5280 section 4.2.1.13). */
+export function crlDistributionPoints(uri: string): Extension {
+  const fullName = element(contextTag(0, "constructed"), encodeGeneralName({ uri }));
+  const distributionPoint = element(contextTag(0, "constructed"), fullName);
+  return {
+    oid: extensionOids.crlDistributionPoints,
+    critical: false,
+    value: sequence(sequence(distributionPoint)),
+  };
+}
+
+/** Where to ask for the state of the certificate, and where its issuer's certificate lies (section 4.2.2.1). */
+export function authorityInfoAccess(at: {
+  readonly ocsp: string;
+  readonly caIssuers: string;
+}): Extension {
+  const access = (method: string, uri: string) =>
+    sequence(objectIdentifier(method), encodeGeneralName({ uri }));
+  return {
+    oid: extensionOids.authorityInfoAccess,
+    critical: false,
+    value: sequence(
+      access("1.3.6.1.5.5.7.48.1", at.ocsp),
+      access("1.3.6.1.5.5.7.48.2", at.caIssuers),
+    ),
+  };
+}
+
+/** The responder's certificate is not to be asked about, which would lead to itself (RFC 6960 section 4.2.2.2.1). */
+export const ocspNoCheck: Extension = {
+  oid: extensionOids.ocspNoCheck,
+  critical: false,
+  value: element(tags.null),
+};
+
+/** The Extensions of a certificate, a CRL, a CRL entry or a request, from the SEQUENCE that holds them. */
+export function decodeExtensions(sequenceBytes: Uint8Array): readonly Extension[] {
+  const outer = new DerReader(sequenceBytes);
+  const list = outer.read(tags.sequence).content;
+  outer.end();
+  const extensions = elementsOf(list).map(decodeExtension);
+  const distinct = new Set(extensions.map(({ oid }) => oid)).size === extensions.length;
+  if (extensions.length === 0 || !distinct) {
+    throw new X509Error("ERR_X509_DER", "no extensions in the list, or one twice");
+  }
+  return extensions;
+}
+
+function decodeExtension({ tag, content }: DerElement): Extension {
+  if (tag !== tags.sequence) throw new X509Error("ERR_X509_DER", "unexpected tag");
+  const reader = new DerReader(content);
+  const oid = objectIdentifierText(reader.read(tags.objectIdentifier));
+  const flag = reader.readOptional(tags.boolean)?.content;
+  if (flag !== undefined && !(flag.length === 1 && flag[0] === 0xff)) {
+    throw new X509Error(
+      "ERR_X509_DER",
+      "a boolean that is not true stands where false is left out",
+    );
+  }
+  const value = reader.read(tags.octetString).content;
+  reader.end();
+  return { oid, critical: flag !== undefined, value };
 }

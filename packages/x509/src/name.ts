@@ -3,7 +3,9 @@ import {
   contextTag,
   DerReader,
   element,
+  elementsOf,
   objectIdentifier,
+  objectIdentifierText,
   sequence,
   tags,
 } from "./der.ts";
@@ -14,6 +16,7 @@ const attributeTypes = {
   organizationName: "2.5.4.10",
   organizationalUnitName: "2.5.4.11",
   commonName: "2.5.4.3",
+  serialNumber: "2.5.4.5",
 } as const;
 
 /** A distinguished name with one value for each attribute type, in this order. */
@@ -32,9 +35,40 @@ export function encodeName(attributes: NameAttributes): Uint8Array {
       throw new X509Error("ERR_X509_VALUE", `${type} is not 1 to 64 characters`);
     }
     const oid = objectIdentifier(attributeTypes[type]);
-    return [element(tags.set, sequence(oid, asciiString(tags.utf8String, value)))];
+    const tag = type === "serialNumber" ? tags.printableString : tags.utf8String; // X.520 section 6.2.9
+    return [element(tags.set, sequence(oid, asciiString(tag, value)))];
   });
   return sequence(...rdns);
+}
+
+/** The values of one attribute type in a Name, those in UTF8String, PrintableString and IA5String. */
+export function nameValues(name: Uint8Array, type: keyof NameAttributes): readonly string[] {
+  const outer = new DerReader(name);
+  const rdns = elementsOf(outer.read(tags.sequence).content);
+  outer.end();
+  return rdns.flatMap(({ content }) =>
+    elementsOf(content).flatMap((attribute) => {
+      const reader = new DerReader(attribute.content);
+      const oid = objectIdentifierText(reader.read(tags.objectIdentifier));
+      const value = reader.read();
+      reader.end();
+      return oid === attributeTypes[type] && textTags.has(value.tag) ? [textOf(value.content)] : [];
+    }),
+  );
+}
+
+const textTags: ReadonlySet<number> = new Set([
+  tags.utf8String,
+  tags.printableString,
+  tags.ia5String,
+]);
+
+function textOf(octets: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(octets);
+  } catch {
+    throw new X509Error("ERR_X509_DER", "not UTF-8");
+  }
 }
 
 /** A name of subjectAltName (RFC 5280 section 4.2.1.6). */
@@ -65,12 +99,19 @@ export function hostGeneralName(host: string): GeneralName {
   return { dns: host };
 }
 
+/** The names of a subjectAltName extension value that are URIs, or those that are DNS names. */
+export function subjectAltNames(value: Uint8Array, kind: "uri" | "dns"): readonly string[] {
+  const tag = kind === "uri" ? uriTag : dnsTag;
+  const outer = new DerReader(value);
+  const names = elementsOf(outer.read(tags.sequence).content);
+  outer.end();
+  return names.filter((name) => name.tag === tag).map(({ content }) => textOf(content));
+}
+
 /** The DER of each GeneralName of a subjectAltName extension value, for comparing byte by byte. */
 export function generalNamesOf(value: Uint8Array): readonly Uint8Array[] {
   const outer = new DerReader(value);
-  const inner = new DerReader(outer.read(tags.sequence).content);
+  const names = elementsOf(outer.read(tags.sequence).content);
   outer.end();
-  const names: Uint8Array[] = [];
-  while (inner.nextTag !== undefined) names.push(inner.read().bytes);
-  return names;
+  return names.map(({ bytes }) => bytes);
 }

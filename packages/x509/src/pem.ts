@@ -1,6 +1,11 @@
 import { X509Error } from "./x509-error.ts";
 
-export type PemLabel = "CERTIFICATE" | "CERTIFICATE REQUEST" | "PUBLIC KEY" | "PRIVATE KEY";
+export type PemLabel =
+  | "CERTIFICATE"
+  | "CERTIFICATE REQUEST"
+  | "PUBLIC KEY"
+  | "PRIVATE KEY"
+  | "X509 CRL";
 
 /** RFC 7468, lines of 64 characters. */
 export function encodePem(label: PemLabel, der: Uint8Array): string {

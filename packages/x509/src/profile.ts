@@ -1,72 +1,104 @@
 import type { CertificateFields, Validity } from "./certificate.ts";
 import {
+  authorityInfoAccess,
   authorityKeyIdentifier,
   type BasicConstraints,
   basicConstraints,
+  crlDistributionPoints,
   type ExtendedKeyUsage,
   type Extension,
   extendedKeyUsage,
   type KeyUsage,
   keyUsage,
   nameConstraints,
+  ocspNoCheck,
   subjectAltName,
   subjectKeyIdentifier,
 } from "./extension.ts";
 import type { GeneralName } from "./name.ts";
-import { parseSpiffeId } from "./spiffe-id.ts";
+import { parseSpiffeId, type SpiffeId } from "./spiffe-id.ts";
 import { X509Error } from "./x509-error.ts";
 
 const dayMs = 24 * 60 * 60 * 1000;
 
+/** Whole days; a certificate gets a lifetime between the two. */
+interface Lifetime {
+  readonly leastDays: number;
+  readonly mostDays: number;
+}
+
 export interface CertificateProfile {
-  readonly lifetimeMs: number;
+  readonly lifetime: Lifetime;
   readonly basicConstraints: BasicConstraints;
   readonly keyUsage: readonly KeyUsage[];
   readonly extendedKeyUsage: readonly ExtendedKeyUsage[];
   /** Which names the subjectAltName holds: none, hosts only, or exactly one SPIFFE ID of this kind. */
-  readonly subjectAltName: "none" | "hosts" | "device" | "service";
+  readonly subjectAltName: "none" | "hosts" | SpiffeId["kind"];
+  /** Whether it says where the CRL and the OCSP responder of its issuer are, when the deployment publishes them. */
+  readonly isPublished: boolean;
+  readonly other: readonly Extension[];
 }
 
 const issuerUsages: readonly KeyUsage[] = ["keyCertSign", "cRLSign"];
 
+const endEntity = {
+  basicConstraints: { ca: false },
+  keyUsage: ["digitalSignature"],
+  isPublished: true,
+  other: [],
+} as const;
+
+/** Of those who connect: lifetimes differ, so that a fleet enrolled in a day does not expire in a day. */
+const client = {
+  ...endEntity,
+  lifetime: { leastDays: 45, mostDays: 90 },
+  extendedKeyUsage: ["clientAuth"],
+} as const;
+
 /** Every kind of certificate we issue, one row each; nothing else is ever signed. */
 export const certificateProfiles = {
   rootCa: {
-    lifetimeMs: 3650 * dayMs,
+    lifetime: { leastDays: 3650, mostDays: 3650 },
     basicConstraints: { ca: true },
     keyUsage: issuerUsages,
     extendedKeyUsage: [],
     subjectAltName: "none",
+    isPublished: false,
+    other: [],
   },
   issuingCa: {
-    lifetimeMs: 1095 * dayMs,
+    lifetime: { leastDays: 1095, mostDays: 1095 },
     basicConstraints: { ca: true, pathLenConstraint: 0 },
     keyUsage: issuerUsages,
+    // Not OCSPSigning: it would make the CA a responder of the root.
     extendedKeyUsage: ["serverAuth", "clientAuth"],
     subjectAltName: "none",
+    isPublished: true,
+    other: [],
   },
   server: {
-    lifetimeMs: 30 * dayMs,
-    basicConstraints: { ca: false },
-    keyUsage: ["digitalSignature"],
+    ...endEntity,
+    lifetime: { leastDays: 30, mostDays: 30 },
     extendedKeyUsage: ["serverAuth"],
     subjectAltName: "hosts",
   },
-  device: {
-    lifetimeMs: 90 * dayMs,
-    basicConstraints: { ca: false },
-    keyUsage: ["digitalSignature"],
-    extendedKeyUsage: ["clientAuth"],
-    subjectAltName: "device",
+  ocspResponder: {
+    ...endEntity,
+    lifetime: { leastDays: 30, mostDays: 30 },
+    extendedKeyUsage: ["OCSPSigning"],
+    subjectAltName: "none",
+    isPublished: false,
+    other: [ocspNoCheck],
   },
-  service: {
-    lifetimeMs: 90 * dayMs,
-    basicConstraints: { ca: false },
-    keyUsage: ["digitalSignature"],
-    extendedKeyUsage: ["clientAuth"],
-    subjectAltName: "service",
-  },
+  device: { ...client, subjectAltName: "device" },
+  service: { ...client, subjectAltName: "service" },
+  operator: { ...client, subjectAltName: "operator" },
 } as const satisfies Record<string, CertificateProfile>;
+
+/** The longest a certificate of this profile lives. */
+export function longestLifetimeMs(name: CertificateProfileName): number {
+  return certificateProfiles[name].lifetime.mostDays * dayMs;
+}
 
 export type CertificateProfileName = keyof typeof certificateProfiles;
 
@@ -85,6 +117,17 @@ export interface Issuance {
   readonly subjectAltName?: readonly GeneralName[];
   /** For an issuing CA: the trust domain whose URIs it may certify. */
   readonly permittedUriHost?: string;
+  /** Where the lifetime lies between the least and the most of the profile, 0 to 1. */
+  readonly lifetimeShare: number;
+  /** Where the issuer's CRL, its OCSP responder and its own certificate are. */
+  readonly published?: PublishedAt;
+}
+
+/** URIs. */
+export interface PublishedAt {
+  readonly crl: string;
+  readonly ocsp: string;
+  readonly caIssuers: string;
 }
 
 /** Devices' clocks run behind; a certificate of this minute must not be "not yet valid" to them. */
@@ -98,6 +141,7 @@ export function certificateFields(
   const profile: CertificateProfile = certificateProfiles[name];
   const names = issuance.subjectAltName ?? [];
   if (!namesFit(profile.subjectAltName, names)) throw new X509Error("ERR_X509_PROFILE", name);
+  const published = profile.isPublished ? issuance.published : undefined;
   const extensions: readonly (Extension | undefined)[] = [
     basicConstraints(profile.basicConstraints),
     keyUsage(profile.keyUsage),
@@ -106,6 +150,9 @@ export function certificateFields(
     authorityKeyIdentifier(issuance.authorityKeyIdentifier),
     names.length > 0 ? subjectAltName(names) : undefined,
     issuance.permittedUriHost ? nameConstraints(issuance.permittedUriHost) : undefined,
+    published && crlDistributionPoints(published.crl),
+    published && authorityInfoAccess(published),
+    ...profile.other,
   ];
   return {
     serialNumber: issuance.serialNumber,
@@ -118,9 +165,11 @@ export function certificateFields(
 }
 
 /** Both ends count (RFC 5280 section 4.1.2.5), so the last second is one before the lifetime is over. */
-function validityOf(profile: CertificateProfile, { now, issuerNotAfter }: Issuance): Validity {
+function validityOf({ lifetime }: CertificateProfile, issuance: Issuance): Validity {
+  const { now, issuerNotAfter, lifetimeShare } = issuance;
   const notBefore = now - backdatedMs;
-  const notAfter = notBefore + profile.lifetimeMs - 1000;
+  const days = lifetime.leastDays + (lifetime.mostDays - lifetime.leastDays) * lifetimeShare;
+  const notAfter = notBefore + Math.floor((days * dayMs) / 1000) * 1000 - 1000;
   return { notBefore, notAfter: Math.min(notAfter, issuerNotAfter ?? notAfter) };
 }
 

@@ -1,9 +1,14 @@
 import { bitStringOctets, DerReader, objectIdentifier, sequence, tags } from "./der.ts";
 import { X509Error } from "./x509-error.ts";
 
-export type KeyType = "P-256" | "P-384" | "Ed25519";
+export type KeyType = "P-256" | "P-384" | "Ed25519" | "ML-DSA-44" | "ML-DSA-65";
 
-export type SignatureAlgorithm = "ecdsa-with-SHA256" | "ecdsa-with-SHA384" | "Ed25519";
+export type SignatureAlgorithm =
+  | "ecdsa-with-SHA256"
+  | "ecdsa-with-SHA384"
+  | "Ed25519"
+  | "ML-DSA-44"
+  | "ML-DSA-65";
 
 interface KeyTypeDefinition {
   /** AlgorithmIdentifier of the SubjectPublicKeyInfo, hex. */
@@ -29,6 +34,16 @@ export const keyTypes = {
     keyOctets: 32,
     signatureAlgorithm: "Ed25519",
   },
+  "ML-DSA-44": {
+    algorithmIdentifier: "300b0609608648016503040311",
+    keyOctets: 1312,
+    signatureAlgorithm: "ML-DSA-44",
+  },
+  "ML-DSA-65": {
+    algorithmIdentifier: "300b0609608648016503040312",
+    keyOctets: 1952,
+    signatureAlgorithm: "ML-DSA-65",
+  },
 } as const satisfies Record<KeyType, KeyTypeDefinition>;
 
 interface SignatureAlgorithmDefinition {
@@ -37,11 +52,13 @@ interface SignatureAlgorithmDefinition {
   readonly hash: "sha256" | "sha384" | null;
 }
 
-/** RFC 5758 section 3.2, RFC 8410 section 3: no parameters. */
+/** RFC 5758 section 3.2, RFC 8410 section 3, RFC 9881 section 2: no parameters. */
 export const signatureAlgorithms = {
   "ecdsa-with-SHA256": { oid: "1.2.840.10045.4.3.2", hash: "sha256" },
   "ecdsa-with-SHA384": { oid: "1.2.840.10045.4.3.3", hash: "sha384" },
   Ed25519: { oid: "1.3.101.112", hash: null },
+  "ML-DSA-44": { oid: "2.16.840.1.101.3.4.3.17", hash: null },
+  "ML-DSA-65": { oid: "2.16.840.1.101.3.4.3.18", hash: null },
 } as const satisfies Record<SignatureAlgorithm, SignatureAlgorithmDefinition>;
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
@@ -55,6 +72,33 @@ export function signatureAlgorithmIdentifier(algorithm: SignatureAlgorithm): Uin
 export function signatureAlgorithmOf(identifier: Uint8Array): SignatureAlgorithm | undefined {
   const names = Object.keys(signatureAlgorithms) as SignatureAlgorithm[];
   return names.find((name) => hex(signatureAlgorithmIdentifier(name)) === hex(identifier));
+}
+
+/** Whether a key of this type makes signatures of this algorithm: an EC key goes with either hash. */
+export function signatureFits(algorithm: SignatureAlgorithm, type: KeyType): boolean {
+  const own: SignatureAlgorithm = keyTypes[type].signatureAlgorithm;
+  return algorithm === own || (algorithm.startsWith("ecdsa") && own.startsWith("ecdsa"));
+}
+
+/** RFC 4055 section 5 and RFC 5758 section 3.2: what others sign CRLs with and we do not. */
+const foreignSignatureAlgorithms: Readonly<Record<string, "sha256" | "sha384" | "sha512">> = {
+  "300d06092a864886f70d01010b0500": "sha256",
+  "300d06092a864886f70d01010c0500": "sha384",
+  "300d06092a864886f70d01010d0500": "sha512",
+  "300a06082a8648ce3d040304": "sha512",
+};
+
+/**
+ * The hash that `node:crypto` `verify` takes for a signature of this AlgorithmIdentifier, ours or one that other CAs
+ * use; undefined when it is neither: RSA-PSS, SHA-1 and MD5 among them.
+ */
+export function verifyingHashOf(
+  identifier: Uint8Array,
+): "sha256" | "sha384" | "sha512" | null | undefined {
+  const ours = signatureAlgorithmOf(identifier);
+  return ours === undefined
+    ? foreignSignatureAlgorithms[hex(identifier)]
+    : signatureAlgorithms[ours].hash;
 }
 
 export interface PublicKey {
@@ -74,7 +118,7 @@ export function decodePublicKey(spki: Uint8Array): PublicKey {
   inner.end();
   for (const [type, definition] of Object.entries(keyTypes)) {
     if (definition.algorithmIdentifier !== identifier) continue;
-    const uncompressed = type === "Ed25519" || bits[0] === 0x04;
+    const uncompressed = !type.startsWith("P-") || bits[0] === 0x04;
     if (bits.length !== definition.keyOctets || !uncompressed) break;
     return { type: type as KeyType, signatureAlgorithm: definition.signatureAlgorithm, bits };
   }

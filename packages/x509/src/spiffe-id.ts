@@ -1,11 +1,11 @@
 import { isUuid, parseAttribute } from "./attribute.ts";
 import { X509Error } from "./x509-error.ts";
 
-/** The identity of a device or a service: `spiffe://<trust-domain>/device/<uuid>` or `.../service/<name>`. */
+/** An identity: `spiffe://<trust-domain>/device/<uuid>`, `.../service/<name>` or `.../operator/<name>`. */
 export interface SpiffeId {
   readonly trustDomain: string;
-  readonly kind: "device" | "service";
-  /** The uuid of a device, the name of a service. */
+  readonly kind: "device" | "service" | "operator";
+  /** The uuid of a device, the name of a service or an operator. */
   readonly id: string;
 }
 
@@ -33,15 +33,13 @@ export function isConstrainableTrustDomain(trustDomain: string): boolean {
 /** No query, fragment, port, user, escape, or empty segment: an identity has one spelling. */
 export function parseSpiffeId(text: string): SpiffeId {
   const [, trustDomain, kind, id] =
-    /^spiffe:\/\/([^/]*)\/(device|service)\/([^/]*)$/.exec(text) ?? [];
-  if (trustDomain === undefined || id === undefined || (kind !== "device" && kind !== "service")) {
-    throw new X509Error("ERR_X509_SPIFFE_ID");
-  }
+    /^spiffe:\/\/([^/]*)\/(device|service|operator)\/([^/]*)$/.exec(text) ?? [];
+  if (trustDomain === undefined || id === undefined) throw new X509Error("ERR_X509_SPIFFE_ID");
   parseTrustDomain(trustDomain);
   if (kind === "device" && !isUuid(id)) {
     throw new X509Error("ERR_X509_SPIFFE_ID", "the device is not a lower-case uuid");
   }
-  return { trustDomain, kind, id: parseAttribute(id) };
+  return { trustDomain, kind: kind as SpiffeId["kind"], id: parseAttribute(id) };
 }
 
 export function formatSpiffeId(spiffeId: SpiffeId): string {

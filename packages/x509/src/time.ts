@@ -14,6 +14,12 @@ export function encodeTime(milliseconds: number): Uint8Array {
     : asciiString(tags.generalizedTime, `${digits}Z`);
 }
 
+/** GeneralizedTime in whole seconds whatever the year, as OCSP wants it (RFC 6960 section 4.2.2.1). */
+export function encodeGeneralizedTime(milliseconds: number): Uint8Array {
+  const digits = new Date(milliseconds).toISOString().slice(0, 19).replace(/[-:T]/g, "");
+  return asciiString(tags.generalizedTime, `${digits}Z`);
+}
+
 /** Milliseconds since 1970 of a Time in the one form `encodeTime` writes. */
 export function decodeTime(time: DerElement): number {
   const text = String.fromCharCode(...time.content.subarray(0, 16));

@@ -14,9 +14,12 @@ import {
   element,
   encodeName,
   encodePem,
+  extensionOids,
+  requestAttributes,
   sequence,
   signatureAlgorithmIdentifier,
   signatureAlgorithms,
+  subjectAltNames,
   unsignedInteger,
   X509Error,
 } from "../src/index.ts";
@@ -92,21 +95,23 @@ describe("a certificate request", () => {
     });
   }
 
-  test("gives nothing of the subject and the names it asks for", async () => {
+  test("gives nothing of the subject it asks for", async () => {
     const key = newKey();
     const info = sequence(
       unsignedInteger(Uint8Array.of(0)),
       encodeName({ commonName: "device:someone-else" }),
       key.publicKey,
-      element(0xa0, sequence()),
+      element(0xa0),
     );
     const algorithm = signatureAlgorithmIdentifier("ecdsa-with-SHA256");
     const signature = await signerOf(key).sign(info);
     const request = decodeCertificateRequest(sequence(info, algorithm, bitString(signature)));
     assert.deepEqual(Object.keys(request).sort(), [
+      "attributes",
       "certificationRequestInfo",
       "key",
       "publicKey",
+      "requestedExtensions",
       "signature",
       "signatureAlgorithm",
     ]);
@@ -154,7 +159,7 @@ describe("openssl and certificate requests", { skip: opensslIsMissing }, () => {
     }
   });
 
-  test("makes requests that we read, whatever else they ask for", () => {
+  test("makes requests that we read, with what else they ask for", () => {
     const words =
       "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -subj /CN=x/O=y";
     const { said, code } = openssl(
@@ -165,6 +170,13 @@ describe("openssl and certificate requests", { skip: opensslIsMissing }, () => {
     assert.equal(code, 0, said);
     const [pem = ""] =
       /-----BEGIN CERTIFICATE REQUEST[\s\S]*END CERTIFICATE REQUEST-----/.exec(said) ?? [];
-    assert.equal(decodeCertificateRequest(decodePem("CERTIFICATE REQUEST", pem)).key.type, "P-256");
+    const request = decodeCertificateRequest(decodePem("CERTIFICATE REQUEST", pem));
+    assert.equal(request.key.type, "P-256");
+    assert.deepEqual(request.attributes, [requestAttributes.extensionRequest]);
+    const [asked] = request.requestedExtensions;
+    assert.equal(asked?.oid, extensionOids.subjectAltName);
+    assert.deepEqual(subjectAltNames(asked?.value ?? new Uint8Array(), "uri"), [
+      "spiffe://other/device/x",
+    ]);
   });
 });

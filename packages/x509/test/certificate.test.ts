@@ -35,6 +35,7 @@ import {
 const uuid = "0b1e6f3a-8a8e-4a53-9d5c-2f1f6b8f4c11";
 const device: GeneralName = { uri: `spiffe://prod.hospital_1/device/${uuid}` };
 const service: GeneralName = { uri: "spiffe://prod.hospital_1/service/dashboard" };
+const operator: GeneralName = { uri: "spiffe://prod.hospital_1/operator/anna" };
 const host: GeneralName = { dns: "mqtt.hospital.example" };
 const dayMs = 86_400_000;
 const now = Date.now();
@@ -57,6 +58,7 @@ function fieldsFor(
   by: Authority,
   of: Authority,
   names: readonly GeneralName[] = [],
+  lifetimeShare = 1,
 ) {
   return certificateFields(profile, {
     serialNumber: bytes("f0e1d2c3b4a5968778695a4b3c2d1e0f"),
@@ -66,6 +68,7 @@ function fieldsFor(
     subjectKeyIdentifier: keyIdentifier(of.signer.publicKey),
     publicKey: of.signer.publicKey,
     now,
+    lifetimeShare,
     subjectAltName: names,
     ...(profile === "issuingCa" ? { permittedUriHost: "prod.hospital_1" } : {}),
     ...(by.notAfter === undefined ? {} : { issuerNotAfter: by.notAfter }),
@@ -87,28 +90,61 @@ describe("a profile", () => {
     ["a device with another URI", "device", [{ uri: "https://hospital.example" }]],
     ["a server without a name", "server", []],
     ["a server with an identity", "server", [host, device]],
+    ["an operator with the identity of a service", "operator", [service]],
     ["an issuing CA with a name", "issuingCa", [host]],
+    ["an OCSP responder with a name", "ocspResponder", [host]],
   ];
   for (const [name, profile, names] of refused) {
     test(`refuses ${name}`, () =>
       assert.throws(() => fieldsFor(profile, issuing, leaf, names), X509Error));
   }
 
-  const lifetimes = { rootCa: 3650, issuingCa: 1095, server: 30, device: 90, service: 90 } as const;
-  for (const [profile, days] of Object.entries(lifetimes) as [CertificateProfileName, number][]) {
-    test(`${profile} lasts ${days} days and no second more`, () => {
-      const names = {
-        rootCa: [],
-        issuingCa: [],
-        server: [host],
-        device: [device],
-        service: [service],
-      }[profile];
-      const { notBefore, notAfter } = fieldsFor(profile, issuing, leaf, names).validity;
-      assert.equal(notAfter + 1000 - notBefore, days * dayMs);
-      assert.ok(notBefore <= now && notAfter > now);
+  const lifetimes = {
+    rootCa: { least: 3650, most: 3650, names: [] },
+    issuingCa: { least: 1095, most: 1095, names: [] },
+    server: { least: 30, most: 30, names: [host] },
+    ocspResponder: { least: 30, most: 30, names: [] },
+    device: { least: 45, most: 90, names: [device] },
+    service: { least: 45, most: 90, names: [service] },
+    operator: { least: 45, most: 90, names: [operator] },
+  } as const satisfies Record<CertificateProfileName, object>;
+  for (const [profile, { least, most, names }] of Object.entries(lifetimes)) {
+    test(`${profile} lasts ${least} to ${most} days and no second more`, () => {
+      for (const [share, days] of [
+        [0, least],
+        [1, most],
+        [0.5, (least + most) / 2],
+      ] as const) {
+        const fields = fieldsFor(profile as CertificateProfileName, issuing, leaf, names, share);
+        const { notBefore, notAfter } = fields.validity;
+        assert.equal(notAfter + 1000 - notBefore, days * dayMs);
+        assert.ok(notBefore <= now && notAfter > now);
+      }
     });
   }
+
+  test("says where its CRL and its OCSP responder are when they are published, and only then", () => {
+    const fields = fieldsFor("device", issuing, leaf, [device]);
+    const has = (extensions: typeof fields.extensions) =>
+      extensions.some(({ oid }) => oid === extensionOids.crlDistributionPoints);
+    assert.equal(has(fields.extensions), false);
+    const published = { crl: "http://a/c", ocsp: "http://a/o", caIssuers: "http://a/i" };
+    const issuance = {
+      serialNumber: bytes("01"),
+      issuer: issuing.name,
+      authorityKeyIdentifier: bytes("02"),
+      subject: leaf.name,
+      subjectKeyIdentifier: bytes("03"),
+      publicKey: leaf.signer.publicKey,
+      now,
+      lifetimeShare: 0,
+      published,
+    };
+    assert.ok(
+      has(certificateFields("device", { ...issuance, subjectAltName: [device] }).extensions),
+    );
+    assert.equal(has(certificateFields("ocspResponder", issuance).extensions), false);
+  });
 
   test("gives no certificate that outlives its issuer", () => {
     const notAfter = now + dayMs;
@@ -121,6 +157,8 @@ describe("a profile", () => {
   test("lets CAs sign only, and clients and servers be only what they are", () => {
     assert.deepEqual(certificateProfiles.device.extendedKeyUsage, ["clientAuth"]);
     assert.deepEqual(certificateProfiles.service.extendedKeyUsage, ["clientAuth"]);
+    assert.deepEqual(certificateProfiles.operator.extendedKeyUsage, ["clientAuth"]);
+    assert.deepEqual(certificateProfiles.ocspResponder.extendedKeyUsage, ["OCSPSigning"]);
     assert.deepEqual(certificateProfiles.server.extendedKeyUsage, ["serverAuth"]);
     for (const { basicConstraints, keyUsage } of Object.values(certificateProfiles)) {
       assert.equal(keyUsage.includes("keyCertSign" as never), basicConstraints.ca);

@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, randomBytes, verify } from "node:crypto";
+import { createHash, createPublicKey, randomBytes, randomInt, verify } from "node:crypto";
 import {
   type Certificate,
   type CertificateProfileName,
@@ -66,6 +66,7 @@ export async function issueRoot(
     subjectKeyIdentifier: keyIdentifier,
     publicKey: signer.publicKey,
     now,
+    lifetimeShare: 1,
   });
   return decodeCertificate(await certificate(fields, signer));
 }
@@ -84,6 +85,8 @@ export async function issue(issuer: Issuer, order: CertificateOrder): Promise<Ce
     authorityKeyIdentifier,
     subjectKeyIdentifier: keyIdentifierOf(order.publicKey),
     issuerNotAfter: issuer.certificate.validity.notAfter,
+    // Spread, so that what was issued in one day does not expire in one day.
+    lifetimeShare: randomInt(1_000_001) / 1_000_000,
   });
   return decodeCertificate(await certificate(fields, issuer.signer));
 }

@@ -2,7 +2,6 @@ import { createPublicKey } from "node:crypto";
 import { printable } from "@wardmq/events";
 import {
   type Certificate,
-  certificateProfiles,
   decodeCertificate,
   decodePems,
   encodeGeneralName,
@@ -10,6 +9,7 @@ import {
   extensionOids,
   generalNamesOf,
   hostGeneralName,
+  longestLifetimeMs,
   sameBytes,
 } from "@wardmq/x509";
 import { Failure } from "../failure.ts";
@@ -79,7 +79,7 @@ export async function renewServerCertificate(
   }
   const isFresh =
     notBefore <= now && // else the clock went wrong when it was issued
-    notAfter - now >= certificateProfiles.server.lifetimeMs / 3 &&
+    notAfter - now >= longestLifetimeMs("server") / 3 &&
     isIssuedBy(current, issuer.certificate);
   if (isFresh && namesAre(current, hosts)) return false;
   replaceFile(certificatePath, await issueServerCertificate(issuer, publicKey, hosts, now), 0o600);
