@@ -47,7 +47,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 /** Who may import which package of npm. Each is a decision: packages have as few as can be. */
 const mayInstall: Readonly<Record<string, readonly string[]>> = {
   "apps/cli": ["commander"],
+  "apps/control": ["zod"],
   "apps/ward": ["mqtt"],
+  "packages/commands": ["zod"],
   "packages/config": ["yaml"],
   "packages/policy": ["yaml"],
   "packages/tokens": ["jose", "yaml", "zod"],
@@ -129,7 +131,7 @@ type F = import("f").F;`;
   test("finds something to check in every workspace", () => {
     const seen = new Set(imports.map(({ workspace }) => workspace));
     const without = Object.keys(mayImport).filter((workspace) => !seen.has(workspace));
-    assert.deepEqual(without, ["packages/commands"]);
+    assert.deepEqual(without, []);
   });
 
   test("lets no workspace import another that it does not list", () => {

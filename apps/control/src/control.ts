@@ -7,7 +7,8 @@ import type { SubjectRecord, World, WorldChange } from "@wardmq/feed";
 import { type Authority, openAuthority } from "./ca/authority.ts";
 import { fileSigner, type LocalSigner } from "./ca/file-signer.ts";
 import { day, renewServerCertificate } from "./ca/server-certificate.ts";
-import { execute, type Surroundings } from "./commands/handlers.ts";
+import { execute } from "./commands/execute.ts";
+import type { Surroundings } from "./commands/handler.ts";
 import { parseRequest } from "./commands/requests.ts";
 import { paths, readOperatorFiles } from "./deployment.ts";
 import { parseBrokerEvent } from "./events/broker-event.ts";
@@ -80,8 +81,8 @@ export class Control {
   /** The response to a line of a tool. */
   async answer(line: string, actor: string): Promise<CommandResponse> {
     try {
-      const doing = { actor, at: this.#options.now() };
-      return { ok: true, result: await execute(this.#surroundings(), parseRequest(line), doing) };
+      const caller = { actor, role: "local", at: this.#options.now() } as const;
+      return { ok: true, result: await execute(this.#surroundings(), parseRequest(line), caller) };
     } catch (error) {
       return this.refuse(error);
     }

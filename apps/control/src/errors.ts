@@ -14,6 +14,10 @@ export const controlErrors = {
     exitCode: 2,
     meaning: "what came is no command with exactly its arguments",
   },
+  ERR_FORBIDDEN: {
+    exitCode: 1,
+    meaning: "the caller's role may not give the command",
+  },
   ERR_INIT_ARGUMENTS: {
     exitCode: 2,
     meaning: "organisation, environment or a host can not stand in `wardmq.yaml`",

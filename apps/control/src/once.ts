@@ -3,7 +3,8 @@ import type { CommandRequest, CommandResponse } from "@wardmq/commands";
 import { FeedError, LineSplitter } from "@wardmq/feed";
 import { currentActor } from "./actor.ts";
 import { openAuthority } from "./ca/authority.ts";
-import { execute, type Surroundings } from "./commands/handlers.ts";
+import { execute } from "./commands/execute.ts";
+import type { Surroundings } from "./commands/handler.ts";
 import { init } from "./commands/init.ts";
 import { parseRequest, wrongRequest } from "./commands/requests.ts";
 import { enterDeployment, paths, readOperatorFiles } from "./deployment.ts";
@@ -73,5 +74,5 @@ async function onFiles(
     },
     lastEvents: (count) => events.last(count),
   };
-  return await execute(on, request, { actor: currentActor(), at: Date.now() });
+  return await execute(on, request, { actor: currentActor(), role: "local", at: Date.now() });
 }

@@ -1,62 +1,44 @@
 /**
- * What an operator's tool and control say to each other: over the Unix socket `run/control.sock` of a deployment, or
- * over standard input and output of a one-shot control when none runs. One JSON object a line in both directions.
+ * What an operator's tool and control say to each other, one row a command. Over the Unix socket `run/control.sock` of a
+ * deployment, or over standard input and output of a one-shot control when none runs: one JSON object a line in both
+ * directions. Over HTTPS: a route each.
  */
+import type { z } from "zod";
+import { certificateCommands } from "./certificates.ts";
+import { deploymentCommands } from "./deployment.ts";
+import { eventCommands } from "./events.ts";
+import { type certificateSummary, subjectCommands, type subjectSummary } from "./subjects.ts";
 
-export interface CertificateSummary {
-  readonly fingerprint: string;
-  readonly serialNumber: string;
-  /** Milliseconds since 1970. */
-  readonly notAfter: number;
-  readonly state: "active" | "revoked";
-}
+export * from "./command.ts";
+export type { FormCode } from "./forms.ts";
+export { certificateCommands, deploymentCommands, eventCommands, subjectCommands };
 
-export interface SubjectSummary {
-  /** `device:<uuid>` or `service:<name>`. */
-  readonly id: string;
-  readonly kind: "device" | "service" | "person";
-  readonly state: "active" | "revoked";
-  readonly attributes: Readonly<Record<string, string>>;
-  readonly certificates: readonly CertificateSummary[];
-}
+/** Every command: summary, arguments, result, who may call it, and where. */
+export const commands = {
+  ...deploymentCommands,
+  ...subjectCommands,
+  ...certificateCommands,
+  ...eventCommands,
+} as const;
 
-/** Every command: its arguments and its result. */
-export interface Commands {
-  init: {
-    arguments: { org: string; environment: string; hosts: readonly string[] };
-    result: { trustDomain: string; hosts: readonly string[]; rootFingerprint: string };
-  };
-  "device.add": {
-    arguments: { site: string; ward: string; model?: string; id?: string };
-    result: SubjectSummary;
-  };
-  "service.add": { arguments: { name: string }; result: SubjectSummary };
-  list: { arguments: Record<never, never>; result: { subjects: readonly SubjectSummary[] } };
-  revoke: {
-    arguments: { subject: string };
-    result: {
-      subject: string;
-      certificatesRevoked: number;
-      /** One entry for each broker that was connected; empty when none runs. */
-      brokers: readonly { connectionsClosed: number; milliseconds: number }[];
-      /** Brokers that were connected but did not confirm within a second; absent when all did. */
-      unconfirmed?: number;
-    };
-  };
-  credential: {
-    /** A PKCS#10 request in PEM; only its public key and proof of possession are used. */
-    arguments: { subject: string; certificateRequest: string };
-    result: { certificateChain: string; trustAnchors: string; certificate: CertificateSummary };
-  };
-  reload: { arguments: Record<never, never>; result: { changed: readonly string[] } };
-  events: {
-    arguments: { last: number };
-    /** Events as packages/events has them, oldest first. */
-    result: { events: readonly unknown[] };
-  };
-}
+type Table = typeof commands;
+export type CommandName = keyof Table;
 
-export type CommandName = keyof Commands;
+/** What comes back is not for changing. */
+export type Frozen<Value> = Value extends object
+  ? { readonly [Key in keyof Value]: Frozen<Value[Key]> }
+  : Value;
+
+/** Every command's arguments and result as types. */
+export type Commands = {
+  [Name in CommandName]: {
+    arguments: Frozen<z.infer<Table[Name]["arguments"]>>;
+    result: Frozen<z.infer<Table[Name]["result"]>>;
+  };
+};
+
+export type CertificateSummary = Frozen<z.infer<typeof certificateSummary>>;
+export type SubjectSummary = Frozen<z.infer<typeof subjectSummary>>;
 
 export type CommandRequest = {
   [Name in CommandName]: {

@@ -1,54 +1,52 @@
-import type { CommandName, CommandRequest, Commands } from "@wardmq/commands";
+import { type CommandName, type CommandRequest, commands, type FormCode } from "@wardmq/commands";
 import { printable } from "@wardmq/events";
+import type { z } from "zod";
 import { Failure } from "../failure.ts";
-
-type Arguments = { readonly [Name in CommandName]: ArgumentForms<Commands[Name]["arguments"]> };
-
-type Form = (value: unknown) => boolean;
-
-/** How each argument of a command is checked; the form of one that may be absent accepts undefined. */
-type ArgumentForms<Wanted> = { readonly [Key in keyof Wanted]-?: Form };
-
-const isText: Form = (value) => typeof value === "string" && value.length <= 65_536;
-const isTextOrAbsent: Form = (value) => value === undefined || isText(value);
-const isTexts: Form = (value) =>
-  Array.isArray(value) && value.length <= 1000 && value.every(isText);
-const isNumber: Form = (value) => Number.isSafeInteger(value);
-
-/** The arguments of every command, one row each. */
-const argumentForms: Arguments = {
-  init: { org: isText, environment: isText, hosts: isTexts },
-  "device.add": { site: isText, ward: isText, model: isTextOrAbsent, id: isTextOrAbsent },
-  "service.add": { name: isText },
-  list: {},
-  revoke: { subject: isText },
-  credential: { subject: isText, certificateRequest: isText },
-  reload: {},
-  events: { last: isNumber },
-};
 
 /** One request from its line: a known command with exactly its arguments, or a Failure. */
 export function parseRequest(line: string): CommandRequest {
   const { command, arguments: given } = objectOf(parseJson(line));
-  if (typeof command !== "string" || !Object.hasOwn(argumentForms, command)) {
-    throw wrongRequest("no command of ours", `known are ${Object.keys(argumentForms).join(", ")}`);
+  if (typeof command !== "string" || !isCommand(command)) {
+    throw wrongRequest("no command of ours", `known are ${Object.keys(commands).join(", ")}`);
   }
-  const forms: Readonly<Record<string, Form>> = argumentForms[command as CommandName];
-  const values = objectOf(given);
-  const unknown = Object.keys(values).find((key) => !Object.hasOwn(forms, key));
-  if (unknown !== undefined)
-    throw wrongRequest(`${command} has no argument ${printable(unknown, 60)}`);
-  for (const [key, accepts] of Object.entries(forms)) {
-    if (!accepts(values[key]))
-      throw wrongRequest(`${command}: the argument ${key} is missing or wrong`);
-  }
-  // INVARIANT: the forms of a command are those of its type in packages/commands.
-  return { command, arguments: values } as unknown as CommandRequest;
+  return requestOf(command, objectOf(given));
+}
+
+/** A request with arguments of unknown form; a Failure says the first that is wrong. */
+export function requestOf(command: CommandName, given: object): CommandRequest {
+  const parsed = commands[command].arguments.safeParse(given);
+  if (!parsed.success) throw wrongArguments(command, given, parsed.error);
+  // INVARIANT: what the schema of a command lets through is of its type.
+  return { command, arguments: parsed.data } as CommandRequest;
 }
 
 /** The refusal of what is no request. */
 export function wrongRequest(message: string, hint?: string): Failure {
   return new Failure("ERR_REQUEST", message, { hint });
+}
+
+function isCommand(name: string): name is CommandName {
+  return Object.hasOwn(commands, name);
+}
+
+/** Nothing that zod says is repeated: it holds the text that came. */
+function wrongArguments(command: CommandName, given: object, { issues }: z.ZodError): Failure {
+  const [issue] = issues;
+  if (issue?.code === "unrecognized_keys") {
+    return wrongRequest(`${command} has no argument ${printable(issue.keys[0] ?? "", 60)}`);
+  }
+  const path = (issue?.path ?? []).map(String);
+  const where = printable(path.join("."), 60);
+  if (issue?.code === "custom" && issue.params !== undefined) {
+    const { code, hint } = issue.params as { code: FormCode; hint: string };
+    const value = printable(String(valueAt(given, path)), 80);
+    return new Failure(code, `${where}: "${value}" ${issue.message}`, { hint });
+  }
+  return wrongRequest(`${command}: the argument ${where} is missing or wrong`);
+}
+
+function valueAt(given: unknown, path: readonly string[]): unknown {
+  return path.reduce((at, key) => (at as Readonly<Record<string, unknown>>)[key], given);
 }
 
 function parseJson(line: string): unknown {

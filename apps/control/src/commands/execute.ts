@@ -1,0 +1,36 @@
+import { type CommandName, type CommandRequest, commands, mayCall } from "@wardmq/commands";
+import { Failure } from "../failure.ts";
+import { certificateHandlers } from "./certificates.ts";
+import { deploymentHandlers } from "./deployment.ts";
+import { eventHandlers } from "./events.ts";
+import type { Caller, HandlersOf, Surroundings } from "./handler.ts";
+import { subjectHandlers } from "./subjects.ts";
+
+const handlers: HandlersOf<typeof commands> = {
+  ...deploymentHandlers,
+  ...subjectHandlers,
+  ...certificateHandlers,
+  ...eventHandlers,
+};
+
+/** Does what a request asks for, whichever way it came: the one place that asks whether the caller may. */
+export async function execute(
+  on: Surroundings,
+  request: CommandRequest,
+  caller: Caller,
+): Promise<unknown> {
+  refuseUnlessAllowed(request.command, caller);
+  // INVARIANT: the arguments of a request are those of its command.
+  const handler = handlers[request.command] as (...given: unknown[]) => unknown;
+  return handler(on, request.arguments, caller);
+}
+
+function refuseUnlessAllowed(name: CommandName, { role }: Caller): void {
+  const command = commands[name];
+  if (mayCall(role, command)) return;
+  const needed =
+    command.role === "local" ? "the owner of the deployment's folder" : `the role ${command.role}`;
+  throw new Failure("ERR_FORBIDDEN", `${name} needs ${needed}, and the caller has ${role}`, {
+    hint: "ask somebody who has it",
+  });
+}

@@ -1,0 +1,48 @@
+import type { CommandTable, Frozen, Role } from "@wardmq/commands";
+import type { SecurityEvent } from "@wardmq/events";
+import type { WorldChange } from "@wardmq/feed";
+import type { z } from "zod";
+import type { Authority } from "../ca/authority.ts";
+import type { Doing, Registry } from "../registry/registry.ts";
+
+/** How brokers hear of a change, and what they did about it. */
+export interface Publisher {
+  /** Sends the change to every broker; the result settles when all have applied it, or after a second. */
+  publish(change: WorldChange): () => Promise<Publication>;
+}
+
+export interface Publication {
+  readonly answers: readonly {
+    readonly connectionsClosed: number;
+    readonly milliseconds: number;
+  }[];
+  /** Brokers that were connected and did not answer in time, or refused. */
+  readonly unconfirmed: number;
+}
+
+/** What the commands act on; main joins it. */
+export interface Surroundings {
+  readonly registry: Registry;
+  /** The CA, opened when a certificate is wanted: revoking works without it. */
+  readonly authority: () => Authority;
+  readonly publisher: Publisher;
+  readonly record: (event: Omit<SecurityEvent, "at">) => void;
+  readonly reload: (doing: Doing) => Promise<readonly string[]>;
+  readonly lastEvents: (count: number) => readonly unknown[];
+}
+
+/** Who gives a command, and when. `local` is the owner of the deployment's folder. */
+export interface Caller extends Doing {
+  readonly role: Role | "local";
+}
+
+type Result<Row extends CommandTable[string]> = Frozen<z.infer<Row["result"]>>;
+
+/** What every command of a table does: one that is missing, or that gives another result, does not compile. */
+export type HandlersOf<Table extends CommandTable> = {
+  readonly [Name in keyof Table]: (
+    on: Surroundings,
+    wanted: Frozen<z.infer<Table[Name]["arguments"]>>,
+    caller: Caller,
+  ) => Promise<Result<Table[Name]>> | Result<Table[Name]>;
+};

@@ -1,0 +1,39 @@
+import type { z } from "zod";
+
+/** Who may call a command, each including the ones before it. */
+export const roles = ["viewer", "operator", "security-officer"] as const;
+export type Role = (typeof roles)[number];
+
+export type Route = `${"GET" | "POST" | "PUT" | "PATCH" | "DELETE"} /${string}`;
+
+interface Described {
+  /** One line: what it does. `--help`, the OpenAPI document and docs/api.md show it. */
+  readonly summary: string;
+  /** A strict object: an argument nobody knows is an error. */
+  readonly arguments: z.ZodObject;
+  readonly result: z.ZodType;
+}
+
+/** A command that only the owner of the deployment's folder may give, on its files or over its socket. */
+interface LocalCommand extends Described {
+  readonly role: "local";
+}
+
+/** A command that operators may give over HTTPS too. */
+interface ApiCommand extends Described {
+  /** The least role that may call it. */
+  readonly role: Role;
+  /** Arguments that the path names in braces are taken from it; of the others, GET and DELETE have a query, the rest a body. */
+  readonly route: Route;
+  /** It changes what everybody relies on: another security officer has to approve it first. */
+  readonly approval?: "second-person";
+}
+
+export type CommandDefinition = LocalCommand | ApiCommand;
+export type CommandTable = Readonly<Record<string, CommandDefinition>>;
+
+/** Whether a caller of a role may give a command. The owner of the folder holds every key in it, so may give all. */
+export function mayCall(role: Role | "local", command: CommandDefinition): boolean {
+  if (role === "local") return true;
+  return command.role !== "local" && roles.indexOf(role) >= roles.indexOf(command.role);
+}
