@@ -14,6 +14,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "@wardmq/feed",
     "@wardmq/events",
     "@wardmq/sealing",
+    "@wardmq/tls",
   ],
   "apps/control": [
     "@wardmq/policy",
@@ -23,6 +24,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "@wardmq/config",
     "@wardmq/commands",
     "@wardmq/sealing",
+    "@wardmq/tls",
   ],
   "apps/cli": [
     "@wardmq/policy",
@@ -41,6 +43,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "packages/policy": ["@wardmq/mqtt", "@wardmq/events"],
   "packages/tokens": ["@wardmq/events"],
   "packages/sealing": [],
+  "packages/tls": ["@wardmq/events"],
   "packages/x509": [],
 };
 

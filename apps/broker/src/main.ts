@@ -1,8 +1,8 @@
 import { createPublicKey, verify } from "node:crypto";
 import { fstatSync, readFileSync } from "node:fs";
 import type { BrokerMessage } from "@wardmq/feed";
+import { environmentFaults } from "@wardmq/tls";
 import { Broker } from "./broker.ts";
-import { environmentFaults } from "./door/environment.ts";
 import { CredentialFault, readServerFiles, serverFilesStamp } from "./door/server-files.ts";
 import { EventOutbox } from "./feed/event-outbox.ts";
 import { FeedClient } from "./feed/feed-client.ts";

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import type { TLSSocket } from "node:tls";
 import type { Limits } from "@wardmq/feed";
-import { environmentFaults } from "../src/door/environment.ts";
+import { environmentFaults } from "@wardmq/tls";
 import { type Issued, issue } from "./door-certificates.ts";
 import {
   attempt,

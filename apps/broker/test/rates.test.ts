@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { Admission, type Arrival } from "@wardmq/tls";
 import fc from "fast-check";
 import { FlowRate } from "../src/connection/flow-rate.ts";
-import { Admission, type Arrival } from "../src/door/admission.ts";
 import { settings } from "./broker-parts.ts";
 
 const { limits } = settings;

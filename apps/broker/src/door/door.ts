@@ -8,11 +8,22 @@ import {
 } from "node:tls";
 import { printable, type SecurityEvent } from "@wardmq/events";
 import type { BrokerSettings, ListenerSettings } from "@wardmq/feed";
+import {
+  Admission,
+  type Arrival,
+  type Credentials,
+  describeCertificate,
+  explainHandshake,
+  type HandshakeLimit,
+  handshakeTimedOut,
+  listenerOptions,
+  secureContextOptions,
+  tcpSocketOf,
+  tlsErrorText,
+} from "@wardmq/tls";
 import type { Peer } from "../connection/context.ts";
 import type { Subjects } from "../enforcement/subjects.ts";
-import { Admission, type Arrival, type HandshakeLimit } from "./admission.ts";
-import { describe, identify } from "./identity.ts";
-import { type Credentials, listenerOptions, secureContextOptions } from "./tls-options.ts";
+import { identify } from "./identity.ts";
 import { TlsTransport } from "./tls-transport.ts";
 import type { Transport, TransportHandler } from "./transport.ts";
 import { acceptWebSocket } from "./web-socket.ts";
@@ -161,8 +172,8 @@ export class Door {
       address,
       listener,
       check: printable(error.code ?? "tls", 80),
-      why: explain(error.code),
-      ...(error.code === timedOut ? { limit: "connectTimeoutMs" } : {}),
+      why: explainHandshake(error.code),
+      ...(error.code === handshakeTimedOut ? { limit: "connectTimeoutMs" } : {}),
       ...(typeof socket.servername === "string" ? { sni: printable(socket.servername, 80) } : {}),
     });
   }
@@ -183,7 +194,7 @@ export class Door {
             certificate: socket.getPeerCertificate(false),
             cipherSuite: socket.getCipher().name,
             isAuthorized: socket.authorized === true,
-            authorizationError: errorText(socket.authorizationError),
+            authorizationError: tlsErrorText(socket.authorizationError),
             serverName: typeof socket.servername === "string" ? socket.servername : undefined,
           },
           this.#parts.settings(),
@@ -198,7 +209,7 @@ export class Door {
         listener,
         check: found.check,
         why: found.why,
-        ...(certificate === undefined ? {} : { certificate: describe(certificate) }),
+        ...(certificate === undefined ? {} : { certificate: describeCertificate(certificate) }),
         ...(typeof socket.servername === "string" ? { sni: printable(socket.servername, 80) } : {}),
       });
       return;
@@ -258,39 +269,7 @@ const shedWhy: Readonly<Record<HandshakeLimit, string>> = {
   handshakes: "an address of a subject took its place",
   preAuthBytes: "the handshake is larger than a peer without an identity may send",
 };
-const timedOut = "ERR_TLS_HANDSHAKE_TIMEOUT";
 const alpnOf: Readonly<Record<ListenerName, string>> = { mqtts: "mqtt", wss: "http/1.1" };
-
-const explanations: Readonly<Record<string, string>> = {
-  [timedOut]: "the handshake took too long",
-  ERR_SSL_UNSUPPORTED_PROTOCOL: "the client offered no TLS version that is allowed here",
-  ERR_SSL_NO_SHARED_CIPHER: "the client offered no cipher suite that is allowed here",
-  ERR_SSL_NO_APPLICATION_PROTOCOL:
-    "the client offered other application protocols than this listener speaks",
-  ERR_SSL_WRONG_VERSION_NUMBER: "the client does not speak TLS",
-  ERR_SSL_HTTP_REQUEST: "the client speaks HTTP without TLS",
-  ERR_SSL_NO_SUITABLE_KEY_SHARE: "the client offered no key exchange group that is allowed here",
-  ERR_SSL_NO_SHARED_GROUP: "the client offered no key exchange group that is allowed here",
-  ERR_SSL_WRONG_CURVE:
-    "the client offered no cipher suite and key exchange group that are allowed together here",
-  ECONNRESET: "the client went away during the handshake",
-};
-
-function explain(code: string | undefined): string {
-  return explanations[code ?? ""] ?? "the TLS handshake failed";
-}
-
-function errorText(error: unknown): string | undefined {
-  if (error === null || error === undefined) return undefined;
-  if (typeof error === "string") return error;
-  const { code, message } = error as { code?: string; message?: string };
-  return code ?? message;
-}
-
-/** The socket of `connection`: on Node a TLSSocket wraps it, and forgets its address when the peer is gone. */
-function tcpSocketOf(socket: TLSSocket): Socket {
-  return (socket as { _parent?: Socket | null })._parent ?? socket;
-}
 
 /** The `close` that follows an error says all we need. */
 function ignore(): void {}

@@ -1,9 +1,8 @@
-import type { X509Certificate } from "node:crypto";
 import type { PeerCertificate } from "node:tls";
-import { printable, type SecurityEvent } from "@wardmq/events";
+import { printable } from "@wardmq/events";
 import type { BoundCertificate, BrokerSettings } from "@wardmq/feed";
+import { fingerprintOf, refuseNegotiated } from "@wardmq/tls";
 import type { SubjectState, Subjects } from "../enforcement/subjects.ts";
-import { hasCipherSuite } from "./tls-options.ts";
 
 /** What the TLS layer found out about a peer. */
 export interface Handshake {
@@ -27,22 +26,12 @@ export type Identification =
  */
 export function identify(
   handshake: Handshake,
-  { hosts, tls }: Pick<BrokerSettings, "hosts" | "tls">,
+  settings: Pick<BrokerSettings, "hosts" | "tls">,
   subjects: Subjects,
 ): Identification {
-  const { certificate, serverName } = handshake;
-  if (serverName === undefined || !hosts.includes(serverName.toLowerCase())) {
-    return {
-      check: "sni",
-      why: "the client asked for no host or one that is not configured under hosts",
-    };
-  }
-  if (!hasCipherSuite(tls, handshake.cipherSuite)) {
-    return {
-      check: "cipher-suite",
-      why: "the client insisted on a cipher suite that the TLS profile does not have",
-    };
-  }
+  const { certificate } = handshake;
+  const refused = refuseNegotiated(handshake, settings);
+  if (refused !== undefined) return refused;
   if (certificate.fingerprint256 === undefined) {
     return { check: "client-certificate", why: "the client presented no certificate" };
   }
@@ -66,23 +55,4 @@ export function identify(
     };
   }
   return { subject, bound };
-}
-
-/** SHA-256 over the DER as records have it, lower-case hex, from the runtimes' `AB:CD:..`. */
-function fingerprintOf(fingerprint256: string): string {
-  return fingerprint256.replaceAll(":", "").toLowerCase();
-}
-
-/** A certificate for an event: names made printable. */
-export function describe(certificate: X509Certificate): NonNullable<SecurityEvent["certificate"]> {
-  return {
-    subject: printable(oneLine(certificate.subject)),
-    issuer: printable(oneLine(certificate.issuer)),
-    serialNumber: certificate.serialNumber.toLowerCase(),
-    fingerprint: fingerprintOf(certificate.fingerprint256),
-  };
-}
-
-function oneLine(name: string | undefined): string {
-  return (name ?? "").replaceAll("\n", ", ");
 }

@@ -1,6 +1,8 @@
-import { constants } from "node:crypto";
-import type { SecureContextOptions, TlsOptions } from "node:tls";
-import type { BrokerSettings } from "@wardmq/feed";
+/** What `tls` in wardmq.yaml says. */
+export interface TlsSettings {
+  readonly profile: "nist" | "modern";
+  readonly minVersion: "TLSv1.3" | "TLSv1.2";
+}
 
 interface Profile {
   readonly tls13: string;
@@ -16,7 +18,7 @@ const nist: Profile = {
 };
 
 /** TLS profiles by their id. `nist` follows NIST SP 800-52r2: X25519 only in the hybrid with ML-KEM, no ChaCha20. */
-export const profiles: Readonly<Record<BrokerSettings["tls"]["profile"], Profile>> = {
+export const profiles: Readonly<Record<TlsSettings["profile"], Profile>> = {
   nist,
   modern: {
     tls13: "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256",
@@ -34,12 +36,40 @@ export interface Credentials {
   readonly trustAnchors: readonly string[];
 }
 
+/** As `tls.createSecureContext` and `setSecureContext` take them. */
+export interface SecureContextOptions extends ProtocolOptions {
+  readonly ca: string[];
+  readonly allowPartialTrustChain: true;
+  readonly key: string;
+  readonly cert: string;
+}
+
+/** As `tls.createServer` takes them. */
+export interface ListenerOptions extends SecureContextOptions {
+  readonly requestCert: true;
+  readonly rejectUnauthorized: false;
+  readonly ALPNProtocols: string[];
+  readonly handshakeTimeout: number;
+}
+
+interface ProtocolOptions {
+  readonly minVersion: TlsSettings["minVersion"];
+  readonly maxVersion: "TLSv1.3";
+  readonly ciphers: string;
+  readonly ecdhCurve: string;
+  readonly honorCipherOrder: true;
+  readonly secureOptions: number;
+}
+
+/** SSL_OP_NO_TICKET and SSL_OP_NO_RENEGOTIATION of OpenSSL and BoringSSL. */
+const secureOptions = (1 << 14) | (1 << 30);
+
 /**
  * Every option of a secure context, always all of them: `setSecureContext` does not merge, and what is left out falls
  * back to the runtime's defaults, TLS 1.2 and the public roots among them.
  */
 export function secureContextOptions(
-  tls: BrokerSettings["tls"],
+  tls: TlsSettings,
   { key, certificate, trustAnchors }: Credentials,
 ): SecureContextOptions {
   return {
@@ -58,11 +88,11 @@ export function secureContextOptions(
  * host is answered as well, to be refused by the door with its reason instead of one that the TLS library makes up.
  */
 export function listenerOptions(
-  tls: BrokerSettings["tls"],
+  tls: TlsSettings,
   credentials: Credentials,
   alpn: string,
   handshakeTimeout: number,
-): TlsOptions {
+): ListenerOptions {
   return {
     ...secureContextOptions(tls, credentials),
     requestCert: true,
@@ -74,12 +104,12 @@ export function listenerOptions(
 }
 
 /** Whether the profile has this suite: BoringSSL has no choice of those of TLS 1.3, so the door asks afterwards. */
-export function hasCipherSuite({ profile }: BrokerSettings["tls"], name: string): boolean {
+export function hasCipherSuite({ profile }: TlsSettings, name: string): boolean {
   const { tls13, tls12 } = profiles[profile];
   return `${tls13}:${tls12}`.split(":").includes(name);
 }
 
-function protocolOptions(tls: BrokerSettings["tls"]): SecureContextOptions {
+function protocolOptions(tls: TlsSettings): ProtocolOptions {
   const profile = profiles[tls.profile];
   return {
     minVersion: tls.minVersion,
@@ -87,6 +117,6 @@ function protocolOptions(tls: BrokerSettings["tls"]): SecureContextOptions {
     ciphers: tls.minVersion === "TLSv1.2" ? `${profile.tls13}:${profile.tls12}` : profile.tls13,
     ecdhCurve: profile.groups,
     honorCipherOrder: true,
-    secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+    secureOptions,
   };
 }

@@ -1,4 +1,11 @@
-import type { Limits } from "@wardmq/feed";
+/** How many may come, in all and from one address, before and during the handshake. */
+export interface AdmissionLimits {
+  readonly connections: number;
+  readonly connectionsPerAddress: number;
+  readonly acceptsPerSecond: number;
+  readonly handshakes: number;
+  readonly preAuthBytes: number;
+}
 
 /** A TCP connection whose handshake has not ended. */
 export interface Arrival {
@@ -23,7 +30,7 @@ const rememberedAddresses = 4_096;
  * subject has authenticated from before.
  */
 export class Admission {
-  readonly #limits: () => Limits;
+  readonly #limits: () => AdmissionLimits;
   readonly #now: () => number;
   readonly #pending = new Set<Arrival>();
   readonly #byAddress = new Map<string, number>();
@@ -32,7 +39,7 @@ export class Admission {
   #tokens: number;
   #refilledAt: number;
 
-  constructor(limits: () => Limits, now: () => number) {
+  constructor(limits: () => AdmissionLimits, now: () => number) {
     this.#limits = limits;
     this.#now = now;
     this.#tokens = limits().acceptsPerSecond;

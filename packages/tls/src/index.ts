@@ -1,0 +1,4 @@
+export * from "./admission.ts";
+export * from "./environment.ts";
+export * from "./handshake.ts";
+export * from "./options.ts";
