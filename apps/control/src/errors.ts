@@ -101,7 +101,8 @@ export const controlErrors = {
   },
   ERR_CERTIFICATE_REQUEST: {
     exitCode: 1,
-    meaning: "the request is no PKCS#10 request with a P-256, P-384 or Ed25519 key",
+    meaning:
+      "the request is no PKCS#10 request with a P-256, P-384, Ed25519 or ML-DSA key, or asks for more than its profile gives",
   },
   ERR_PROOF_OF_POSSESSION: {
     exitCode: 1,

@@ -69,6 +69,10 @@ export const eventTypes = {
   },
   "subject-added": { severity: "notice", summary: "a device or service was registered" },
   "subject-revoked-by": { severity: "notice", summary: "an operator revoked a subject" },
+  "certificate-refused": {
+    severity: "warning",
+    summary: "a certificate request was refused; `check` names the rule it failed",
+  },
   "certificate-issued": { severity: "notice", summary: "control issued a certificate" },
 } as const satisfies Record<string, EventDefinition>;
 

@@ -1,8 +1,8 @@
 import { createHash, createPublicKey, randomBytes, randomInt, verify } from "node:crypto";
 import {
   type Certificate,
+  type CertificateFields,
   type CertificateProfileName,
-  type CertificateRequest,
   certificate,
   certificateFields,
   decodeCertificate,
@@ -71,15 +71,15 @@ export async function issueRoot(
   return decodeCertificate(await certificate(fields, signer));
 }
 
-/** Signs one certificate of a profile. */
-export async function issue(issuer: Issuer, order: CertificateOrder): Promise<Certificate> {
+/** What stands in a certificate of a profile that this issuer is going to sign. */
+export function fieldsOf(issuer: Issuer, order: CertificateOrder): CertificateFields {
   const { profile, ...rest } = order;
   if (issuer.certificate.validity.notAfter <= order.now) {
     throw new Failure("ERR_CA", "the CA has expired", { hint: "make another deployment" });
   }
   const authorityKeyIdentifier = subjectKeyIdentifierOf(issuer.certificate);
   if (authorityKeyIdentifier === undefined) throw new Error("the issuer has no key identifier");
-  const fields = certificateFields(profile, {
+  return certificateFields(profile, {
     ...rest,
     issuer: issuer.certificate.subject,
     authorityKeyIdentifier,
@@ -88,21 +88,11 @@ export async function issue(issuer: Issuer, order: CertificateOrder): Promise<Ce
     // Spread, so that what was issued in one day does not expire in one day.
     lifetimeShare: randomInt(1_000_001) / 1_000_000,
   });
-  return decodeCertificate(await certificate(fields, issuer.signer));
 }
 
-/** Refuses a request whose signer does not hold the private key it asks a certificate for. */
-export function verifyProofOfPossession(request: CertificateRequest): void {
-  const { certificationRequestInfo, publicKey, signature, signatureAlgorithm } = request;
-  if (!verifies(certificationRequestInfo, signature, signatureAlgorithm, publicKey)) {
-    throw new Failure(
-      "ERR_PROOF_OF_POSSESSION",
-      "the certificate request is not signed by the key it asks for",
-      {
-        hint: "make the request with the private key of its public key",
-      },
-    );
-  }
+/** Signs one certificate of a profile. */
+export async function issue(issuer: Issuer, order: CertificateOrder): Promise<Certificate> {
+  return decodeCertificate(await certificate(fieldsOf(issuer, order), issuer.signer));
 }
 
 /** Whether `issuer` signed `issued`: names, key identifiers left aside, and the signature. */
@@ -115,7 +105,8 @@ export function isIssuedBy(issued: Certificate, issuer: Certificate): boolean {
   );
 }
 
-function verifies(
+/** Whether a signature is of this key, over these bytes; false for what is no signature and no key. */
+export function verifies(
   bytes: Uint8Array,
   signature: Uint8Array,
   algorithm: SignatureAlgorithm,
