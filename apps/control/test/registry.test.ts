@@ -18,6 +18,7 @@ const certificate = (number: number, subject = dashboard.id as string) => ({
   subject,
   fingerprint: `f${number}`,
   serialNumber: `s${number}`,
+  issuer: "ca",
   publicKeyHash: `k${number}`,
   notBefore: 0,
   notAfter: 10,
@@ -40,7 +41,7 @@ describe("the registry", () => {
     using _ = folder;
     registry.close();
     const database = new DatabaseSync(path);
-    database.exec("PRAGMA user_version = 2");
+    database.exec("PRAGMA user_version = 1");
     database.close();
     refuses(() => Registry.open(path), "ERR_REGISTRY");
   });
@@ -72,6 +73,34 @@ describe("the registry", () => {
         ),
       "ERR_KEY_IN_USE",
     );
+    registry.close();
+  });
+
+  test("tells what of each CA is revoked or ends, and leaves out what has expired", () => {
+    const { folder, registry } = newRegistry();
+    using _ = folder;
+    registry.addSubject(dashboard, doing(1));
+    registry.recordCertificate(certificate(1), doing(2));
+    registry.recordCertificate({ ...certificate(2), issuer: "other" }, doing(2));
+    assert.deepEqual(registry.revokedCertificates("ca", 0), []);
+    assert.deepEqual(
+      registry.expiries(0).map(({ kind, issuer, notAfter }) => [kind, issuer, notAfter]),
+      [
+        ["service", "ca", 10],
+        ["service", "other", 10],
+      ],
+    );
+    registry.revokeSubject(dashboard.id, doing(3));
+    assert.deepEqual(
+      registry
+        .revokedCertificates("ca", 10)
+        .map(({ serialNumber, revokedAt }) => [serialNumber, revokedAt]),
+      [["s1", 3]],
+    );
+    assert.deepEqual(registry.revokedCertificates("ca", 11), []);
+    assert.deepEqual(registry.expiries(0), []);
+    assert.equal(registry.certificateStatus("ca", "s1")?.state, "revoked");
+    assert.equal(registry.certificateStatus("other", "s1"), undefined);
     registry.close();
   });
 

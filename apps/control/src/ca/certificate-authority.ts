@@ -45,6 +45,13 @@ export function keyIdentifierOf(publicKey: Uint8Array): Uint8Array {
   return new Uint8Array(createHash("sha256").update(bits).digest().subarray(0, 20));
 }
 
+/** The name of a CA in files, paths and the registry: the key identifier of its certificate, lower-case hex. */
+export function caIdOf(ca: Certificate): string {
+  const keyIdentifier = subjectKeyIdentifierOf(ca);
+  if (keyIdentifier === undefined) throw new Error("the CA has no key identifier");
+  return Buffer.from(keyIdentifier).toString("hex");
+}
+
 /** 128 random bits, always written with 16 octets. */
 export function randomSerialNumber(): Uint8Array {
   const octets = new Uint8Array(randomBytes(16));

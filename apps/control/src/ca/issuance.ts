@@ -5,6 +5,7 @@ import { Failure } from "../failure.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
 import type { Authority } from "./authority.ts";
 import {
+  caIdOf,
   certificatePem,
   fieldsOf,
   randomSerialNumber,
@@ -84,7 +85,14 @@ async function issueChecked(
   };
   const { notBefore } = issued.validity;
   const changed = registry.recordCertificate(
-    { ...bound, subject, publicKeyHash, notBefore, der: issued.der },
+    {
+      ...bound,
+      subject,
+      issuer: caIdOf(issuer.certificate),
+      publicKeyHash,
+      notBefore,
+      der: issued.der,
+    },
     doing,
   );
   await publisher.publish({ subjects: [changed] })();

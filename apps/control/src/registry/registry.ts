@@ -21,11 +21,30 @@ export interface NewCertificate {
   readonly subject: string;
   readonly fingerprint: string;
   readonly serialNumber: string;
+  /** Key identifier of the CA that signed it, lower-case hex. */
+  readonly issuer: string;
   /** SHA-256 over the SubjectPublicKeyInfo, lower-case hex. */
   readonly publicKeyHash: string;
   readonly notBefore: number;
   readonly notAfter: number;
   readonly der: Uint8Array;
+}
+
+export interface RevokedRow {
+  readonly serialNumber: string;
+  readonly revokedAt: number;
+}
+
+export interface CertificateStatus {
+  readonly state: "active" | "revoked";
+  readonly changedAt: number;
+}
+
+export interface Expiry {
+  readonly kind: "device" | "service";
+  readonly subject: string;
+  readonly issuer: string;
+  readonly notAfter: number;
 }
 
 /**
@@ -182,19 +201,28 @@ export class Registry {
   /** Binds a certificate to its subject, who may have been revoked while it was signed. */
   recordCertificate(certificate: NewCertificate, doing: Doing): SubjectRecord {
     return this.#transaction(() => {
-      const { subject, fingerprint, serialNumber, publicKeyHash, notBefore, notAfter, der } =
-        certificate;
+      const {
+        subject,
+        fingerprint,
+        serialNumber,
+        issuer,
+        publicKeyHash,
+        notBefore,
+        notAfter,
+        der,
+      } = certificate;
       this.activeSubject(subject);
       this.refuseUsedKey(publicKeyHash, subject);
       this.#database
         .prepare(
-          `INSERT INTO certificates (fingerprint, subject, serial_number, public_key_hash, not_before, not_after, state,
-             der, changed_at, changed_by) VALUES (?, ?, ?, ?, ?, ?, 'active', ?, ?, ?)`,
+          `INSERT INTO certificates (fingerprint, subject, serial_number, issuer, public_key_hash, not_before, not_after,
+             state, der, changed_at, changed_by) VALUES (?, ?, ?, ?, ?, ?, ?, 'active', ?, ?, ?)`,
         )
         .run(
           fingerprint,
           subject,
           serialNumber,
+          issuer,
           publicKeyHash,
           notBefore,
           notAfter,
@@ -209,6 +237,36 @@ export class Registry {
       });
       return this.#existing(subject);
     });
+  }
+
+  /** Certificates of one CA that were revoked and had not expired by `from`. */
+  revokedCertificates(issuer: string, from: number): readonly RevokedRow[] {
+    return this.#database
+      .prepare(
+        `SELECT serial_number AS serialNumber, changed_at AS revokedAt FROM certificates
+         WHERE issuer = ? AND state = 'revoked' AND not_after >= ? ORDER BY changed_at, serial_number`,
+      )
+      .all(issuer, from) as unknown as RevokedRow[];
+  }
+
+  /** What is known about a serial number of one CA. */
+  certificateStatus(issuer: string, serialNumber: string): CertificateStatus | undefined {
+    return this.#database
+      .prepare(
+        "SELECT state, changed_at AS changedAt FROM certificates WHERE issuer = ? AND serial_number = ?",
+      )
+      .get(issuer, serialNumber) as unknown as CertificateStatus | undefined;
+  }
+
+  /** The active certificates that had not expired by `from`: whose they are, and when each ends. */
+  expiries(from: number): readonly Expiry[] {
+    return this.#database
+      .prepare(
+        `SELECT subjects.kind, certificates.subject, issuer, not_after AS notAfter FROM certificates
+         JOIN subjects ON subjects.id = certificates.subject
+         WHERE certificates.state = 'active' AND not_after >= ? ORDER BY not_after`,
+      )
+      .all(from) as unknown as Expiry[];
   }
 
   /** A subject that may get a certificate. */

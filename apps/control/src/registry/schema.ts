@@ -1,5 +1,5 @@
 /** Counts up with every change of `schema`; a registry of another form is not opened. */
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 
 /** The tables of control/registry.db. `history` is only ever added to. */
 export const schema = `
@@ -20,6 +20,7 @@ CREATE TABLE certificates (
   fingerprint TEXT PRIMARY KEY,
   subject TEXT NOT NULL REFERENCES subjects (id),
   serial_number TEXT NOT NULL UNIQUE,
+  issuer TEXT NOT NULL,
   public_key_hash TEXT NOT NULL,
   not_before INTEGER NOT NULL,
   not_after INTEGER NOT NULL,
@@ -30,6 +31,7 @@ CREATE TABLE certificates (
 ) STRICT;
 CREATE INDEX certificates_by_subject ON certificates (subject);
 CREATE INDEX certificates_by_public_key ON certificates (public_key_hash);
+CREATE INDEX certificates_by_issuer ON certificates (issuer, state, not_after);
 
 CREATE TABLE history (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
