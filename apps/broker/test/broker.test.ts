@@ -15,6 +15,8 @@ const world: World = {
   settings: { ...settings, listeners: { mqtts: port, wss: port } },
   trustAnchors: [root.pem],
   policy: parsePolicy(openPolicy),
+  issuers: [],
+  revokedTokens: [],
   subjects: [serviceRecord("a")],
 };
 const withHost = (host: string): BrokerSettings => ({

@@ -18,7 +18,14 @@ import { settings } from "./broker-parts.ts";
 
 const { publicKey, privateKey } = generateKeyPairSync("ed25519");
 const stranger = generateKeyPairSync("ed25519").privateKey;
-const world = { settings, trustAnchors: [], policy: {}, subjects: [] };
+const world = {
+  settings,
+  trustAnchors: [],
+  policy: {},
+  issuers: [],
+  revokedTokens: [],
+  subjects: [],
+};
 
 const snapshot = (version: number, lineage = "a1"): FeedBody => ({
   type: "snapshot",

@@ -15,9 +15,12 @@ import { parseBrokerEvent } from "./events/broker-event.ts";
 import { EventLog } from "./events/event-log.ts";
 import { Failure, responseOf } from "./failure.ts";
 import { FeedPublisher } from "./feed/publisher.ts";
-import { readPrivateText, readText } from "./files.ts";
+import { readPrivateText, readText, stateFile } from "./files.ts";
 import { Registry } from "./registry/registry.ts";
 import { reload, type Sources } from "./reload.ts";
+import { askHttps } from "./tokens/https-text.ts";
+import { Issuers } from "./tokens/issuers.ts";
+import { TokenRevocations } from "./tokens/token-revocations.ts";
 
 export interface ControlOptions {
   /** `KEY=VALUE`, before what wardmq.yaml says. */
@@ -32,6 +35,8 @@ export class Control {
   readonly #registry: Registry;
   readonly #events: EventLog;
   readonly #publisher: FeedPublisher;
+  readonly #issuers: Issuers;
+  readonly #revocations: TokenRevocations;
   #sources: Sources;
   /** One reload after the other. */
   #lastReload: Promise<unknown> = Promise.resolve();
@@ -69,8 +74,19 @@ export class Control {
       now,
       onEvents: (events) =>
         this.#events.append(events.map(parseBrokerEvent).filter((event) => event !== undefined)),
+      onKeyMissing: (issuer) => this.#issuers.keyIsMissing(issuer),
       report,
     });
+    this.#revocations = new TokenRevocations({ now, file: stateFile(paths.tokenRevocations) });
+    this.#issuers = new Issuers({
+      ask: askHttps,
+      now,
+      readFile: readText,
+      record: (event) => this.#record(event),
+      changed: () => void this.#publish({ issuers: this.#issuers.list() }),
+      cache: stateFile(paths.issuerKeys),
+    });
+    this.#issuers.use(sources.issuers);
   }
 
   /** Takes the connection of a broker. */
@@ -105,6 +121,7 @@ export class Control {
         record: (event) => this.#record(event),
         apply: (sources, change) => {
           this.#sources = sources;
+          this.#issuers.use(sources.issuers);
           this.#registry.recordChange("files.reload", { actor, at: this.#options.now() });
           if (Object.keys(change).length > 0) this.#publish(change);
         },
@@ -122,6 +139,7 @@ export class Control {
   }
 
   close(): void {
+    this.#issuers.close();
     this.#publisher.close();
     this.#events.close();
     this.#registry.close();
@@ -149,7 +167,14 @@ export class Control {
   #world(): World {
     const { settings, policy, authority } = this.#sources;
     const subjects = this.#registry.subjects().map((record) => this.#withoutExpired(record));
-    return { settings, policy, trustAnchors: authority.trustAnchors, subjects };
+    return {
+      settings,
+      policy,
+      trustAnchors: authority.trustAnchors,
+      issuers: this.#issuers.list(),
+      revokedTokens: this.#revocations.list(),
+      subjects,
+    };
   }
 
   #publish(change: WorldChange): ReturnType<FeedPublisher["publish"]> {

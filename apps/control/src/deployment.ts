@@ -1,8 +1,9 @@
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { ConfigError, parseConfig } from "@wardmq/config";
 import { printable } from "@wardmq/events";
 import type { BrokerSettings } from "@wardmq/feed";
 import { type Policy, parsePolicy } from "@wardmq/policy";
+import { type IssuerSettings, parseIssuers } from "@wardmq/tokens";
 import { Failure, systemCode } from "./failure.ts";
 import { readText } from "./files.ts";
 import type { DeploymentIdentity } from "./registry/registry.ts";
@@ -11,6 +12,7 @@ import type { DeploymentIdentity } from "./registry/registry.ts";
 export const paths = {
   settings: "wardmq.yaml",
   policy: "policy.yaml",
+  issuers: "issuers.yaml",
   rootKey: "control/root-ca.key",
   rootCertificate: "control/root-ca.pem",
   issuingKey: "control/issuing-ca.key",
@@ -18,6 +20,8 @@ export const paths = {
   feedKey: "control/feed.key",
   feedPublicKey: "broker/feed.pub",
   registry: "control/registry.db",
+  issuerKeys: "control/issuer-keys.json",
+  tokenRevocations: "control/token-revocations.json",
   lock: "control/lock.db",
   events: "control/events.ndjson",
   serverKey: "broker/server.key",
@@ -47,13 +51,15 @@ export function enterDeployment(directory: string): void {
   }
 }
 
-/** What the two files say that an operator writes. */
+/** What the files say that an operator writes. */
 export interface OperatorFiles {
   readonly settings: BrokerSettings;
   readonly policy: Policy;
+  /** None where there is no issuers.yaml. */
+  readonly issuers: readonly IssuerSettings[];
 }
 
-/** Reads both files or throws: one that is broken changes nothing. */
+/** Reads the files or throws: one that is broken changes nothing. */
 export function readOperatorFiles(
   overrides: readonly string[],
   identity: DeploymentIdentity,
@@ -67,5 +73,7 @@ export function readOperatorFiles(
     const hint = `write ${key}: ${identity[key]}, or make another deployment with wardmq init`;
     throw new ConfigError([{ ...at, key, message, hint }]);
   }
-  return { settings, policy: parsePolicy(readText(paths.policy)) };
+  const policy = parsePolicy(readText(paths.policy));
+  const issuers = existsSync(paths.issuers) ? parseIssuers(readText(paths.issuers)) : [];
+  return { settings, policy, issuers };
 }

@@ -1,6 +1,7 @@
 import type { CommandResponse } from "@wardmq/commands";
 import { ConfigError } from "@wardmq/config";
 import { PolicyError } from "@wardmq/policy";
+import { IssuersError } from "@wardmq/tokens";
 import { type ControlErrorCode, controlErrors } from "./errors.ts";
 
 interface FailureOptions {
@@ -42,7 +43,11 @@ export function responseOf(
       error: { code, message, exitCode, ...(hint === undefined ? {} : { hint }) },
     };
   }
-  if (error instanceof ConfigError || error instanceof PolicyError) {
+  if (
+    error instanceof ConfigError ||
+    error instanceof PolicyError ||
+    error instanceof IssuersError
+  ) {
     return { ok: false, error: { code: error.code, message: error.message, exitCode: 2 } };
   }
   report(error instanceof Error ? (error.stack ?? error.message) : String(error));

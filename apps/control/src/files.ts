@@ -1,5 +1,6 @@
 import {
   closeSync,
+  existsSync,
   fstatSync,
   fsyncSync,
   openSync,
@@ -30,6 +31,17 @@ export function replaceFile(path: string, content: string, mode: number): void {
   writeNewFile(next, content, mode);
   renameSync(next, path);
   syncFolder(dirname(path));
+}
+
+/** A file of control's own that may not be there yet; written whole, for its owner only. */
+export function stateFile(path: string): {
+  read(): string | undefined;
+  write(text: string): void;
+} {
+  return {
+    read: () => (existsSync(path) ? readText(path) : undefined),
+    write: (text) => replaceFile(path, text, 0o600),
+  };
 }
 
 /** Makes what was renamed or created in a folder survive a power cut. */

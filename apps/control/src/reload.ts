@@ -27,7 +27,8 @@ export async function reload(
   const [before, after] = [partsOf(current), partsOf(next)];
   const changed = parts.filter((part) => !isDeepStrictEqual(before[part], after[part]));
   if (changed.length === 0) return [];
-  const told = changed.filter((part) => part !== "roots"); // brokers trust the issuing CAs only
+  // Brokers trust the issuing CAs only, and hear of issuers with their keys.
+  const told = changed.filter((part) => part !== "roots" && part !== "issuers");
   apply(next, Object.fromEntries(told.map((part) => [part, after[part]])));
   for (const part of changed) {
     const type = part === "policy" ? "policy-changed" : "settings-changed";
@@ -39,6 +40,7 @@ export async function reload(
 const fileOf = {
   settings: paths.settings,
   policy: paths.policy,
+  issuers: paths.issuers,
   roots: paths.rootCertificate,
   trustAnchors: paths.issuingCertificate,
 } as const;
@@ -46,8 +48,8 @@ const fileOf = {
 type Part = keyof typeof fileOf;
 const parts = Object.keys(fileOf) as Part[];
 
-function partsOf({ settings, policy, authority }: Sources): Readonly<Record<Part, unknown>> {
-  return { settings, policy, roots: authority.roots, trustAnchors: authority.trustAnchors };
+function partsOf({ authority, ...files }: Sources): Readonly<Record<Part, unknown>> {
+  return { ...files, roots: authority.roots, trustAnchors: authority.trustAnchors };
 }
 
 async function readOrRecord(

@@ -23,6 +23,7 @@ async function publishing(options: Partial<FeedPublisherOptions> = {}) {
   const folder = stack.use(new TestFolder());
   const path = join(folder.path, "feed.sock");
   const publisher = new FeedPublisher({
+    onKeyMissing: () => {},
     world: () => ({ subjects: [] }) as unknown as World,
     sign: (bytes) => new Uint8Array(sign(null, bytes, key.privateKey)),
     now: Date.now,

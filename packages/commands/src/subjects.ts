@@ -11,7 +11,7 @@ export const certificateSummary = z.strictObject({
 
 export const subjectSummary = z.strictObject({
   id: subjectId,
-  kind: z.enum(["device", "service", "person"]),
+  kind: z.enum(["device", "service", "person", "app"]),
   state: z.enum(["active", "revoked"]),
   attributes: z.record(z.string(), z.string()).meta({ examples: [{ site: "main", ward: "icu" }] }),
   certificates: z.array(certificateSummary),

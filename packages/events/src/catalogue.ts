@@ -67,6 +67,15 @@ export const eventTypes = {
     severity: "alert",
     summary: "wardmq.yaml has errors; the last good settings stay",
   },
+  "issuer-keys-changed": { severity: "notice", summary: "control fetched new keys of an issuer" },
+  "issuer-unavailable": {
+    severity: "warning",
+    summary: "an issuer's keys could not be fetched; the former ones count until they are too old",
+  },
+  "tokens-revoked": {
+    severity: "notice",
+    summary: "tokens were revoked before their end, by an operator or by their issuer",
+  },
   "subject-added": { severity: "notice", summary: "a device or service was registered" },
   "subject-revoked-by": { severity: "notice", summary: "an operator revoked a subject" },
   "certificate-refused": {

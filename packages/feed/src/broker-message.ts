@@ -22,6 +22,7 @@ const lineageForm = /^[0-9a-f]{1,64}$/;
  */
 export function decodeBrokerMessage(line: string): BrokerMessage {
   const said = parseObject(line);
+  const { issuer } = said;
   const { type, version, lineage, connectionsClosed, milliseconds, why, mqtts, wss, events } = said;
   switch (type) {
     case "hello":
@@ -39,6 +40,9 @@ export function decodeBrokerMessage(line: string): BrokerMessage {
       break;
     case "ready":
       if (isText(mqtts) && isText(wss)) return { type, mqtts, wss };
+      break;
+    case "key-missing":
+      if (isText(issuer)) return { type, issuer };
       break;
     case "events":
       if (Array.isArray(events)) return { type, events };

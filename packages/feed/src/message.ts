@@ -50,5 +50,7 @@ export type BrokerMessage =
       readonly milliseconds: number;
     }
   | { readonly type: "refused"; readonly version: number; readonly why: string }
+  /** A token names a key that the issuer of this name may have begun to use. */
+  | { readonly type: "key-missing"; readonly issuer: string }
   | { readonly type: "ready"; readonly mqtts: string; readonly wss: string }
   | { readonly type: "events"; readonly events: readonly unknown[] };

@@ -1,6 +1,7 @@
 /** The state of the world as control tells it to a broker. Everything here is JSON. */
+import type { Issuer, TokenRevocation } from "@wardmq/tokens";
 
-export type SubjectKind = "device" | "service" | "person";
+export type SubjectKind = "device" | "service" | "person" | "app";
 
 export interface BoundCertificate {
   /** SHA-256 over the DER certificate, lower-case hex, 64 digits. */
@@ -87,6 +88,9 @@ export interface World {
   readonly trustAnchors: readonly string[];
   /** The parsed policy (packages/policy `Policy`), compiled by the broker. */
   readonly policy: unknown;
+  /** Whose tokens count, with the keys they are signed with. */
+  readonly issuers: readonly Issuer[];
+  readonly revokedTokens: readonly TokenRevocation[];
   readonly subjects: readonly SubjectRecord[];
 }
 
@@ -95,6 +99,8 @@ export interface WorldChange {
   readonly settings?: BrokerSettings;
   readonly trustAnchors?: readonly string[];
   readonly policy?: unknown;
+  readonly issuers?: readonly Issuer[];
+  readonly revokedTokens?: readonly TokenRevocation[];
   readonly subjects?: readonly SubjectRecord[];
   readonly removedSubjects?: readonly string[];
 }

@@ -17,6 +17,7 @@ export interface FeedPublisherOptions {
   readonly sign: (bytes: Uint8Array) => Uint8Array;
   readonly now: () => number;
   readonly onEvents: (events: readonly unknown[]) => void;
+  readonly onKeyMissing: (issuer: string) => void;
   readonly report: (line: string) => void;
   readonly aliveMs?: number;
   readonly confirmMs?: number;
@@ -136,6 +137,9 @@ export class FeedPublisher {
         break;
       case "events":
         this.#options.onEvents(message.events);
+        break;
+      case "key-missing":
+        this.#options.onKeyMissing(message.issuer);
         break;
       case "ready":
         break;

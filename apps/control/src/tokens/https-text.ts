@@ -1,0 +1,72 @@
+import { request } from "node:https";
+
+/** One question to an issuer; over HTTPS always. */
+export interface HttpsQuestion {
+  readonly url: string;
+  /** PEM certificates to trust instead of the runtime's. */
+  readonly ca: string | undefined;
+  /** A form to POST; a GET without one. */
+  readonly form?: URLSearchParams;
+  readonly authorization?: string;
+}
+
+/** Gives the body of a 200; rejects with an IssuerUnavailable for anything else. */
+export type AskHttps = (question: HttpsQuestion) => Promise<string>;
+
+/** Why an issuer could not be asked; never what it said. */
+export class IssuerUnavailable extends Error {
+  override readonly name = "IssuerUnavailable";
+}
+
+const timeoutMs = 5_000;
+const maximumBytes = 256 * 1024;
+
+/** No redirects, no more bytes than a key set may have, and no longer than five seconds from beginning to end. */
+export const askHttps: AskHttps = ({ url, ca, form, authorization }) =>
+  new Promise((resolve, reject) => {
+    if (!url.startsWith("https://")) throw new IssuerUnavailable("the address is not HTTPS");
+    const body = form?.toString();
+    const headers = {
+      accept: "application/json",
+      ...(authorization === undefined ? {} : { authorization }),
+      ...(body === undefined
+        ? {}
+        : {
+            "content-type": "application/x-www-form-urlencoded",
+            "content-length": Buffer.byteLength(body),
+          }),
+    };
+    const asked = request(url, {
+      method: body === undefined ? "GET" : "POST",
+      headers,
+      ...(ca === undefined ? {} : { ca }),
+      minVersion: "TLSv1.2",
+      rejectUnauthorized: true, // whatever the environment says
+      agent: false,
+    });
+    const fail = (why: string) => {
+      clearTimeout(timer);
+      asked.destroy();
+      reject(new IssuerUnavailable(why));
+    };
+    const timer = setTimeout(() => fail("it did not answer in time"), timeoutMs);
+    asked.on("error", (error: NodeJS.ErrnoException) =>
+      fail(error.code ?? "the connection failed"),
+    );
+    asked.on("response", (response) => {
+      const parts: Buffer[] = [];
+      let bytes = 0;
+      response.on("data", (part: Buffer) => {
+        bytes += part.length;
+        if (bytes > maximumBytes) fail("its answer is too long");
+        else parts.push(part);
+      });
+      response.on("error", () => fail("its answer broke off"));
+      response.on("end", () => {
+        if (response.statusCode !== 200) return fail(`it answered ${response.statusCode}`);
+        clearTimeout(timer);
+        resolve(Buffer.concat(parts).toString("utf8"));
+      });
+    });
+    asked.end(body);
+  });

@@ -1,0 +1,176 @@
+import type { SecurityEvent } from "@wardmq/events";
+import { type Issuer, type IssuerKey, type IssuerSettings, parseJwkSet } from "@wardmq/tokens";
+import { type AskHttps, IssuerUnavailable } from "./https-text.ts";
+
+export interface IssuersParts {
+  readonly ask: AskHttps;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly readFile: (path: string) => string;
+  readonly record: (event: Omit<SecurityEvent, "at">) => void;
+  /** What brokers have to be told is another than before. */
+  readonly changed: () => void;
+  /** Where fetched keys outlive control: they are public, and believed no longer than their age allows. */
+  readonly cache: { read(): string | undefined; write(text: string): void };
+}
+
+interface Fetched {
+  readonly issuer: string;
+  /** Milliseconds since 1970. */
+  readonly fetchedAt: number;
+  readonly keys: readonly IssuerKey[];
+}
+
+/**
+ * What control does for one issuer:
+ *
+ *     no keys --fetched--> keys --(refresh fails)--> keys that age --(too old)--> keys that brokers believe no longer
+ */
+interface Followed {
+  readonly settings: IssuerSettings;
+  fetched: Fetched | undefined;
+  timer: NodeJS.Timeout | undefined;
+  askedAt: number;
+}
+
+/** After a failure, and for a token that names a key we do not have: no issuer is asked more often than this. */
+const cooldownMs = 15_000;
+
+/** The issuers of issuers.yaml with their keys: fetched over HTTPS, fetched again in time, never believed too long. */
+export class Issuers {
+  readonly #parts: IssuersParts;
+  #followed = new Map<string, Followed>();
+  #cached: ReadonlyMap<string, Fetched>;
+
+  constructor(parts: IssuersParts) {
+    this.#parts = parts;
+    this.#cached = readCache(parts.cache.read());
+  }
+
+  /** Follows these issuers and no others; what is known of one that stays is kept. */
+  use(issuers: readonly IssuerSettings[]): void {
+    const former = this.#followed;
+    for (const { timer } of former.values()) clearTimeout(timer);
+    this.#followed = new Map(
+      issuers.map((settings) => {
+        const known = former.get(settings.name)?.fetched ?? this.#cached.get(settings.name);
+        const fetched = known?.issuer === settings.issuer ? known : undefined;
+        return [settings.name, { settings, fetched, timer: undefined, askedAt: 0 }];
+      }),
+    );
+    for (const name of this.#followed.keys()) void this.refresh(name);
+  }
+
+  /** What brokers need to know. */
+  list(): readonly Issuer[] {
+    return [...this.#followed.values()].map(({ settings, fetched }) => {
+      const { jwksUri, caFile, refreshSeconds, keysMaximumAgeSeconds, introspection, ...told } =
+        settings;
+      return {
+        ...told,
+        introspects: introspection !== undefined,
+        keys: fetched?.keys ?? [],
+        keysUntil: fetched === undefined ? 0 : fetched.fetchedAt + keysMaximumAgeSeconds * 1000,
+      };
+    });
+  }
+
+  /** A broker saw a token of a key that it does not know: the issuer may have begun to use a new one. */
+  keyIsMissing(name: string): void {
+    const followed = this.#followed.get(name);
+    if (followed === undefined || this.#parts.now() - followed.askedAt < cooldownMs) return;
+    void this.refresh(name);
+  }
+
+  /** Fetches the keys of an issuer; resolves when it is done, whether it worked or not. */
+  async refresh(name: string): Promise<void> {
+    const followed = this.#followed.get(name);
+    if (followed === undefined) return;
+    clearTimeout(followed.timer);
+    followed.askedAt = this.#parts.now();
+    const { settings } = followed;
+    let waitMs = settings.refreshSeconds * 1000;
+    try {
+      const keys = await this.#fetch(settings);
+      if (this.#followed.get(name) !== followed) return; // the file was read again meanwhile
+      this.#keep(followed, keys);
+    } catch (error) {
+      if (!(error instanceof IssuerUnavailable)) throw error;
+      if (this.#followed.get(name) !== followed) return;
+      waitMs = Math.min(waitMs, cooldownMs);
+      this.#parts.record({ type: "issuer-unavailable", check: name, why: error.message });
+    }
+    followed.timer = setTimeout(() => void this.refresh(name), waitMs).unref();
+  }
+
+  close(): void {
+    for (const { timer } of this.#followed.values()) clearTimeout(timer);
+    this.#followed.clear();
+  }
+
+  #keep(followed: Followed, keys: readonly IssuerKey[]): void {
+    const { name, issuer } = followed.settings;
+    const isNew = JSON.stringify(keys) !== JSON.stringify(followed.fetched?.keys);
+    followed.fetched = { issuer, fetchedAt: this.#parts.now(), keys };
+    if (isNew) {
+      const kids = keys.length;
+      this.#parts.record({ type: "issuer-keys-changed", check: name, details: { keys: kids } });
+    }
+    const all = [...this.#followed].flatMap(([name, { fetched }]) =>
+      fetched ? [[name, fetched]] : [],
+    );
+    this.#parts.cache.write(JSON.stringify(Object.fromEntries(all)));
+    this.#parts.changed();
+  }
+
+  async #fetch(settings: IssuerSettings): Promise<readonly IssuerKey[]> {
+    const ca = settings.caFile === undefined ? undefined : this.#parts.readFile(settings.caFile);
+    const url = settings.jwksUri ?? (await this.#discover(settings, ca)).jwksUri;
+    const keys = parseJwkSet(await this.#parts.ask({ url, ca }));
+    if (keys === undefined) throw new IssuerUnavailable("what it sent is no JWK Set");
+    if (keys.length === 0) throw new IssuerUnavailable("its JWK Set holds no key that can be used");
+    return keys;
+  }
+
+  /** OpenID Connect Discovery 1.0 section 4. */
+  async #discover({ issuer }: IssuerSettings, ca: string | undefined) {
+    const url = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
+    const text = await this.#parts.ask({ url, ca });
+    let metadata: Record<string, unknown>;
+    try {
+      metadata = Object(JSON.parse(text));
+    } catch {
+      throw new IssuerUnavailable("its discovery document is no JSON");
+    }
+    // Section 4.3: another issuer's document would give another issuer's keys.
+    if (metadata["issuer"] !== issuer) {
+      throw new IssuerUnavailable("its discovery document names another issuer");
+    }
+    const { jwks_uri: jwksUri } = metadata;
+    if (typeof jwksUri !== "string" || !jwksUri.startsWith("https://")) {
+      throw new IssuerUnavailable("its discovery document has no jwks_uri that is HTTPS");
+    }
+    return { jwksUri };
+  }
+}
+
+/** What was kept, made anew from what can be believed; nothing where the file is not what we wrote. */
+function readCache(text: string | undefined): ReadonlyMap<string, Fetched> {
+  const kept = new Map<string, Fetched>();
+  if (text === undefined) return kept;
+  try {
+    for (const [name, value] of Object.entries<Record<string, unknown>>(JSON.parse(text))) {
+      const { issuer, fetchedAt } = value;
+      const given = value["keys"] as readonly IssuerKey[];
+      const keys = parseJwkSet(
+        JSON.stringify({ keys: given.map(({ jwk, ...rest }) => ({ ...jwk, ...rest })) }),
+      );
+      if (typeof issuer !== "string" || !Number.isSafeInteger(fetchedAt) || keys === undefined)
+        continue;
+      kept.set(name, { issuer, fetchedAt: Number(fetchedAt), keys });
+    }
+  } catch {
+    return new Map(); // they are fetched again
+  }
+  return kept;
+}

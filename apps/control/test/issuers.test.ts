@@ -1,0 +1,226 @@
+import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
+import { createServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { describe, test } from "node:test";
+import { type IssuerSettings, parseIssuers } from "@wardmq/tokens";
+import { issue } from "../../broker/test/door-certificates.ts";
+import { askHttps, type HttpsQuestion, IssuerUnavailable } from "../src/tokens/https-text.ts";
+import { Issuers } from "../src/tokens/issuers.ts";
+import { TokenRevocations } from "../src/tokens/token-revocations.ts";
+
+const [settings] = parseIssuers(`issuers:
+  idp:
+    issuer: https://idp.example/realm
+    audience: wardmq
+    keysMaximumAgeSeconds: 3600
+    roles: [{ role: nurse, claim: groups, value: nurses }]
+`) as [IssuerSettings];
+
+const jwk = (kid: string) => ({
+  ...generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" }),
+  kid,
+});
+const discovery = "https://idp.example/realm/.well-known/openid-configuration";
+const metadata = { issuer: "https://idp.example/realm", jwks_uri: "https://idp.example/jwks" };
+
+/** Issuers whose answers and clock are in the hands of the test. */
+function underTest(cached?: string) {
+  const answers = new Map<string, unknown>([
+    [discovery, metadata],
+    ["https://idp.example/jwks", { keys: [jwk("k1")] }],
+  ]);
+  const asked: HttpsQuestion[] = [];
+  const events: string[] = [];
+  const state = { now: 1_000_000, cached, changes: 0 };
+  const issuers = new Issuers({
+    ask: async (question) => {
+      asked.push(question);
+      const answer = answers.get(question.url);
+      if (answer === undefined) throw new IssuerUnavailable("it did not answer in time");
+      return typeof answer === "string" ? answer : JSON.stringify(answer);
+    },
+    now: () => state.now,
+    readFile: (path) => `content of ${path}`,
+    record: ({ type, why }) => events.push(why === undefined ? type : `${type}: ${why}`),
+    changed: () => {
+      state.changes += 1;
+    },
+    cache: {
+      read: () => state.cached,
+      write: (text) => {
+        state.cached = text;
+      },
+    },
+  });
+  const kids = () => issuers.list().map(({ keys }) => keys.map(({ kid }) => kid));
+  return { issuers, answers, asked, events, state, kids };
+}
+
+describe("an issuer's keys", () => {
+  const refusals: readonly (readonly [string, string, unknown, RegExp])[] = [
+    [
+      "of another issuer's document",
+      discovery,
+      { ...metadata, issuer: "https://evil" },
+      /another issuer/,
+    ],
+    [
+      "that lie behind http",
+      discovery,
+      { ...metadata, jwks_uri: "http://idp.example/jwks" },
+      /no jwks_uri that is HTTPS/,
+    ],
+    ["of a document that is no JSON", discovery, "<html>", /no JSON/],
+    ["of a document that is no object", discovery, "null", /another issuer/],
+    ["that are no key set", metadata.jwks_uri, { keys: "k" }, /no JWK Set/],
+    [
+      "of which none can be used",
+      metadata.jwks_uri,
+      { keys: [{ kty: "oct", kid: "k", k: "AA" }] },
+      /no key/,
+    ],
+    ["of an issuer that is away", metadata.jwks_uri, undefined, /did not answer/],
+  ];
+  for (const [what, url, answer, why] of refusals) {
+    test(`are not taken: those ${what}`, async () => {
+      const { issuers, answers, events, kids, state } = underTest();
+      if (answer === undefined) answers.delete(url);
+      else answers.set(url, answer);
+      issuers.use([settings]);
+      await issuers.refresh("idp");
+      assert.deepEqual(kids(), [[]]);
+      assert.equal(issuers.list()[0]?.keysUntil, 0);
+      assert.match(events.at(-1) ?? "", why);
+      assert.equal(state.changes, 0);
+      issuers.close();
+    });
+  }
+
+  test("are fetched by discovery, and told with the time until which they count", async () => {
+    const { issuers, events, kids } = underTest();
+    issuers.use([settings]);
+    await issuers.refresh("idp");
+    assert.deepEqual(kids(), [["k1"]]);
+    assert.equal(issuers.list()[0]?.keysUntil, 1_000_000 + 3_600_000);
+    assert.ok(events.includes("issuer-keys-changed"));
+    assert.ok(!JSON.stringify(issuers.list()).includes("caFile"));
+    issuers.close();
+  });
+
+  test("are fetched without discovery where the file says where they are, and with its CA", async () => {
+    const { issuers, asked, kids } = underTest();
+    issuers.use([{ ...settings, jwksUri: metadata.jwks_uri, caFile: "idp.pem" }]);
+    await issuers.refresh("idp");
+    assert.deepEqual(kids(), [["k1"]]);
+    assert.ok(
+      asked.every(({ url, ca }) => url === metadata.jwks_uri && ca === "content of idp.pem"),
+    );
+    issuers.close();
+  });
+
+  test("follow a rotation, and stay with their old age while the issuer is away", async () => {
+    const { issuers, answers, kids, state } = underTest();
+    issuers.use([settings]);
+    await issuers.refresh("idp");
+    answers.set(metadata.jwks_uri, { keys: [jwk("k1"), jwk("k2")] });
+    await issuers.refresh("idp");
+    assert.deepEqual(kids(), [["k1", "k2"]]);
+    answers.clear();
+    state.now += 60_000;
+    await issuers.refresh("idp");
+    assert.deepEqual(kids(), [["k1", "k2"]]);
+    assert.equal(issuers.list()[0]?.keysUntil, 1_000_000 + 3_600_000);
+    issuers.close();
+  });
+
+  test("are asked for when a broker misses one, and not again at once", async () => {
+    const { issuers, asked, state } = underTest();
+    issuers.use([settings]);
+    await issuers.refresh("idp");
+    const before = asked.length;
+    issuers.keyIsMissing("idp");
+    issuers.keyIsMissing("unheard-of");
+    assert.equal(asked.length, before);
+    state.now += 15_000;
+    issuers.keyIsMissing("idp");
+    issuers.keyIsMissing("idp");
+    assert.equal(asked.length, before + 1);
+    issuers.close();
+  });
+
+  test("outlive control, as old as they are, and for the same issuer only", async () => {
+    const first = underTest();
+    first.issuers.use([settings]);
+    await first.issuers.refresh("idp");
+    first.issuers.close();
+    const again = underTest(first.state.cached);
+    again.answers.clear();
+    again.issuers.use([settings]);
+    assert.deepEqual(again.kids(), [["k1"]]);
+    assert.equal(again.issuers.list()[0]?.keysUntil, 1_000_000 + 3_600_000);
+    again.issuers.use([{ ...settings, issuer: "https://other.example" }]);
+    assert.deepEqual(again.kids(), [[]]);
+    again.issuers.close();
+    const broken = underTest('{"idp":{"issuer":7}}');
+    broken.answers.clear();
+    broken.issuers.use([settings]);
+    assert.deepEqual(broken.kids(), [[]]);
+    broken.issuers.close();
+  });
+});
+
+describe("asking over HTTPS", async () => {
+  const root = await issue(undefined, { commonName: "root", isAuthority: true });
+  const leaf = await issue(root, { commonName: "idp", names: [{ dns: "localhost" }] });
+  const server = createServer({ key: leaf.key, cert: leaf.chain }, (request, response) => {
+    if (request.url === "/redirect") response.writeHead(302, { location: "/ok" }).end();
+    else if (request.url === "/long") response.end(Buffer.alloc(300_000, 0x20));
+    else if (request.url === "/error") response.writeHead(500).end("secret of the server");
+    else request.pipe(response);
+  });
+
+  test("takes a 200 of a server it trusts, and nothing else", async () => {
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const base = `https://localhost:${(server.address() as AddressInfo).port}`;
+    const ca = root.pem;
+    const fails = (url: string, trusted: string | undefined, why: RegExp) =>
+      assert.rejects(askHttps({ url, ca: trusted }), (error) => {
+        assert.ok(error instanceof IssuerUnavailable);
+        assert.match(error.message, why);
+        return true;
+      });
+    await fails(`${base}/redirect`, ca, /answered 302/);
+    await fails(`${base}/long`, ca, /too long/);
+    await fails(`${base}/error`, ca, /^it answered 500$/);
+    await fails(`${base}/ok`, undefined, /^[A-Z_]+$/);
+    await fails(base.replace("https:", "http:"), ca, /not HTTPS/);
+    const form = new URLSearchParams({ token: "a b" });
+    assert.equal(await askHttps({ url: `${base}/ok`, ca, form }), "token=a+b");
+    assert.equal(await askHttps({ url: `${base}/ok`, ca }), "");
+    server.close();
+  });
+});
+
+describe("revoked tokens", () => {
+  test("are kept until none can be meant any more", () => {
+    let kept: string | undefined;
+    let now = 1_000;
+    const file = {
+      read: () => kept,
+      write: (text: string) => {
+        kept = text;
+      },
+    };
+    const revocations = new TokenRevocations({ now: () => now, file });
+    revocations.add({ subject: "person:idp_ann" });
+    revocations.add({ issuer: "idp", jti: "t-1" });
+    const [ofSubject, ofToken] = new TokenRevocations({ now: () => now, file }).list();
+    assert.equal(ofSubject?.issuedUntil, 1_000);
+    assert.ok(Number(ofToken?.issuedUntil) > 1_000);
+    now += 26 * 60 * 60 * 1000;
+    assert.deepEqual(revocations.list(), []);
+  });
+});
