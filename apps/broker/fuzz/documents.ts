@@ -40,6 +40,8 @@ const feedLine = encodeFeedMessage(
     lineage: "a1",
     version: 2,
     issuedAt: 3,
+    parts: 0,
+    subjects: [],
     change: { policy: parsePolicy(defaultPolicyText()), removedSubjects: ["device:x"] },
   },
   (bytes) => sign(null, bytes, privateKey),

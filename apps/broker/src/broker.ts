@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { printable, type SecurityEvent } from "@wardmq/events";
-import type { BrokerSettings, FeedBody, World, WorldChange } from "@wardmq/feed";
+import type { BrokerSettings, Ended, FeedNews, SubjectRecord, WorldChange } from "@wardmq/feed";
 import { type CompiledPolicy, compilePolicy, type Policy } from "@wardmq/policy/compile";
 import type { Credentials } from "@wardmq/tls";
 import { Connection } from "./connection/connection.ts";
+import { Connections } from "./connection/connections.ts";
 import type { ConnectionContext } from "./connection/context.ts";
 import { MemoryBudget } from "./connection/memory-budget.ts";
 import { Flusher } from "./connection/output.ts";
@@ -11,7 +12,9 @@ import { TimingWheel } from "./connection/timing-wheel.ts";
 import { Door } from "./door/door.ts";
 import { CredentialFault } from "./door/server-files.ts";
 import { Enforcement } from "./enforcement/enforcement.ts";
+import { RecordTable } from "./enforcement/record-table.ts";
 import { type SubjectState, Subjects } from "./enforcement/subjects.ts";
+import { Freshness } from "./feed/freshness.ts";
 import { MemoryRetainedStore } from "./routing/memory-retained-store.ts";
 import { Router } from "./routing/router.ts";
 import { MemorySessionStore } from "./session/memory-session-store.ts";
@@ -23,14 +26,16 @@ export interface BrokerParts {
   readonly monotonic: () => number;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
   readonly failed: (error: unknown) => void;
+  /** A line for a person. */
+  readonly report: (line: string) => void;
+  /** Takes the keys that may sign the feed from now on, PEM; throws, and changes nothing, if one is none. */
+  readonly useFeedKeys: (keys: readonly string[]) => void;
   /** Reads the server's key and certificate; throws a CredentialFault. */
   readonly serverFiles: (hosts: readonly string[]) => Omit<Credentials, "trustAnchors">;
 }
 
 const rememberedTopics = 200_000;
 const rememberedBytes = 64 * 1024 * 1024;
-/** Revocation data older than this lets nobody in. */
-const staleAfterMs = 24 * 60 * 60 * 1000;
 
 /** The data plane: what the feed says, enforced on every connection. Accepts nobody before the first snapshot. */
 export class Broker {
@@ -42,17 +47,25 @@ export class Broker {
   readonly #router: Router;
   readonly #sessions: Sessions;
   readonly #budget = new MemoryBudget(0);
-  readonly #connections = new Set<Connection>();
+  readonly #connections = new Connections();
   readonly #context: ConnectionContext;
   #settings: BrokerSettings | undefined;
   #trustAnchors: readonly string[] = [];
   #door: Door | undefined;
-  #freshAt = 0;
+  readonly #freshness: Freshness;
+  /** Subjects of a snapshot or change whose last line has not come yet. */
+  #staged = new RecordTable();
 
   constructor(parts: BrokerParts) {
     this.#parts = parts;
     const { now, record } = parts;
     this.#wheel = new TimingWheel(parts.monotonic, parts.failed);
+    this.#freshness = new Freshness({
+      now,
+      maximumAgeSeconds: () => this.settings.feed.maximumAgeSeconds,
+      record,
+      report: parts.report,
+    });
     this.#enforcement = new Enforcement(this.#subjects, record);
     this.#budget.retained = () => this.#retained.bytes + this.#retained.treeBytes;
     const limits = () => this.settings.limits;
@@ -99,20 +112,40 @@ export class Broker {
     return this.#settings;
   }
 
+  /** What the broker knows of a subject. */
+  subject(id: string): SubjectRecord | undefined {
+    return this.#subjects.get(id)?.record;
+  }
+
   get openSockets(): number {
     return this.#door?.openSockets ?? 0;
   }
 
   /** Control is alive and said so then: revocation data is that fresh. */
   freshAt(issuedAt: number): void {
-    this.#freshAt = issuedAt;
+    this.#freshness.heard(issuedAt);
   }
 
-  /** Applies a message of the feed, whole or not at all; returns how many connections it ended. */
-  apply(body: Exclude<FeedBody, { type: "alive" }>): number {
+  /** Called every second: raises the alarm when control has been away for long. */
+  lookAtFreshness(): void {
+    if (this.#settings !== undefined) this.#freshness.look();
+  }
+
+  /** Takes a part of the subjects of the snapshot or change that comes; part 0 begins anew. */
+  stage(part: number, subjects: readonly SubjectRecord[]): void {
+    if (part === 0) this.#staged = new RecordTable();
+    for (const subject of subjects) this.#staged.put(subject);
+  }
+
+  /** Applies a message of the feed with the parts before it, whole or not at all; tells what it ended. */
+  apply(body: FeedNews): Ended {
+    if (body.parts === 0) this.#staged = new RecordTable();
+    const subjects = this.#staged;
+    this.#staged = new RecordTable();
+    for (const subject of body.subjects) subjects.put(subject);
     return body.type === "snapshot"
-      ? this.#applySnapshot(body.world)
-      : this.#applyChange(body.change);
+      ? this.#applyChange(body.world, () => this.#subjects.replaceAll(subjects))
+      : this.#applyChange(body.change, () => this.#put(subjects.values(), body.change));
   }
 
   /** Opens the listeners; resolves to their addresses. */
@@ -123,7 +156,7 @@ export class Broker {
         subjects: this.#subjects,
         now: this.#parts.now,
         monotonic: this.#parts.monotonic,
-        isStale: () => this.#parts.now() - this.#freshAt > staleAfterMs,
+        isStale: () => this.#freshness.isStale,
         record: this.#parts.record,
         onConnection: (transport, peer) => new Connection(transport, peer, this.#context),
       },
@@ -179,16 +212,8 @@ export class Broker {
     return bytes > 0 && this.#budget.isOver ? "memoryBytes" : undefined;
   }
 
-  #applySnapshot(world: World): number {
-    const ids = new Set(world.subjects.map(({ id }) => id));
-    const gone = [...this.#subjects.values()].map(({ id }) => id).filter((id) => !ids.has(id));
-    const subjects = world.subjects.filter(
-      (record) => !isSame(this.#subjects.get(record.id)?.record, record),
-    );
-    return this.#applyChange({ ...world, subjects, removedSubjects: gone });
-  }
-
-  #applyChange(change: WorldChange): number {
+  /** `put` changes the subjects, and returns those that anybody here holds. */
+  #applyChange(change: Omit<WorldChange, "subjects">, put: () => ReadonlySet<SubjectState>): Ended {
     // What can fail comes first: nothing is changed until all of it has succeeded.
     const policy =
       change.policy === undefined
@@ -212,53 +237,61 @@ export class Broker {
         throw error;
       }
     }
+    if (change.feedKeys !== undefined) this.#parts.useFeedKeys(change.feedKeys);
     this.#settings = settings;
     this.#trustAnchors = trustAnchors;
     this.#budget.limit = settings.limits.memoryBytes;
-    return this.#enforce(change, policy);
+    return this.#enforce(put(), policy);
   }
 
-  #enforce(change: WorldChange, policy: CompiledPolicy | undefined): number {
-    const changed = new Set<SubjectState>();
-    for (const record of change.subjects ?? []) {
-      const isNew = this.#subjects.get(record.id) === undefined;
-      const subject = this.#subjects.put(record);
-      if (!isNew) changed.add(subject);
-    }
-    for (const id of change.removedSubjects ?? []) {
-      const subject = this.#subjects.remove(id);
-      if (subject !== undefined) changed.add(subject);
-    }
-    if (policy === undefined && changed.size === 0) return 0;
+  #put(
+    subjects: Iterable<SubjectRecord>,
+    { removedSubjects = [] }: WorldChange,
+  ): ReadonlySet<SubjectState> {
+    const changed = new Set<SubjectState | undefined>();
+    for (const record of subjects) changed.add(this.#subjects.put(record));
+    for (const id of removedSubjects) changed.add(this.#subjects.remove(id));
+    changed.delete(undefined);
+    return changed as ReadonlySet<SubjectState>;
+  }
+
+  #enforce(changed: ReadonlySet<SubjectState>, policy: CompiledPolicy | undefined): Ended {
+    const ended = { connectionsClosed: 0, sessionsEnded: 0, messagesWithheld: 0 };
+    if (policy === undefined && changed.size === 0) return ended;
     if (policy !== undefined) this.#enforcement.usePolicy(policy);
     else this.#enforcement.worldChanged();
     this.#router.dropAllRoutes();
-    let closed = 0;
-    for (const subject of changed) closed += this.#endWithoutRight(subject);
-    this.#sessions.authorizeAgain(policy === undefined ? changed : undefined);
-    return closed;
+    for (const subject of changed) this.#endWithoutRight(subject, ended);
+    ended.connectionsClosed += this.#sessions.authorizeAgain(
+      policy === undefined ? changed : undefined,
+    );
+    return ended;
   }
 
-  /** Ends what a changed subject may no longer have: everything when it is revoked, else by certificate. */
-  #endWithoutRight(subject: SubjectState): number {
+  /** Ends what a changed subject may no longer have: everything when it is thrown out, else by certificate. */
+  #endWithoutRight(subject: SubjectState, ended: Writable<Ended>): void {
     let closed = 0;
-    for (const connection of [...this.#connections]) {
-      if (connection.peer.subject !== subject) continue;
+    for (const connection of [...this.#connections.of(subject)]) {
       if (subject.isProvenBy(connection.peer.fingerprint)) continue;
       connection.disconnect(0x98, "the certificate was revoked");
       closed += 1;
     }
-    if (!subject.isActive) this.#sessions.endAllOf(subject);
-    if (closed > 0 || !subject.isActive) {
-      this.#parts.record({
-        type: "subject-revoked",
-        subject: printable(subject.id),
-        details: { connectionsClosed: closed },
-      });
+    ended.connectionsClosed += closed;
+    if (!subject.isAdmitted) {
+      const { sessions, messages } = this.#sessions.endAllOf(subject);
+      ended.sessionsEnded += sessions;
+      ended.messagesWithheld += messages;
     }
-    return closed;
+    if (closed === 0 && subject.isAdmitted) return;
+    this.#parts.record({
+      type: "subject-revoked",
+      subject: printable(subject.id),
+      details: { state: subject.record.state, connectionsClosed: closed },
+    });
   }
 }
+
+type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 
 function isSame(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);

@@ -1,11 +1,11 @@
-import { createPublicKey, verify } from "node:crypto";
-import { fstatSync, readFileSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import type { BrokerMessage } from "@wardmq/feed";
 import { environmentFaults } from "@wardmq/tls";
 import { Broker } from "./broker.ts";
 import { CredentialFault, readServerFiles, serverFilesStamp } from "./door/server-files.ts";
 import { EventOutbox } from "./feed/event-outbox.ts";
 import { FeedClient } from "./feed/feed-client.ts";
+import { FeedKeys } from "./feed/feed-keys.ts";
 
 /** How often the files of the server certificate are looked at. */
 const watchMs = 2_000;
@@ -18,6 +18,7 @@ function main(): void {
   if (faults.length > 0) stop(2, faults.join("\nwardmq: "));
   const directory = process.argv[2] ?? ".";
   const outbox = new EventOutbox(Date.now);
+  const feedKeys = readFeedKeys(directory);
   const broker = new Broker({
     now: Date.now,
     monotonic: () => performance.now(),
@@ -26,20 +27,23 @@ function main(): void {
       console.error("wardmq broker: internal error", error);
       outbox.record({ type: "internal-error", why: "see the broker's standard error" });
     },
+    report: (line) => console.error(`wardmq broker: ${line}`),
+    useFeedKeys: (keys) => feedKeys.use(keys),
     serverFiles: (hosts) => readServerFiles(directory, hosts, Date.now()),
   });
   let send: ((message: BrokerMessage) => boolean) | undefined;
   let isListening = false;
   const feed = new FeedClient({
     path: "run/feed.sock",
-    verify: feedVerifier(directory),
+    verify: feedKeys.verify,
+    stage: (part, subjects) => broker.stage(part, subjects),
     apply: (body) => {
-      const closed = broker.apply(body);
+      const ended = broker.apply(body);
       if (!isListening) {
         isListening = true;
         listen(broker, outbox, (message) => send?.(message) === true).catch(stopped);
       }
-      return closed;
+      return ended;
     },
     onAlive: (issuedAt) => broker.freshAt(issuedAt),
     onConnected: (to) => {
@@ -58,6 +62,7 @@ function main(): void {
   });
   feed.open();
   watchServerFiles(directory, broker, outbox);
+  setInterval(() => broker.lookAtFreshness(), 1_000).unref();
   let isEnding = false;
   const end = () => {
     if (isEnding) return;
@@ -89,18 +94,13 @@ async function listen(
   process.stdout.write(`ready ${JSON.stringify(addresses)}\n`);
 }
 
-function feedVerifier(directory: string): (bytes: Uint8Array, signature: Uint8Array) => boolean {
-  let pem: string;
+function readFeedKeys(directory: string): FeedKeys {
   try {
-    pem = readFileSync(`${directory}/broker/feed.pub`, "utf8");
+    return new FeedKeys(`${directory}/broker/feed.pub`);
   } catch (error) {
-    return stop(
-      2,
-      `broker/feed.pub cannot be read (${(error as NodeJS.ErrnoException).code}): wardmq init makes it`,
-    );
+    const { code, message } = error as NodeJS.ErrnoException;
+    return stop(2, `broker/feed.pub cannot be used (${code ?? message}): wardmq init makes it`);
   }
-  const key = createPublicKey(pem);
-  return (bytes, signature) => verify(null, bytes, key, signature);
 }
 
 /** Takes a new certificate when its files change or SIGHUP asks; a bad one changes nothing. */

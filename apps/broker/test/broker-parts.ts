@@ -5,6 +5,7 @@ import { decodePacket, encodePacket, type Packet, type ProtocolVersion } from "@
 import { compilePolicy, parsePolicy } from "@wardmq/policy";
 import { splitPackets } from "../../../test/support/bytes.ts";
 import { Connection } from "../src/connection/connection.ts";
+import { Connections } from "../src/connection/connections.ts";
 import type { ConnectionContext } from "../src/connection/context.ts";
 import { MemoryBudget } from "../src/connection/memory-budget.ts";
 import type { Flusher, Output } from "../src/connection/output.ts";
@@ -35,7 +36,6 @@ bindings:
 /** The certificate that every peer of these tests presents. */
 const bound = {
   fingerprint: "00",
-  serialNumber: "00",
   notAfter: Number.MAX_SAFE_INTEGER,
   state: "active",
 } as const;
@@ -128,7 +128,7 @@ export class BrokerParts {
       enforcement,
       router,
       sessions: this.sessions,
-      connections: new Set(),
+      connections: new Connections(),
       now,
       randomId: () => `random-${++ids}`,
       record,
@@ -151,11 +151,16 @@ export class BrokerParts {
   }
 
   service(name: string): SubjectState {
-    return this.subjects.get(`service:${name}`) ?? this.subjects.put(serviceRecord(name));
+    return this.#subject(`service:${name}`, serviceRecord(name));
   }
 
   device(uuid: string): SubjectState {
-    return this.subjects.get(`device:${uuid}`) ?? this.subjects.put(deviceRecord(uuid));
+    return this.#subject(`device:${uuid}`, deviceRecord(uuid));
+  }
+
+  #subject(id: string, record: SubjectRecord): SubjectState {
+    if (this.subjects.get(id) === undefined) this.subjects.put(record);
+    return this.subjects.get(id) as SubjectState;
   }
 
   /** A network connection of this subject, which the door has let in. */

@@ -67,7 +67,6 @@ export function record(digit: number, ...bound: readonly Issued[]): SubjectRecor
     spiffeId: spiffe(digit),
     certificates: bound.map(({ fingerprint, x509 }) => ({
       fingerprint,
-      serialNumber: x509.serialNumber.toLowerCase(),
       notAfter: Date.parse(x509.validTo),
       state: "active",
     })),
@@ -151,6 +150,7 @@ export async function startDoor(pki: Pki, options: DoorOptions = {}): Promise<Te
     listeners: { mqtts: { address: "127.0.0.1", port: 0 }, wss: { address: "127.0.0.1", port: 0 } },
     tls: options.tls ?? { profile: "nist", minVersion: "TLSv1.3" },
     webSocketOrigins: [],
+    feed: { maximumAgeSeconds: 86_400 },
     limits: { ...limits, ...options.limits },
   };
   const events: TestDoor["events"] = [];

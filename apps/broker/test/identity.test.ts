@@ -6,7 +6,7 @@ import { deviceRecord, settings } from "./broker-parts.ts";
 
 const uuid = "00000000-0000-4000-8000-000000000001";
 const fingerprint = "AB:CD:01";
-const bound = { fingerprint: "abcd01", serialNumber: "1", notAfter: 1, state: "active" } as const;
+const bound = { fingerprint: "abcd01", notAfter: 1, state: "active" } as const;
 const record = { ...deviceRecord(uuid), certificates: [bound] };
 
 const good: Handshake = {

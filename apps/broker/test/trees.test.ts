@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { type SubjectState, Subjects } from "../src/enforcement/subjects.ts";
+import { SubjectState } from "../src/enforcement/subjects.ts";
 import { ApplicationMessage } from "../src/routing/application-message.ts";
 import { MemoryRetainedStore } from "../src/routing/memory-retained-store.ts";
 import { SharedGroup } from "../src/routing/shared-group.ts";
@@ -12,7 +12,7 @@ import type { Session } from "../src/session/session.ts";
 import { serviceRecord } from "./broker-parts.ts";
 import { matches, topicFilter, topicName } from "./topics.ts";
 
-const publisher: SubjectState = new Subjects().put(serviceRecord("publisher"));
+const publisher = new SubjectState(serviceRecord("publisher"));
 
 function message(topic: string, payload: string): ApplicationMessage {
   const bytes = Buffer.from(payload);

@@ -1,9 +1,9 @@
-import { createPublicKey } from "node:crypto";
 import { existsSync } from "node:fs";
 import type { Socket } from "node:net";
 import type { CommandResponse } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { SubjectRecord, World, WorldChange } from "@wardmq/feed";
+import { decodePems, encodePem, sameBytes } from "@wardmq/x509";
 import { type Authority, openAuthority } from "./ca/authority.ts";
 import { fileSigner, type LocalSigner } from "./ca/file-signer.ts";
 import { day, renewServerCertificate } from "./ca/server-certificate.ts";
@@ -37,6 +37,7 @@ export class Control {
   readonly #publisher: FeedPublisher;
   readonly #issuers: Issuers;
   readonly #revocations: TokenRevocations;
+  readonly #feedKey: string;
   #sources: Sources;
   /** One reload after the other. */
   #lastReload: Promise<unknown> = Promise.resolve();
@@ -66,6 +67,7 @@ export class Control {
     const { report, now } = options;
     this.#options = options;
     this.#registry = registry;
+    this.#feedKey = encodePem("PUBLIC KEY", feedSigner.publicKey);
     this.#sources = sources;
     this.#events = new EventLog({ path: paths.events, report });
     this.#publisher = new FeedPublisher({
@@ -75,6 +77,7 @@ export class Control {
       onEvents: (events) =>
         this.#events.append(events.map(parseBrokerEvent).filter((event) => event !== undefined)),
       onKeyMissing: (issuer) => this.#issuers.keyIsMissing(issuer),
+      onUsed: () => {},
       report,
     });
     this.#revocations = new TokenRevocations({ now, file: stateFile(paths.tokenRevocations) });
@@ -171,6 +174,7 @@ export class Control {
       settings,
       policy,
       trustAnchors: authority.trustAnchors,
+      feedKeys: [this.#feedKey],
       issuers: this.#issuers.list(),
       revokedTokens: this.#revocations.list(),
       subjects,
@@ -226,8 +230,7 @@ function openFeedSigner(): LocalSigner {
 
 function holdsKey(path: string, publicKey: Uint8Array): boolean {
   try {
-    const key = createPublicKey(readText(path)).export({ type: "spki", format: "der" });
-    return Buffer.compare(key, publicKey) === 0;
+    return decodePems("PUBLIC KEY", readText(path)).some((key) => sameBytes(key, publicKey));
   } catch {
     return false;
   }

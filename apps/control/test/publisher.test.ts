@@ -28,6 +28,7 @@ async function publishing(options: Partial<FeedPublisherOptions> = {}) {
     sign: (bytes) => new Uint8Array(sign(null, bytes, key.privateKey)),
     now: Date.now,
     onEvents: () => {},
+    onUsed: () => {},
     report: () => {},
     ...options,
   });

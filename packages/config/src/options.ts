@@ -188,6 +188,16 @@ export const options: readonly Option[] = [
     weakness:
       "a page that was loaded without TLS may have been changed on its way and could use the browser's certificate",
   },
+  {
+    key: "feed.maximumAgeSeconds",
+    type: { kind: "integer", minimum: 60, maximum: 30 * 86_400 },
+    default: 86_400,
+    unit: "s",
+    summary:
+      "how long a broker that hears nothing from control lets new connections in; it raises an alarm at half of it, and open connections stay",
+    ...atMost(86_400),
+    weakness: "a broker that is cut off lets revoked devices in for longer than a day",
+  },
   limit("connections", 25_000, [1, 1_000_000], {
     summary: "open connections in all; one beyond is closed before TLS",
   }),

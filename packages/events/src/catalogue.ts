@@ -45,11 +45,17 @@ export const eventTypes = {
   },
   "subject-revoked": {
     severity: "notice",
-    summary: "a revoked subject lost its connections and sessions",
+    summary:
+      "a subject lost connections, and with its last certificate its sessions; `state` says what it is now",
   },
   "feed-refused": {
     severity: "alert",
     summary: "the broker refused a feed message; the last good state stays",
+  },
+  "feed-stale": {
+    severity: "alert",
+    summary:
+      "nothing was heard from control for half of `feed.maximumAgeSeconds`, or for all of it: then nobody new is let in",
   },
   "feed-lost": { severity: "warning", summary: "control is away; the broker serves on" },
   "certificate-changed": { severity: "info", summary: "the server certificate was replaced" },
@@ -77,6 +83,10 @@ export const eventTypes = {
     summary: "tokens were revoked before their end, by an operator or by their issuer",
   },
   "subject-added": { severity: "notice", summary: "a device or service was registered" },
+  "subject-changed": {
+    severity: "notice",
+    summary: "what the registry says of a subject, or its state, was changed by an operator",
+  },
   "subject-revoked-by": { severity: "notice", summary: "an operator revoked a subject" },
   "certificate-refused": {
     severity: "warning",

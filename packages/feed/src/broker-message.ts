@@ -14,6 +14,7 @@ const isDuration = (value: unknown): value is number =>
 const isText = (value: unknown): value is string =>
   typeof value === "string" && value.length <= 4096;
 
+const fingerprintForm = /^[0-9a-f]{64}$/;
 const lineageForm = /^[0-9a-f]{1,64}$/;
 
 /**
@@ -22,19 +23,28 @@ const lineageForm = /^[0-9a-f]{1,64}$/;
  */
 export function decodeBrokerMessage(line: string): BrokerMessage {
   const said = parseObject(line);
-  const { issuer } = said;
-  const { type, version, lineage, connectionsClosed, milliseconds, why, mqtts, wss, events } = said;
+  const { type, version, lineage, why, mqtts, wss, issuer, fingerprint, events } = said;
   switch (type) {
     case "hello":
       if (lineage === undefined && version === undefined) return { type };
       if (isText(lineage) && lineageForm.test(lineage) && isCount(version))
         return { type, lineage, version };
       break;
-    case "applied":
-      if (isCount(version) && isCount(connectionsClosed) && isDuration(milliseconds)) {
-        return { type, version, connectionsClosed, milliseconds };
-      }
-      break;
+    case "applied": {
+      const { connectionsClosed, sessionsEnded, messagesWithheld, milliseconds } = said;
+      const wellFormed =
+        [version, connectionsClosed, sessionsEnded, messagesWithheld].every(isCount) &&
+        isDuration(milliseconds);
+      if (!wellFormed) break;
+      return {
+        type,
+        version,
+        connectionsClosed,
+        sessionsEnded,
+        messagesWithheld,
+        milliseconds,
+      } as BrokerMessage;
+    }
     case "refused":
       if (isCount(version) && isText(why)) return { type, version, why };
       break;
@@ -43,6 +53,9 @@ export function decodeBrokerMessage(line: string): BrokerMessage {
       break;
     case "key-missing":
       if (isText(issuer)) return { type, issuer };
+      break;
+    case "used":
+      if (isText(fingerprint) && fingerprintForm.test(fingerprint)) return { type, fingerprint };
       break;
     case "events":
       if (Array.isArray(events)) return { type, events };

@@ -1,37 +1,57 @@
-import type { World, WorldChange } from "./world.ts";
+import type { SubjectRecord, World, WorldChange } from "./world.ts";
 
-/**
- * One message of the feed, before signing. `version` grows by one with every change; a broker that finds a gap asks
- * for a snapshot. `lineage` is random and new whenever control's state does not continue the former one.
- */
-export type FeedBody =
-  | {
-      readonly type: "snapshot";
-      readonly lineage: string;
-      readonly version: number;
-      readonly issuedAt: number;
-      readonly world: World;
-    }
-  | {
-      readonly type: "change";
-      readonly lineage: string;
-      readonly version: number;
-      readonly issuedAt: number;
-      readonly change: WorldChange;
-    }
-  /** Nothing new, and control is alive: keeps the broker's revocation data fresh. */
-  | {
-      readonly type: "alive";
-      readonly lineage: string;
-      readonly version: number;
-      readonly issuedAt: number;
-    };
+/** Where a message stands: `lineage` is random and new whenever control's state does not continue the former one. */
+interface Position {
+  readonly lineage: string;
+  /** Grows by one with every change; a broker that finds a gap asks for a snapshot. */
+  readonly version: number;
+  /** Milliseconds since 1970. */
+  readonly issuedAt: number;
+}
 
-/** On the wire, one JSON object a line. `body` is the JSON text of a FeedBody, exactly as signed. */
-export interface SignedFeedMessage {
-  readonly body: string;
-  /** Ed25519 over `wardmq-feed\0` and the UTF-8 of `body`, base64. */
-  readonly signature: string;
+/** One message of the feed, before signing. */
+export type FeedBody = Message<SubjectRecord>;
+
+export type Message<Subject> = Position &
+  /**
+   * Subjects that have no room in one line go ahead of their snapshot or change, in parts numbered from 0. Only with
+   * the message that says how many `parts` there were do they count.
+   */
+  (
+    | { readonly type: "subjects"; readonly part: number; readonly subjects: readonly Subject[] }
+    | {
+        readonly type: "snapshot";
+        readonly parts: number;
+        readonly world: Omit<World, "subjects">;
+        readonly subjects: readonly Subject[];
+      }
+    | {
+        readonly type: "change";
+        readonly parts: number;
+        readonly change: Omit<WorldChange, "subjects">;
+        readonly subjects: readonly Subject[];
+      }
+    /** Nothing new, and control is alive: keeps the broker's revocation data fresh. */
+    | { readonly type: "alive" }
+  );
+
+/** What a broker applies, whole or not at all. */
+export type FeedNews = Extract<FeedBody, { type: "snapshot" | "change" }>;
+
+/** What a snapshot or a change ended in a broker. */
+export interface Ended {
+  /** Live connections ended. */
+  readonly connectionsClosed: number;
+  /** Sessions ended, with a connection or without, and the messages in them that nobody gets any more. */
+  readonly sessionsEnded: number;
+  readonly messagesWithheld: number;
+}
+
+/** What a broker did about one version. */
+export interface Applied extends Ended {
+  readonly version: number;
+  /** From receipt until all of it was done. */
+  readonly milliseconds: number;
 }
 
 /** From broker to control on the same connection, one JSON object a line. */
@@ -42,15 +62,11 @@ export type BrokerMessage =
       readonly lineage?: string;
       readonly version?: number;
     }
-  | {
-      readonly type: "applied";
-      readonly version: number;
-      /** Live connections ended by this change, and the milliseconds from receipt to the last one's end. */
-      readonly connectionsClosed: number;
-      readonly milliseconds: number;
-    }
+  | ({ readonly type: "applied" } & Applied)
   | { readonly type: "refused"; readonly version: number; readonly why: string }
   /** A token names a key that the issuer of this name may have begun to use. */
   | { readonly type: "key-missing"; readonly issuer: string }
   | { readonly type: "ready"; readonly mqtts: string; readonly wss: string }
+  /** Certificates somebody has connected with whose device had an older one beside it. */
+  | { readonly type: "used"; readonly fingerprint: string }
   | { readonly type: "events"; readonly events: readonly unknown[] };

@@ -3,20 +3,29 @@ import type { Issuer, TokenRevocation } from "@wardmq/tokens";
 
 export type SubjectKind = "device" | "service" | "person" | "app";
 
+/** `superseded`: a newer certificate of the same device took over. Only an active one gets anybody in. */
+export type CertificateState = "active" | "superseded" | "revoked";
+
 export interface BoundCertificate {
   /** SHA-256 over the DER certificate, lower-case hex, 64 digits. */
   readonly fingerprint: string;
-  readonly serialNumber: string;
   /** Milliseconds since 1970. */
   readonly notAfter: number;
-  readonly state: "active" | "revoked";
+  readonly state: CertificateState;
 }
+
+/**
+ * `active` may act as the policy says; `quarantined` may connect, and speak on its own `lifecycle` topic only. All
+ * others get in nowhere: `registered` waits for its first certificate, `retired` was taken out of use, `revoked` was
+ * thrown out. Control's registry has the transitions.
+ */
+export type SubjectState = "registered" | "active" | "quarantined" | "retired" | "revoked";
 
 export interface SubjectRecord {
   /** `device:<uuid>` or `service:<name>`. */
   readonly id: string;
   readonly kind: SubjectKind;
-  readonly state: "active" | "revoked";
+  readonly state: SubjectState;
   /** `org`, `id`, and for devices `site`, `ward`, perhaps `model`. Closed alphabet `[A-Za-z0-9_-]{1,64}`. */
   readonly attributes: Readonly<Record<string, string>>;
   /** The one URI a certificate of this subject carries: `spiffe://<trust-domain>/device/<uuid>`. */
@@ -80,12 +89,18 @@ export interface BrokerSettings {
   /** Origins a browser may open a WebSocket from; a request without Origin is not a browser and is let through. */
   readonly webSocketOrigins: readonly string[];
   readonly limits: Limits;
+  readonly feed: {
+    /** From this age on what a broker knows of revocations lets nobody new in. */
+    readonly maximumAgeSeconds: number;
+  };
 }
 
 export interface World {
   readonly settings: BrokerSettings;
   /** PEM certificates of the issuing CAs: where the certificationPath of a client must end. */
   readonly trustAnchors: readonly string[];
+  /** PEM public keys (Ed25519) that may sign the feed from here on: the one in use, and its successor before it takes over. */
+  readonly feedKeys: readonly string[];
   /** The parsed policy (packages/policy `Policy`), compiled by the broker. */
   readonly policy: unknown;
   /** Whose tokens count, with the keys they are signed with. */
@@ -98,6 +113,7 @@ export interface World {
 export interface WorldChange {
   readonly settings?: BrokerSettings;
   readonly trustAnchors?: readonly string[];
+  readonly feedKeys?: readonly string[];
   readonly policy?: unknown;
   readonly issuers?: readonly Issuer[];
   readonly revokedTokens?: readonly TokenRevocation[];

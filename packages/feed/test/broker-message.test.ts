@@ -8,6 +8,8 @@ import {
   FeedError,
 } from "../src/index.ts";
 
+const ended = { connectionsClosed: 2, sessionsEnded: 1, messagesWithheld: 3 };
+
 const refused: readonly (readonly [string, unknown])[] = [
   ["of an unknown type", { type: "bogus" }],
   ["without a type", {}],
@@ -16,13 +18,15 @@ const refused: readonly (readonly [string, unknown])[] = [
   ["hello with a negative version", { type: "hello", lineage: "ab", version: -1 }],
   [
     "applied with a fraction of a version",
-    { type: "applied", version: 1.5, connectionsClosed: 0, milliseconds: 1 },
+    { type: "applied", version: 1.5, ...ended, milliseconds: 1 },
   ],
-  ["applied without its numbers", { type: "applied", version: 1 }],
   [
-    "applied in negative time",
-    { type: "applied", version: 1, connectionsClosed: 0, milliseconds: -1 },
+    "applied without one number",
+    { type: "applied", version: 1, ...ended, sessionsEnded: undefined, milliseconds: 1 },
   ],
+  ["used with a fingerprint that is none", { type: "used", fingerprint: "AB".repeat(32) }],
+  ["applied without its numbers", { type: "applied", version: 1 }],
+  ["applied in negative time", { type: "applied", version: 1, ...ended, milliseconds: -1 }],
   ["refused without a reason", { type: "refused", version: 1 }],
   [
     "refused with a reason of 5000 characters",
@@ -35,8 +39,9 @@ const refused: readonly (readonly [string, unknown])[] = [
 const accepted: readonly BrokerMessage[] = [
   { type: "hello" },
   { type: "hello", lineage: "ab12", version: 0 },
-  { type: "applied", version: 1, connectionsClosed: 2, milliseconds: 0.5 },
+  { type: "applied", version: 1, ...ended, milliseconds: 0.5 },
   { type: "refused", version: 1, why: "no" },
+  { type: "used", fingerprint: "ab".repeat(32) },
   { type: "ready", mqtts: "127.0.0.1:1", wss: "127.0.0.1:2" },
   { type: "events", events: [{ type: "connected" }, null] },
 ];

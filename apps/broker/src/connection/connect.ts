@@ -138,7 +138,7 @@ function checkSessionsOfSubject(
   const { subject } = peer;
   const limits = context.limits();
   const kind = subject.record.kind === "device" ? "device" : "service";
-  if (subject.sessions < limits.sessionsPerSubject[kind]) return undefined;
+  if (context.sessions.of(subject).length < limits.sessionsPerSubject[kind]) return undefined;
   if (wantedExpiryOf(connect, limits) === 0 || context.sessions.has(subject, connect.clientId)) {
     return undefined;
   }
@@ -155,6 +155,9 @@ function checkWill(
   if (limit !== undefined) {
     return { check: `limits.${limit}`, reasonCode: 0x90, why: "the will's topic is too long" };
   }
+  // What stands in the firmware of a device must not keep it from hearing why it is in quarantine: when the will is to
+  // be sent it is asked for again, and withheld.
+  if (peer.subject.isQuarantined) return undefined;
   const requester = { subject: peer.subject, clientId, address: peer.address };
   if (context.enforcement.authorizePublish(requester, will.topic, "will")) return undefined;
   return { check: "will", reasonCode: 0x87, why: "the will is not allowed by the policy" };

@@ -4,7 +4,7 @@ import type { Enforcement } from "../enforcement/enforcement.ts";
 import type { SubjectState } from "../enforcement/subjects.ts";
 import type { Router } from "../routing/router.ts";
 import type { Sessions } from "../session/sessions.ts";
-import type { Connection } from "./connection.ts";
+import type { Connections } from "./connections.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
 import type { Flusher } from "./output.ts";
 import type { TimingWheel } from "./timing-wheel.ts";
@@ -32,7 +32,7 @@ export interface ConnectionContext {
   readonly enforcement: Enforcement;
   readonly router: Router;
   readonly sessions: Sessions;
-  readonly connections: Set<Connection>;
+  readonly connections: Connections;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly randomId: () => string;

@@ -45,9 +45,11 @@ export function identify(
   }
   const { subject, certificate: bound } = found;
   if (bound.state !== "active") {
-    return { check: "certificate-active", why: "the certificate is revoked" };
+    return { check: "certificate-active", why: `the certificate is ${bound.state}` };
   }
-  if (!subject.isActive) return { check: "subject-active", why: "the subject is revoked" };
+  if (!subject.isAdmitted) {
+    return { check: "subject-active", why: `the subject is ${subject.record.state}` };
+  }
   if (certificate.subjectaltname !== `URI:${subject.record.spiffeId}`) {
     return {
       check: "subject-alt-name",

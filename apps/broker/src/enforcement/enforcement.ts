@@ -85,7 +85,7 @@ export class Enforcement {
     ask: (rights: NonNullable<SubjectState["rights"]>) => Decision,
   ): Decision {
     if (this.#policy === undefined) return deny("no policy has been received yet");
-    if (!subject.isActive) return deny("the subject is revoked");
+    if (!subject.isAdmitted) return deny(`the subject is ${subject.record.state}`);
     try {
       return ask(this.#subjects.rightsOf(subject, this.#policy));
     } catch {

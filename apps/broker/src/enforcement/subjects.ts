@@ -1,5 +1,7 @@
 import type { BoundCertificate, SubjectRecord } from "@wardmq/feed";
 import type { CompiledPolicy, SubjectRights } from "@wardmq/policy/compile";
+import { quarantineRights } from "./quarantine.ts";
+import { RecordTable } from "./record-table.ts";
 
 /** A subject as the broker knows it: its record and, once it acts, its rights under the policy of the moment. */
 export class SubjectState {
@@ -7,8 +9,6 @@ export class SubjectState {
   rights: SubjectRights | undefined;
   /** Authenticated MQTT connections open now. */
   connections = 0;
-  /** Sessions, with a connection or without. */
-  sessions = 0;
 
   constructor(record: SubjectRecord) {
     this.record = record;
@@ -18,85 +18,119 @@ export class SubjectState {
     return this.record.id;
   }
 
-  get isActive(): boolean {
-    return this.record.state === "active";
+  get isQuarantined(): boolean {
+    return this.record.state === "quarantined";
+  }
+
+  /** Whether the subject may connect at all. */
+  get isAdmitted(): boolean {
+    return this.record.state === "active" || this.isQuarantined;
   }
 
   /** Whether the certificate of this fingerprint speaks for the subject now. */
   isProvenBy(fingerprint: string): boolean {
-    return (
-      this.isActive &&
-      this.record.certificates.some(
-        (certificate) => certificate.fingerprint === fingerprint && certificate.state === "active",
-      )
-    );
+    return this.isAdmitted && this.certificate(fingerprint)?.state === "active";
+  }
+
+  certificate(fingerprint: string): BoundCertificate | undefined {
+    return this.record.certificates.find((bound) => bound.fingerprint === fingerprint);
   }
 }
 
-/** Every subject of the world, found by id or by the fingerprint of a certificate that was ever bound to it. */
+/**
+ * Every subject of the world. One that has a connection, a session or a message here has a SubjectState, and all who
+ * hold it hold the same; the others are a line in the table.
+ */
 export class Subjects {
-  readonly #byId = new Map<string, SubjectState>();
-  readonly #byFingerprint = new Map<
-    string,
-    { subject: SubjectState; certificate: BoundCertificate }
-  >();
+  #table = new RecordTable();
+  readonly #states = new Map<string, WeakRef<SubjectState>>();
+  readonly #collected = new FinalizationRegistry<string>((id) => {
+    if (this.#states.get(id)?.deref() === undefined) this.#states.delete(id);
+  });
+
+  get size(): number {
+    return this.#table.size;
+  }
 
   get(id: string): SubjectState | undefined {
-    return this.#byId.get(id);
+    const known = this.#stateOf(id);
+    if (known !== undefined) return known;
+    const record = this.#table.get(id);
+    if (record === undefined) return undefined;
+    const state = new SubjectState(record);
+    this.#states.set(id, new WeakRef(state));
+    this.#collected.register(state, id);
+    return state;
   }
 
   byFingerprint(
     fingerprint: string,
   ): { readonly subject: SubjectState; readonly certificate: BoundCertificate } | undefined {
-    return this.#byFingerprint.get(fingerprint);
+    const id = this.#table.byFingerprint(fingerprint)?.id;
+    const subject = id === undefined ? undefined : this.get(id);
+    const certificate = subject?.certificate(fingerprint);
+    return subject && certificate && { subject, certificate };
   }
 
-  values(): IterableIterator<SubjectState> {
-    return this.#byId.values();
+  /** Puts a record in place. Whoever holds the subject's state sees it at once; the state is returned if anybody does. */
+  put(record: SubjectRecord): SubjectState | undefined {
+    this.#table.put(record);
+    const state = this.#stateOf(record.id);
+    if (state !== undefined) become(state, record);
+    return state;
   }
 
-  /** Puts a record in place; whoever holds the subject's state sees the new record at once. */
-  put(record: SubjectRecord): SubjectState {
-    let subject = this.#byId.get(record.id);
-    if (subject === undefined) {
-      subject = new SubjectState(record);
-      this.#byId.set(record.id, subject);
-    } else {
-      for (const { fingerprint } of subject.record.certificates) {
-        this.#byFingerprint.delete(fingerprint);
-      }
-      subject.record = record;
-      subject.rights = undefined;
-    }
-    for (const certificate of record.certificates) {
-      this.#byFingerprint.set(certificate.fingerprint, { subject, certificate });
-    }
-    return subject;
-  }
-
-  /** Takes a record away. Its state object stays with those who hold it, as a revoked subject. */
+  /** Takes a record away. Its state stays with those who hold it, as that of a revoked subject. */
   remove(id: string): SubjectState | undefined {
-    const subject = this.#byId.get(id);
-    if (subject === undefined) return undefined;
-    for (const { fingerprint } of subject.record.certificates)
-      this.#byFingerprint.delete(fingerprint);
-    this.#byId.delete(id);
-    subject.record = { ...subject.record, state: "revoked", certificates: [] };
-    subject.rights = undefined;
-    return subject;
+    this.#table.remove(id);
+    const state = this.#stateOf(id);
+    this.#states.delete(id);
+    if (state !== undefined) become(state, gone(state.record));
+    return state;
+  }
+
+  /** Puts a whole world in place of the former one; returns the states that are no longer what they were. */
+  replaceAll(table: RecordTable): ReadonlySet<SubjectState> {
+    this.#table = table;
+    const changed = new Set<SubjectState>();
+    for (const [id, reference] of this.#states) {
+      const state = reference.deref();
+      if (state === undefined) continue;
+      const record = table.get(id);
+      if (JSON.stringify(record) === JSON.stringify(state.record)) continue;
+      if (record === undefined) this.#states.delete(id);
+      become(state, record ?? gone(state.record));
+      changed.add(state);
+    }
+    return changed;
   }
 
   /** Forgets what was worked out under an older policy. */
   forgetRights(): void {
-    for (const subject of this.#byId.values()) subject.rights = undefined;
+    for (const reference of this.#states.values()) {
+      const state = reference.deref();
+      if (state !== undefined) state.rights = undefined;
+    }
   }
 
   rightsOf(subject: SubjectState, policy: CompiledPolicy): SubjectRights {
-    subject.rights ??= policy.rightsOf({
-      id: subject.record.id,
-      kind: subject.record.kind,
-      attributes: subject.record.attributes,
-    });
+    const { id, kind, attributes } = subject.record;
+    subject.rights ??= subject.isQuarantined
+      ? quarantineRights(subject.record)
+      : policy.rightsOf({ id, kind, attributes });
     return subject.rights;
   }
+
+  #stateOf(id: string): SubjectState | undefined {
+    return this.#states.get(id)?.deref();
+  }
+}
+
+function become(state: SubjectState, record: SubjectRecord): void {
+  state.record = record;
+  state.rights = undefined;
+}
+
+function gone(record: SubjectRecord): SubjectRecord {
+  return { ...record, state: "revoked", certificates: [] };
 }

@@ -2,18 +2,23 @@ import { connect, type Socket } from "node:net";
 import {
   type BrokerMessage,
   decodeFeedMessage,
+  type Ended,
   encodeBrokerMessage,
   type FeedBody,
+  type FeedNews,
   LineSplitter,
   maximumFeedLineBytes,
+  type SubjectRecord,
 } from "@wardmq/feed";
 
 export interface FeedClientParts {
   /** Path of control's Unix socket. */
   readonly path: string;
   readonly verify: (bytes: Uint8Array, signature: Uint8Array) => boolean;
-  /** Applies a snapshot or a change, whole or not at all; throws when it cannot. Returns the connections it ended. */
-  readonly apply: (body: Exclude<FeedBody, { type: "alive" }>) => number;
+  /** Keeps a part of the subjects of the snapshot or change that comes; part 0 begins anew. */
+  readonly stage: (part: number, subjects: readonly SubjectRecord[]) => void;
+  /** Applies a snapshot or a change with its parts, whole or not at all; throws when it cannot. */
+  readonly apply: (body: FeedNews) => Ended;
   readonly onAlive: (issuedAt: number) => void;
   readonly onConnected: (send: (message: BrokerMessage) => boolean) => void;
   readonly onLost: () => void;
@@ -24,6 +29,12 @@ export interface FeedClientParts {
 interface Position {
   readonly lineage: string;
   readonly version: number;
+}
+
+/** Parts that wait for their message, and when the first of them came. */
+interface Staged extends Position {
+  readonly parts: number;
+  readonly since: number;
 }
 
 const firstRetryMs = 100;
@@ -46,6 +57,8 @@ export class FeedClient {
   #retry: NodeJS.Timeout | undefined;
   #isClosed = false;
   #at: Position | undefined;
+  /** The last part of subjects whose snapshot or change has not come yet, and how many there were. */
+  #staged: Staged | undefined;
   #isHeard = false;
 
   constructor(parts: FeedClientParts) {
@@ -88,23 +101,29 @@ export class FeedClient {
   }
 
   #take(line: string): void {
-    const receivedAt = performance.now();
     const body = decodeFeedMessage(line, this.#parts.verify);
-    if (!follows(body, this.#at)) throw new Error("the message does not follow the one before");
-    if (body.type === "alive") {
-      this.#parts.onAlive(body.issuedAt);
+    const staged = this.#staged;
+    this.#staged = undefined; // whatever is not the next part or their message drops those before
+    if (!follows(body, this.#at, staged)) {
+      throw new Error("the message does not follow the one before");
+    }
+    const { lineage, version, issuedAt } = body;
+    const since = staged?.since ?? performance.now();
+    if (body.type === "subjects") {
+      this.#parts.stage(body.part, body.subjects);
+      this.#staged = { lineage, version, parts: body.part + 1, since };
       return;
     }
-    const connectionsClosed = this.#parts.apply(body);
-    this.#at = { lineage: body.lineage, version: body.version };
+    if (body.type === "alive") {
+      this.#parts.onAlive(issuedAt);
+      return;
+    }
+    const ended = this.#parts.apply(body);
+    this.#at = { lineage, version };
     this.#retryMs = firstRetryMs;
-    this.#parts.onAlive(body.issuedAt);
-    this.#send({
-      type: "applied",
-      version: body.version,
-      connectionsClosed,
-      milliseconds: Math.round((performance.now() - receivedAt) * 1000) / 1000,
-    });
+    this.#parts.onAlive(issuedAt);
+    const milliseconds = Math.round((performance.now() - since) * 1000) / 1000;
+    this.#send({ type: "applied", version, ...ended, milliseconds });
   }
 
   #refuse(version: number, error: unknown): void {
@@ -123,8 +142,15 @@ export class FeedClient {
   }
 }
 
-/** A snapshot may jump ahead or begin a lineage; one from the past of ours would bring back what was revoked since. */
-function follows(body: FeedBody, at: Position | undefined): boolean {
+/**
+ * A snapshot may jump ahead or begin a lineage; one from the past of ours would bring back what was revoked since. Parts
+ * of subjects come without a gap, and all of them before their message.
+ */
+function follows(body: FeedBody, at: Position | undefined, staged: Staged | undefined): boolean {
+  const isSame = staged?.lineage === body.lineage && staged.version === body.version;
+  const parts = isSame ? staged.parts : 0;
+  if (body.type === "subjects") return body.part === 0 || body.part === parts;
+  if (body.type !== "alive" && body.parts !== parts) return false;
   const isOurs = at !== undefined && at.lineage === body.lineage;
   if (body.type === "snapshot") return !isOurs || body.version >= at.version;
   return isOurs && body.version === at.version + (body.type === "change" ? 1 : 0);

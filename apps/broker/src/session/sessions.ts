@@ -47,6 +47,7 @@ export interface SessionsParts {
  */
 export class Sessions implements SessionContext {
   readonly #parts: SessionsParts;
+  readonly #bySubject = new Map<SubjectState, Session[]>();
 
   constructor(parts: SessionsParts) {
     this.#parts = parts;
@@ -58,6 +59,11 @@ export class Sessions implements SessionContext {
 
   values(): Iterable<Session> {
     return this.#parts.store.values();
+  }
+
+  /** The sessions of this subject, with a connection or without. */
+  of(subject: SubjectState): readonly Session[] {
+    return this.#bySubject.get(subject) ?? [];
   }
 
   /** Whether this subject has a session under that client id. */
@@ -100,7 +106,9 @@ export class Sessions implements SessionContext {
     const session = new Session(subject, clientId, this);
     store.add(session);
     this.#parts.budget.state += priceOf(session);
-    subject.sessions += 1;
+    const others = this.#bySubject.get(subject);
+    if (others === undefined) this.#bySubject.set(subject, [session]);
+    else others.push(session);
     return { session, isPresent: false };
   }
 
@@ -124,7 +132,7 @@ export class Sessions implements SessionContext {
     }
     store.remove(session);
     budget.state -= priceOf(session);
-    session.subject.sessions -= 1;
+    this.#forget(session);
     for (const { message, group } of session.clear()) router.handOver(message, group);
     const pending = session.pendingWill;
     if (pending !== undefined) {
@@ -133,9 +141,18 @@ export class Sessions implements SessionContext {
     }
   }
 
-  /** Ends every session of a subject whose connections have ended. */
-  endAllOf(subject: SubjectState): void {
-    for (const session of [...this.values()]) if (session.subject === subject) this.end(session);
+  /** Ends every session of a subject whose connections have ended; tells how many, and what waited in them. */
+  endAllOf(subject: SubjectState): { readonly sessions: number; readonly messages: number } {
+    const sessions = [...this.of(subject)];
+    const messages = sessions.reduce((sum, session) => sum + session.queuedMessages, 0);
+    for (const session of sessions) this.end(session);
+    return { sessions: sessions.length, messages };
+  }
+
+  #forget(session: Session): void {
+    const all = this.#bySubject.get(session.subject) ?? [];
+    if (all.length === 1 && all[0] === session) this.#bySubject.delete(session.subject);
+    else if (all.includes(session)) all.splice(all.indexOf(session), 1);
   }
 
   subscribe(session: Session, subscription: Subscription): void {
@@ -159,12 +176,16 @@ export class Sessions implements SessionContext {
 
   /**
    * Asks again for every subscription after the world changed, of all subjects or of some. One that is no longer
-   * allowed ends, and so does the connection: the client learns of it when it subscribes anew.
+   * allowed ends, and so does the connection: the client learns of it when it subscribes anew. Tells how many did.
    */
-  authorizeAgain(subjects: ReadonlySet<SubjectState> | undefined): void {
+  authorizeAgain(subjects: ReadonlySet<SubjectState> | undefined): number {
     const { enforcement } = this.#parts;
-    for (const session of [...this.values()]) {
-      if (subjects?.has(session.subject) === false) continue;
+    const concerned =
+      subjects === undefined
+        ? [...this.values()]
+        : [...subjects].flatMap((subject) => [...this.of(subject)]);
+    let closed = 0;
+    for (const session of concerned) {
       const { connection } = session;
       let lost = false;
       for (const subscription of [...(session.subscriptions?.values() ?? [])]) {
@@ -173,8 +194,11 @@ export class Sessions implements SessionContext {
         this.unsubscribe(session, subscription.filter);
         lost = true;
       }
-      if (lost) connection?.disconnect(0x87, "a subscription is no longer allowed");
+      if (!lost || connection === undefined) continue;
+      connection.disconnect(0x87, "a subscription is no longer allowed");
+      closed += 1;
     }
+    return closed;
   }
 
   epoch(): number {

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { SubjectSummary, subjectCommands } from "@wardmq/commands";
-import type { SubjectRecord } from "@wardmq/feed";
 import { formatSpiffeId } from "@wardmq/x509";
 import type { Doing } from "../registry/registry.ts";
+import type { RegisteredSubject } from "../registry/rows.ts";
 import type { HandlersOf, Surroundings } from "./handler.ts";
 
 export const subjectHandlers: HandlersOf<typeof subjectCommands> = {
@@ -48,6 +48,6 @@ function addSubject(
   return summaryOf(added);
 }
 
-function summaryOf({ id, kind, state, attributes, certificates }: SubjectRecord): SubjectSummary {
+function summaryOf({ id, kind, state, attributes, certificates }: RegisteredSubject): SubjectSummary {
   return { id, kind, state, attributes, certificates };
 }

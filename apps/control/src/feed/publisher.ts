@@ -1,12 +1,17 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import type { Socket } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import {
+  type Applied,
   type BrokerMessage,
   decodeBrokerMessage,
   encodeFeedMessage,
   type FeedBody,
   FeedError,
   LineSplitter,
+  partsOf,
+  type SubjectRecord,
   type World,
   type WorldChange,
 } from "@wardmq/feed";
@@ -18,16 +23,23 @@ export interface FeedPublisherOptions {
   readonly now: () => number;
   readonly onEvents: (events: readonly unknown[]) => void;
   readonly onKeyMissing: (issuer: string) => void;
+  /** A device has connected with this certificate, the newer one of two. */
+  readonly onUsed: (fingerprint: string) => void;
   readonly report: (line: string) => void;
   readonly aliveMs?: number;
   readonly confirmMs?: number;
-  /** How many changes are kept for brokers that come back. */
+  /** How many changes are kept for brokers that come back, and how many characters of them. */
   readonly keptChanges?: number;
+  readonly keptCharacters?: number;
   /** A broker that reads nothing while this much waits for it is cut off; it resumes when it comes back. */
   readonly longestBacklogBytes?: number;
 }
 
-type Applied = Extract<BrokerMessage, { type: "applied" }>;
+/** What a broker did about a change, and when it said so. */
+export interface Answer extends Applied {
+  /** Milliseconds from the change in control to here. */
+  readonly confirmedMs: number;
+}
 
 /** What a broker did about one version: `undefined` when it refused, left, or said nothing in time. */
 type Confirm = (applied: Applied | undefined) => void;
@@ -35,11 +47,11 @@ type Confirm = (applied: Applied | undefined) => void;
 /**
  * One broker on the feed.
  *
- *     connected --hello--> following --(error, end, too far behind)--> gone
+ *     connected --hello--> catching up (snapshot, or changes) --> following --(error, end, too far behind)--> gone
  */
 interface Follower {
   readonly socket: Socket;
-  isFollowing: boolean;
+  state: "connected" | "catching up" | "following";
   readonly waiting: Map<number, Confirm>;
 }
 
@@ -56,14 +68,16 @@ export class FeedPublisher {
   readonly lineage = randomBytes(16).toString("hex");
   readonly #options: FeedPublisherOptions;
   readonly #followers = new Set<Follower>();
+  /** The lines of each change that is kept, by version. */
   readonly #changes = new Map<number, string>();
+  #keptCharacters = 0;
   readonly #aliveTimer: NodeJS.Timeout;
   #version = 1;
 
   constructor(options: FeedPublisherOptions) {
     this.#options = options;
     this.#aliveTimer = setInterval(
-      () => this.#toAll(this.#line({ type: "alive" })),
+      () => this.#toAll(this.#line({ type: "alive" }, this.#version)),
       options.aliveMs ?? 5_000,
     );
   }
@@ -73,18 +87,23 @@ export class FeedPublisher {
   }
 
   /** Sends a change to every broker; the function it returns waits for their answers. */
-  publish(
-    change: WorldChange,
-  ): () => Promise<{ readonly answers: readonly Applied[]; readonly unconfirmed: number }> {
+  publish({ subjects = [], ...change }: WorldChange): () => Promise<{
+    readonly answers: readonly Answer[];
+    readonly unconfirmed: number;
+  }> {
+    const startedAt = performance.now();
     this.#version += 1;
     const version = this.#version;
-    const line = this.#line({ type: "change", change });
-    this.#changes.set(version, line);
-    this.#changes.delete(version - (this.#options.keptChanges ?? 1000));
+    const parts = partsOf(subjects);
+    const lines = parts
+      .map((part, i) => this.#lineOfPart(version, parts, part, i, { type: "change", change }))
+      .join("");
+    this.#keep(version, lines);
+    const patience = (this.#options.confirmMs ?? 1_000) + subjects.length / 10;
     const answers = [...this.#followers]
-      .filter(({ isFollowing }) => isFollowing)
-      .map((follower) => this.#answer(follower, version));
-    this.#toAll(line);
+      .filter(({ state }) => state !== "connected")
+      .map((follower) => this.#answer(follower, version, patience, startedAt));
+    this.#toAll(lines);
     return async () => {
       const settled = await Promise.all(answers);
       const applied = settled.filter((answer) => answer !== undefined);
@@ -94,7 +113,7 @@ export class FeedPublisher {
 
   /** Takes a broker's connection. */
   accept(socket: Socket): void {
-    const follower: Follower = { socket, isFollowing: false, waiting: new Map() };
+    const follower: Follower = { socket, state: "connected", waiting: new Map() };
     const lines = new LineSplitter(longestBrokerLine);
     const silence = setTimeout(() => socket.destroy(), helloMs);
     this.#followers.add(follower);
@@ -106,7 +125,7 @@ export class FeedPublisher {
         this.#options.report(`a broker broke the rules of the feed: ${error.message}`);
         socket.destroy();
       }
-      if (follower.isFollowing) clearTimeout(silence);
+      if (follower.state !== "connected") clearTimeout(silence);
     });
     socket.on("error", () => socket.destroy());
     socket.on("close", () => {
@@ -122,18 +141,24 @@ export class FeedPublisher {
   }
 
   #hear(follower: Follower, message: BrokerMessage): void {
-    if (!follower.isFollowing && message.type !== "hello")
+    if ((follower.state === "connected") !== (message.type === "hello"))
       throw new FeedError("ERR_FEED_LINE", "hello comes first");
     switch (message.type) {
       case "hello":
-        for (const line of this.#whatIsMissing(message)) this.#send(follower, line);
-        follower.isFollowing = true;
+        follower.state = "catching up";
+        void this.#catchUp(
+          follower,
+          message.lineage === this.lineage ? message.version : undefined,
+        );
         break;
       case "applied":
         follower.waiting.get(message.version)?.(message);
         break;
       case "refused":
         follower.waiting.get(message.version)?.(undefined);
+        break;
+      case "used":
+        this.#options.onUsed(message.fingerprint);
         break;
       case "events":
         this.#options.onEvents(message.events);
@@ -146,44 +171,96 @@ export class FeedPublisher {
     }
   }
 
-  /** The changes after a version of this lineage when we still have them all, else a snapshot. */
-  #whatIsMissing({ lineage, version }: { lineage?: string; version?: number }): readonly string[] {
-    const snapshot = () => [this.#line({ type: "snapshot", world: this.#options.world() })];
-    if (lineage !== this.lineage || version === undefined || version > this.#version)
-      return snapshot();
-    const lines: string[] = [];
-    for (let next = version + 1; next <= this.#version; next += 1) {
-      const line = this.#changes.get(next);
-      if (line === undefined) return snapshot();
-      lines.push(line);
+  /** Brings a broker that stands `at` a version of ours to the present: by changes while all are kept, else by a snapshot. */
+  async #catchUp(follower: Follower, at: number | undefined): Promise<void> {
+    const { socket } = follower;
+    let version = at !== undefined && at <= this.#version ? at : undefined;
+    while (!socket.destroyed) {
+      const missing = version === undefined ? undefined : this.#changesAfter(version);
+      if (missing !== undefined) {
+        for (const lines of missing) this.#send(follower, lines);
+        if (at === version) this.#send(follower, this.#line({ type: "alive" }, this.#version));
+        follower.state = "following";
+        return;
+      }
+      version = await this.#sendSnapshot(socket);
     }
-    return [...lines, this.#line({ type: "alive" })];
   }
 
-  #answer({ waiting }: Follower, version: number): Promise<Applied | undefined> {
+  #changesAfter(version: number): readonly string[] | undefined {
+    const missing: string[] = [];
+    for (let next = version + 1; next <= this.#version; next += 1) {
+      const lines = this.#changes.get(next);
+      if (lines === undefined) return undefined;
+      missing.push(lines);
+    }
+    return missing;
+  }
+
+  /** Sends the world as it is now, a part a turn and no faster than the broker reads; gives the version it had. */
+  async #sendSnapshot(socket: Socket): Promise<number> {
+    const version = this.#version;
+    const { subjects, ...world } = this.#options.world();
+    const parts = partsOf(subjects);
+    for (const [i, part] of parts.entries()) {
+      const line = this.#lineOfPart(version, parts, part, i, { type: "snapshot", world });
+      if (socket.destroyed) break;
+      if (socket.write(line)) await nextTurn();
+      else await Promise.race([once(socket, "drain"), once(socket, "close")]).catch(() => {});
+    }
+    return version;
+  }
+
+  #keep(version: number, lines: string): void {
+    const { keptChanges = 1_000, keptCharacters = 64 * 1024 * 1024 } = this.#options;
+    this.#changes.set(version, lines);
+    this.#keptCharacters += lines.length;
+    for (const [oldest, { length }] of this.#changes) {
+      if (this.#changes.size <= keptChanges && this.#keptCharacters <= keptCharacters) break;
+      this.#changes.delete(oldest);
+      this.#keptCharacters -= length;
+    }
+  }
+
+  #answer(
+    { waiting }: Follower,
+    version: number,
+    patienceMs: number,
+    startedAt: number,
+  ): Promise<Answer | undefined> {
     return new Promise((resolve) => {
       const confirm: Confirm = (applied) => {
         clearTimeout(timer);
         waiting.delete(version);
-        resolve(applied);
+        const confirmedMs = Math.round((performance.now() - startedAt) * 1000) / 1000;
+        resolve(applied && { ...applied, confirmedMs });
       };
-      const timer = setTimeout(() => confirm(undefined), this.#options.confirmMs ?? 1_000);
+      const timer = setTimeout(() => confirm(undefined), patienceMs);
       waiting.set(version, confirm);
     });
   }
 
-  #line(part: Part): string {
-    const body = {
-      ...part,
-      lineage: this.lineage,
-      version: this.#version,
-      issuedAt: this.#options.now(),
-    };
+  /** The last part goes with the message itself. */
+  #lineOfPart(
+    version: number,
+    { length }: readonly unknown[],
+    subjects: readonly SubjectRecord[],
+    part: number,
+    message: object,
+  ): string {
+    const isLast = part === length - 1;
+    if (!isLast) return this.#line({ type: "subjects", part, subjects }, version);
+    return this.#line({ ...message, parts: length - 1, subjects }, version);
+  }
+
+  #line(message: object, version: number): string {
+    const body = { ...message, lineage: this.lineage, version, issuedAt: this.#options.now() };
     return encodeFeedMessage(body as FeedBody, this.#options.sign);
   }
 
   #toAll(line: string): void {
-    for (const follower of this.#followers) if (follower.isFollowing) this.#send(follower, line);
+    for (const follower of this.#followers)
+      if (follower.state === "following") this.#send(follower, line);
   }
 
   #send({ socket }: Follower, line: string): void {
@@ -192,8 +269,3 @@ export class FeedPublisher {
     else socket.write(line);
   }
 }
-
-type Part =
-  | { readonly type: "snapshot"; readonly world: World }
-  | { readonly type: "change"; readonly change: WorldChange }
-  | { readonly type: "alive" };

@@ -1,7 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
-import type { SubjectRecord } from "@wardmq/feed";
 import { Failure } from "../failure.ts";
-import { type CertificateRow, recordOf, type SubjectRow } from "./rows.ts";
+import { type CertificateRow, type RegisteredSubject, recordOf, type SubjectRow } from "./rows.ts";
 import { schema, schemaVersion } from "./schema.ts";
 
 /** What a deployment is and stays: fixed by `init`. */
@@ -101,7 +100,7 @@ export class Registry {
     return this.#identity;
   }
 
-  subject(id: string): SubjectRecord | undefined {
+  subject(id: string): RegisteredSubject | undefined {
     const row = this.#database.prepare("SELECT * FROM subjects WHERE id = ?").get(id);
     if (row === undefined) return undefined;
     const certificates = this.#database
@@ -111,7 +110,7 @@ export class Registry {
   }
 
   /** All subjects, in the order of their ids. */
-  subjects(): readonly SubjectRecord[] {
+  subjects(): readonly RegisteredSubject[] {
     const rows = this.#database.prepare("SELECT * FROM subjects ORDER BY id").all();
     const certificates = this.#database
       .prepare("SELECT * FROM certificates ORDER BY subject, changed_at, fingerprint")
@@ -123,7 +122,10 @@ export class Registry {
   }
 
   /** Registers a subject, or one that was revoked once more; an active one is refused. */
-  addSubject(record: Omit<SubjectRecord, "state" | "certificates">, doing: Doing): SubjectRecord {
+  addSubject(
+    record: Omit<RegisteredSubject, "state" | "certificates">,
+    doing: Doing,
+  ): RegisteredSubject {
     return this.#transaction(() => {
       if (this.subject(record.id)?.state === "active") {
         throw new Failure("ERR_SUBJECT_EXISTS", `${record.id} is already registered`, {
@@ -154,7 +156,7 @@ export class Registry {
   revokeSubject(
     id: string,
     doing: Doing,
-  ): { readonly record: SubjectRecord; readonly certificatesRevoked: number } {
+  ): { readonly record: RegisteredSubject; readonly certificatesRevoked: number } {
     return this.#transaction(() => {
       const before = this.#existing(id);
       const { changes } = this.#database
@@ -199,7 +201,7 @@ export class Registry {
   }
 
   /** Binds a certificate to its subject, who may have been revoked while it was signed. */
-  recordCertificate(certificate: NewCertificate, doing: Doing): SubjectRecord {
+  recordCertificate(certificate: NewCertificate, doing: Doing): RegisteredSubject {
     return this.#transaction(() => {
       const {
         subject,
@@ -270,7 +272,7 @@ export class Registry {
   }
 
   /** A subject that may get a certificate. */
-  activeSubject(id: string): SubjectRecord {
+  activeSubject(id: string): RegisteredSubject {
     const record = this.#existing(id);
     if (record.state === "active") return record;
     throw new Failure("ERR_SUBJECT_REVOKED", `${id} is revoked`, {
@@ -287,7 +289,7 @@ export class Registry {
     this.#database.close();
   }
 
-  #existing(id: string): SubjectRecord {
+  #existing(id: string): RegisteredSubject {
     const record = this.subject(id);
     if (record !== undefined) return record;
     throw new Failure("ERR_SUBJECT_UNKNOWN", `there is no ${id}`, {

@@ -1,5 +1,17 @@
 import type { BoundCertificate, SubjectRecord } from "@wardmq/feed";
 
+/** A certificate as the registry keeps it. */
+export interface RegisteredCertificate extends BoundCertificate {
+  readonly state: "active" | "revoked";
+  readonly serialNumber: string;
+}
+
+/** A subject with all its certificates, as the registry keeps it. */
+export interface RegisteredSubject extends SubjectRecord {
+  readonly state: "active" | "revoked";
+  readonly certificates: readonly RegisteredCertificate[];
+}
+
 /** As it lies in the table `subjects`. */
 export interface SubjectRow {
   id: string;
@@ -19,7 +31,10 @@ export interface CertificateRow {
 }
 
 /** A subject with all its certificates, as brokers and tools know it. */
-export function recordOf(row: SubjectRow, certificates: readonly CertificateRow[]): SubjectRecord {
+export function recordOf(
+  row: SubjectRow,
+  certificates: readonly CertificateRow[],
+): RegisteredSubject {
   return {
     id: row.id,
     kind: row.kind,
@@ -27,7 +42,7 @@ export function recordOf(row: SubjectRow, certificates: readonly CertificateRow[
     attributes: JSON.parse(row.attributes) as Record<string, string>,
     spiffeId: row.spiffe_id,
     certificates: certificates.map(
-      ({ fingerprint, serial_number, not_after, state }): BoundCertificate => ({
+      ({ fingerprint, serial_number, not_after, state }): RegisteredCertificate => ({
         fingerprint,
         serialNumber: serial_number,
         notAfter: not_after,

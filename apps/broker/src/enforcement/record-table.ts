@@ -1,0 +1,118 @@
+import { type PackedSubject, packSubject, type SubjectRecord, unpackSubject } from "@wardmq/feed";
+import { HashIndex } from "./hash-index.ts";
+
+const blockBytes = 1024 * 1024;
+const lengthBytes = 4;
+
+/**
+ * The records of all subjects, by id and by the fingerprint of a certificate that was ever bound to one. Each lies as
+ * text in a large block until somebody asks for it: a hundred thousand devices, of whom a few thousand are connected,
+ * cost some 35 MB that the garbage collector never walks.
+ */
+export class RecordTable {
+  /** An address is `number of the block * blockBytes + offset`; a record longer than a block has one of its own. */
+  #blocks: Buffer[] = [];
+  /** Bytes used in the last block. */
+  #end = blockBytes;
+  #byId = new HashIndex();
+  #byFingerprint = new HashIndex();
+  #size = 0;
+  /** Bytes of records, and of those that were replaced. */
+  #bytes = 0;
+  #garbage = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get(id: string): SubjectRecord | undefined {
+    const at = this.#addressOf(id);
+    return at === undefined ? undefined : this.#recordAt(at);
+  }
+
+  byFingerprint(fingerprint: string): SubjectRecord | undefined {
+    const has = (at: number) =>
+      this.#recordAt(at).certificates.some((bound) => bound.fingerprint === fingerprint);
+    const at = this.#byFingerprint.find(hashOf(fingerprint), has);
+    return at === undefined ? undefined : this.#recordAt(at);
+  }
+
+  *values(): Generator<SubjectRecord> {
+    for (const at of this.#byId.numbers()) yield this.#recordAt(at);
+  }
+
+  /** Puts a record in place of the one with its id. */
+  put(record: SubjectRecord): void {
+    this.remove(record.id);
+    const at = this.#write(JSON.stringify(packSubject(record)));
+    this.#byId.add(hashOf(record.id), at);
+    for (const { fingerprint } of record.certificates) {
+      this.#byFingerprint.add(hashOf(fingerprint), at);
+    }
+    this.#size += 1;
+  }
+
+  remove(id: string): void {
+    const at = this.#addressOf(id);
+    if (at === undefined) return;
+    this.#byId.remove(hashOf(id), at);
+    for (const { fingerprint } of this.#recordAt(at).certificates) {
+      this.#byFingerprint.remove(hashOf(fingerprint), at);
+    }
+    const { length } = this.#textAt(at);
+    this.#bytes -= length;
+    this.#garbage += length;
+    this.#size -= 1;
+    if (this.#garbage > blockBytes && this.#garbage > this.#bytes) this.#compact();
+  }
+
+  #addressOf(id: string): number | undefined {
+    const start = `["${id}",`; // ids have a closed alphabet: nothing in them is escaped
+    const isThere = (at: number) => this.#textAt(at).toString("latin1", 0, start.length) === start;
+    return this.#byId.find(hashOf(id), isThere);
+  }
+
+  #recordAt(at: number): SubjectRecord {
+    return unpackSubject(JSON.parse(this.#textAt(at).toString()) as PackedSubject);
+  }
+
+  #textAt(at: number): Buffer {
+    const block = this.#blocks[Math.floor(at / blockBytes)] as Buffer;
+    const start = (at % blockBytes) + lengthBytes;
+    return block.subarray(start, start + block.readUInt32LE(start - lengthBytes));
+  }
+
+  #write(text: string): number {
+    const length = Buffer.byteLength(text);
+    if (this.#end + lengthBytes + length > blockBytes) {
+      this.#blocks.push(Buffer.allocUnsafeSlow(Math.max(blockBytes, lengthBytes + length)));
+      this.#end = 0;
+    }
+    const block = this.#blocks.at(-1) as Buffer;
+    const at = (this.#blocks.length - 1) * blockBytes + this.#end;
+    block.writeUInt32LE(length, this.#end);
+    block.write(text, this.#end + lengthBytes);
+    this.#end += lengthBytes + length;
+    this.#bytes += length;
+    return at;
+  }
+
+  /** Writes everything anew, without what was replaced. */
+  #compact(): void {
+    const fresh = new RecordTable();
+    for (const record of this.values()) fresh.put(record);
+    this.#blocks = fresh.#blocks;
+    this.#end = fresh.#end;
+    this.#byId = fresh.#byId;
+    this.#byFingerprint = fresh.#byFingerprint;
+    this.#bytes = fresh.#bytes;
+    this.#garbage = 0;
+  }
+}
+
+/** FNV-1a over the characters of an id or of a fingerprint. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}
