@@ -45,7 +45,7 @@ const feedLine = encodeFeedMessage(
     change: { policy: parsePolicy(defaultPolicyText()), removedSubjects: ["device:x"] },
   },
   (bytes) => sign(null, bytes, privateKey),
-);
+).trimEnd();
 const signedBody = decodeFeedMessage(feedLine, verifies);
 
 /** Words that change what a text means more often than a random byte does. */

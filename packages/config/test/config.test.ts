@@ -312,6 +312,7 @@ describe("a finding is made", () => {
     "tls.profile=modern",
     "tls.minVersion=TLSv1.2",
     "webSocketOrigins=[http://a.example]",
+    "feed.maximumAgeSeconds=86401",
     "limits.connectionsPerSubject.device=2",
     "limits.connectTimeoutMs=30001",
     "limits.preAuthBytes=16385",

@@ -72,10 +72,13 @@ export class Subjects {
     return subject && certificate && { subject, certificate };
   }
 
-  /** Puts a record in place. Whoever holds the subject's state sees it at once; the state is returned if anybody does. */
+  /**
+   * Puts a record in place; whoever holds the subject's state sees it at once. Returns the state if anybody does, or if a
+   * known subject is revoked: that is told of even when it ended nothing.
+   */
   put(record: SubjectRecord): SubjectState | undefined {
+    const state = record.state === "revoked" ? this.get(record.id) : this.#stateOf(record.id);
     this.#table.put(record);
-    const state = this.#stateOf(record.id);
     if (state !== undefined) become(state, record);
     return state;
   }

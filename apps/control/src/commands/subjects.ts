@@ -48,6 +48,12 @@ function addSubject(
   return summaryOf(added);
 }
 
-function summaryOf({ id, kind, state, attributes, certificates }: RegisteredSubject): SubjectSummary {
+function summaryOf({
+  id,
+  kind,
+  state,
+  attributes,
+  certificates,
+}: RegisteredSubject): SubjectSummary {
   return { id, kind, state, attributes, certificates };
 }
