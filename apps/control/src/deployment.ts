@@ -30,6 +30,11 @@ export const paths = {
   feedSocket: "run/feed.sock",
 } as const;
 
+/** The CRL of a CA that was published last. */
+export function crlPath(caId: string): string {
+  return `control/crl/${caId}.crl`;
+}
+
 /** Makes an existing deployment's folder the current one. */
 export function enterDeployment(directory: string): void {
   try {

@@ -14,7 +14,7 @@ import { printable } from "@wardmq/events";
 import { Failure, systemCode } from "./failure.ts";
 
 /** Writes a new file that is on the disk when this returns. */
-export function writeNewFile(path: string, content: string, mode: number): void {
+export function writeNewFile(path: string, content: string | Uint8Array, mode: number): void {
   const file = openSync(path, "wx", mode);
   try {
     writeFileSync(file, content);
@@ -25,7 +25,7 @@ export function writeNewFile(path: string, content: string, mode: number): void 
 }
 
 /** Puts a file in place of another in one step: a reader sees the old or the new one, whole. */
-export function replaceFile(path: string, content: string, mode: number): void {
+export function replaceFile(path: string, content: string | Uint8Array, mode: number): void {
   const next = `${path}.next`;
   rmSync(next, { force: true });
   writeNewFile(next, content, mode);

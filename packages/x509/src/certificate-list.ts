@@ -4,13 +4,11 @@ import {
   bitStringOctets,
   boolean,
   contextTag,
-  type DerElement,
   DerReader,
   element,
   elementsOf,
   sameBytes,
   sequence,
-  sequenceOf,
   tags,
   unsignedInteger,
   unsignedOctets,
@@ -77,14 +75,13 @@ export async function certificateList(
     crlNumber(fields.crlNumber),
     issuingDistributionPoint(fields.scope),
   ];
-  const revoked = fields.revoked.map(entryEncoder());
   const tbs = sequence(
     version2,
     algorithm,
     fields.issuer,
     encodeTime(fields.thisUpdate),
     encodeTime(fields.nextUpdate),
-    ...(revoked.length > 0 ? [sequenceOf(revoked)] : []), // an empty list is left out (section 5.1.2.6)
+    ...(fields.revoked.length > 0 ? [encodeEntries(fields.revoked)] : []), // an empty list is left out
     element(extensionsTag, sequence(...extensions.map(encodeExtension))),
   );
   return sequence(tbs, algorithm, bitString(await signer.sign(tbs)));
@@ -102,24 +99,55 @@ function issuingDistributionPoint(scope: CertificateListFields["scope"]): Extens
   return { oid: extensionOids.issuingDistributionPoint, critical: true, value: sequence(flag) };
 }
 
-/** A hundred thousand entries share some reasons and many a second: both are encoded once. */
-function entryEncoder(): (entry: RevokedCertificate) => Uint8Array {
+/** 22 octets of serial number, 15 of time, 14 of reason, and the headers: an entry is never longer. */
+const longestEntry = 64;
+
+/**
+ * Hot path: revokedCertificates of section 5.1.2.6, for a hundred thousand entries in one buffer. They share some
+ * reasons and many a second, so both are encoded once.
+ */
+function encodeEntries(revoked: readonly RevokedCertificate[]): Uint8Array {
+  const reasons = Object.entries(revocationReasons).map(([reason, code]) => [
+    reason,
+    code === revocationReasons.unspecified ? new Uint8Array() : reasonExtension(code),
+  ]) as readonly (readonly [RevocationReason, Uint8Array])[];
+  const reasonOf = new Map(reasons);
   const times = new Map<number, Uint8Array>();
-  const reasons = new Map(
-    Object.entries(revocationReasons).map(([reason, code]) => [
-      reason,
-      code === revocationReasons.unspecified ? new Uint8Array() : reasonExtension(code),
-    ]),
-  );
-  return ({ serialNumber, revocationDate, reason }) => {
+  const octets = new Uint8Array(revoked.length * longestEntry);
+  let at = 0;
+  for (const { serialNumber, revocationDate, reason } of revoked) {
     const second = Math.floor(revocationDate / 1000);
     let time = times.get(second);
     if (time === undefined) {
       time = encodeTime(second * 1000);
       times.set(second, time);
     }
-    return sequence(unsignedInteger(serialNumber), time, reasons.get(reason) ?? new Uint8Array());
-  };
+    const start = at;
+    octets[at] = tags.sequence;
+    at = writeSerialNumber(octets, at + 2, serialNumber);
+    octets.set(time, at);
+    at += time.length;
+    const extension = reasonOf.get(reason) ?? new Uint8Array();
+    octets.set(extension, at);
+    at += extension.length;
+    octets[start + 1] = at - start - 2;
+  }
+  return element(tags.sequence, octets.subarray(0, at));
+}
+
+/** Writes an INTEGER as `unsignedInteger` makes it, and gives where it ends. */
+function writeSerialNumber(octets: Uint8Array, at: number, magnitude: Uint8Array): number {
+  let from = 0;
+  while (from < magnitude.length - 1 && magnitude[from] === 0) from += 1;
+  const sign = (magnitude[from] ?? 0) >= 0x80 ? 1 : 0;
+  const length = magnitude.length - from + sign;
+  if (magnitude.length === 0 || length > 21) {
+    throw new X509Error("ERR_X509_VALUE", "serial number is empty or over 20 octets");
+  }
+  octets[at] = tags.integer;
+  octets[at + 1] = length;
+  octets.set(magnitude.subarray(from), at + 2 + sign);
+  return at + 2 + length;
 }
 
 function reasonExtension(code: number): Uint8Array {
@@ -137,6 +165,8 @@ export interface CertificateList {
   readonly issuer: Uint8Array;
   readonly thisUpdate: number;
   readonly nextUpdate: number;
+  /** Undefined when there is none, or one beyond 48 bits. */
+  readonly crlNumber: number | undefined;
   /** Serial numbers as lower-case hex of their magnitude. */
   readonly revokedSerialNumbers: readonly string[];
 }
@@ -168,9 +198,10 @@ export function decodeCertificateList(der: Uint8Array): CertificateList {
   }
   const nextUpdate = decodeTime(reader.read());
   const entries = reader.readOptional(tags.sequence)?.content ?? new Uint8Array();
-  const extensions = reader.readOptional(extensionsTag)?.content;
+  const listed = reader.readOptional(extensionsTag)?.content;
   reader.end();
-  if (extensions !== undefined) refusePartial(decodeExtensions(extensions));
+  const extensions = listed === undefined ? [] : decodeExtensions(listed);
+  refusePartial(extensions);
   return {
     tbsCertList: tbs.bytes,
     signatureAlgorithm,
@@ -178,13 +209,21 @@ export function decodeCertificateList(der: Uint8Array): CertificateList {
     issuer,
     thisUpdate,
     nextUpdate,
-    revokedSerialNumbers: elementsOf(entries).map(serialNumberOf),
+    crlNumber: crlNumberOf(extensions),
+    revokedSerialNumbers: decodeEntries(entries),
   };
 }
 
 /** The form serial numbers have in `revokedSerialNumbers`, from the magnitude of one. */
 export function serialNumberHex(magnitude: Uint8Array): string {
-  return Buffer.from(magnitude).toString("hex");
+  return Buffer.from(magnitude.buffer, magnitude.byteOffset, magnitude.length).toString("hex");
+}
+
+function crlNumberOf(extensions: readonly Extension[]): number | undefined {
+  const found = extensions.find(({ oid }) => oid === extensionOids.crlNumber);
+  if (found === undefined) return undefined;
+  const octets = unsignedOctets(new DerReader(found.value).read(tags.integer));
+  return octets.length > 6 ? undefined : Buffer.from(octets).readUIntBE(0, octets.length);
 }
 
 const refused = (why: string) => new X509Error("ERR_X509_CRL", why);
@@ -208,20 +247,37 @@ function refusePartialScope(value: Uint8Array): void {
   outer.end();
 }
 
-/** The serial number of a CRL entry; entries of a full CRL have no critical extension that we would have to know. */
-function serialNumberOf({ tag, content }: DerElement): string {
-  if (tag !== tags.sequence) throw refused("an entry is no sequence");
-  const reader = new DerReader(content);
-  const serialNumber = unsignedOctets(reader.read(tags.integer));
-  decodeTime(reader.read());
-  const extensions = reader.readOptional(tags.sequence)?.bytes;
-  reader.end();
-  const critical =
-    extensions === undefined
-      ? undefined
-      : decodeExtensions(extensions).find(
-          (one) => one.critical && one.oid !== extensionOids.reasonCode,
-        );
-  if (critical !== undefined) throw refused(`critical extension ${critical.oid} of an entry`);
-  return serialNumberHex(serialNumber);
+/**
+ * Hot path: the serial numbers of a hundred thousand entries. Times and extensions that stood in an entry before are
+ * not decoded again.
+ */
+function decodeEntries(content: Uint8Array): readonly string[] {
+  const seen = new Set<string>();
+  const once = (bytes: Uint8Array, check: () => void) => {
+    const key = Buffer.from(bytes).toString("latin1");
+    if (seen.has(key)) return;
+    check();
+    seen.add(key);
+  };
+  const entries = new DerReader(content);
+  const serialNumbers: string[] = [];
+  while (entries.nextTag !== undefined) {
+    const reader = new DerReader(entries.read(tags.sequence).content);
+    serialNumbers.push(serialNumberHex(unsignedOctets(reader.read(tags.integer))));
+    const time = reader.read();
+    once(time.bytes, () => decodeTime(time));
+    const extensions = reader.readOptional(tags.sequence)?.bytes;
+    reader.end();
+    if (extensions !== undefined) once(extensions, () => refuseCriticalEntry(extensions));
+  }
+  return serialNumbers;
+}
+
+/** An entry of a full CRL has no critical extension that we would have to know. */
+function refuseCriticalEntry(extensions: Uint8Array): void {
+  for (const { oid, critical } of decodeExtensions(extensions)) {
+    if (critical && oid !== extensionOids.reasonCode) {
+      throw refused(`critical extension ${oid} of an entry`);
+    }
+  }
 }

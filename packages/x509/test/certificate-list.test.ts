@@ -152,6 +152,7 @@ describe("a CRL", () => {
         const der = await certificateList(fieldsOf(by, hexes.map(revokedOf)), by.signer);
         const read = decodeCertificateList(der);
         assert.deepEqual(read.revokedSerialNumbers, hexes);
+        assert.equal(read.crlNumber, 4711);
         assert.deepEqual(read.issuer, by.certificate.subject);
         assert.equal(read.thisUpdate, Math.floor((now - hourMs) / 1000) * 1000);
         assert.equal(read.nextUpdate, Math.floor((now + 23 * hourMs) / 1000) * 1000);
