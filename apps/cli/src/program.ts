@@ -1,5 +1,6 @@
 import { printable } from "@wardmq/events";
 import { Command } from "commander";
+import { addCaCommands } from "./commands/ca.ts";
 import { addCertificateCommands } from "./commands/certificates.ts";
 import { addDeploymentCommands } from "./commands/deployment.ts";
 import { addEventCommands } from "./commands/events.ts";
@@ -41,5 +42,6 @@ addDeploymentCommands(program);
 addServeCommands(program);
 addSubjectCommands(program);
 addCertificateCommands(program);
+addCaCommands(program);
 addPolicyCommands(program);
 addEventCommands(program);

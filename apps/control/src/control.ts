@@ -5,8 +5,17 @@ import type { SecurityEvent } from "@wardmq/events";
 import type { SubjectRecord, World, WorldChange } from "@wardmq/feed";
 import { decodePems, encodePem, sameBytes } from "@wardmq/x509";
 import { type Authority, openAuthority } from "./ca/authority.ts";
+import { caIdOf } from "./ca/certificate-authority.ts";
 import { fileSigner, type LocalSigner } from "./ca/file-signer.ts";
-import { day, renewServerCertificate } from "./ca/server-certificate.ts";
+import { OcspResponder } from "./ca/ocsp-responder.ts";
+import {
+  type PublicObjects,
+  type PublicRequest,
+  type PublicResponse,
+  publicObject,
+} from "./ca/public-objects.ts";
+import { RevocationLists, registrySerialNumber } from "./ca/revocation-lists.ts";
+import { day, decodeCertificates, renewServerCertificate } from "./ca/server-certificate.ts";
 import { execute } from "./commands/execute.ts";
 import type { Surroundings } from "./commands/handler.ts";
 import { parseRequest } from "./commands/requests.ts";
@@ -35,6 +44,8 @@ export class Control {
   readonly #registry: Registry;
   readonly #events: EventLog;
   readonly #publisher: FeedPublisher;
+  readonly #lists: RevocationLists;
+  readonly #public: PublicObjects;
   readonly #issuers: Issuers;
   readonly #revocations: TokenRevocations;
   readonly #feedKey: string;
@@ -51,6 +62,7 @@ export class Control {
       const control = new Control(options, registry, openFeedSigner(), sources);
       await control.#renewServerCertificate(sources);
       warnOfEnd(sources.authority, options);
+      control.publishRevocationLists();
       return control;
     } catch (error) {
       registry.close();
@@ -80,6 +92,23 @@ export class Control {
       onUsed: () => {},
       report,
     });
+    const signing = () => this.#sources.authority.signing;
+    this.#lists = new RevocationLists({
+      issuers: signing,
+      registry,
+      now,
+      failed: (error) => this.#failed(error),
+    });
+    this.#public = {
+      lists: this.#lists,
+      cas: () => this.#sources.authority.issuers,
+      responder: new OcspResponder({
+        issuers: signing,
+        registry,
+        isOwnCertificate: isServerCertificate,
+        now,
+      }),
+    };
     this.#revocations = new TokenRevocations({ now, file: stateFile(paths.tokenRevocations) });
     this.#issuers = new Issuers({
       ask: askHttps,
@@ -90,6 +119,16 @@ export class Control {
       cache: stateFile(paths.issuerKeys),
     });
     this.#issuers.use(sources.issuers);
+  }
+
+  /** A CRL, a CA's certificate or an OCSP response, for anybody. */
+  publicObject(request: PublicRequest): Promise<PublicResponse> {
+    return publicObject(this.#public, request);
+  }
+
+  /** Publishes the CRLs of all CAs that sign; that it can not is a line for a person. */
+  publishRevocationLists(): void {
+    this.#lists.publish().catch((error: unknown) => this.#failed(error));
   }
 
   /** Takes the connection of a broker. */
@@ -136,12 +175,15 @@ export class Control {
 
   /** Issues the broker's certificate again when it is time; that it can not is a line for a person. */
   renewServerCertificate(): void {
-    this.#renewServerCertificate(this.#sources).catch((error: unknown) =>
-      this.#options.report(this.refuse(error).error.message),
-    );
+    this.#renewServerCertificate(this.#sources).catch((error: unknown) => this.#failed(error));
+  }
+
+  #failed(error: unknown): void {
+    this.#options.report(this.refuse(error).error.message);
   }
 
   close(): void {
+    this.#lists.close();
     this.#issuers.close();
     this.#publisher.close();
     this.#events.close();
@@ -152,6 +194,7 @@ export class Control {
     return {
       registry: this.#registry,
       authority: () => this.#sources.authority,
+      lists: this.#lists,
       publisher: { publish: (change) => this.#publish(change) },
       record: (event) => this.#record(event),
       reload: ({ actor }) => this.reload(actor),
@@ -182,6 +225,9 @@ export class Control {
   }
 
   #publish(change: WorldChange): ReturnType<FeedPublisher["publish"]> {
+    const isRevocation = ({ certificates }: SubjectRecord) =>
+      certificates.some(({ state }) => state === "revoked");
+    if (change.subjects?.some(isRevocation) === true) this.#lists.changed();
     const subjects = change.subjects?.map((record) => this.#withoutExpired(record));
     return this.#publisher.publish(subjects === undefined ? change : { ...change, subjects });
   }
@@ -202,6 +248,16 @@ export class Control {
 
 function readSources({ overrides, now }: ControlOptions, { identity }: Registry): Sources {
   return { authority: openAuthority(now()), ...readOperatorFiles(overrides, identity) };
+}
+
+/** The broker's certificate is no subject's; its serial number is as OpenSSL prints it. */
+function isServerCertificate(caId: string, serialNumber: string): boolean {
+  const [server, ca] = decodeCertificates(paths.serverCertificate);
+  return (
+    ca !== undefined &&
+    caIdOf(ca) === caId &&
+    registrySerialNumber(server.serialNumber) === serialNumber
+  );
 }
 
 const warnMs = 90 * 24 * 60 * 60 * 1000;

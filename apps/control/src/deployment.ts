@@ -30,6 +30,11 @@ export const paths = {
   feedSocket: "run/feed.sock",
 } as const;
 
+/** The private key of a CA that a rotation made. */
+export function caKeyPath(caId: string): string {
+  return `control/ca-${caId}.key`;
+}
+
 /** The CRL of a CA that was published last. */
 export function crlPath(caId: string): string {
   return `control/crl/${caId}.crl`;

@@ -3,6 +3,7 @@ import type { CommandRequest, CommandResponse } from "@wardmq/commands";
 import { FeedError, LineSplitter } from "@wardmq/feed";
 import { currentActor } from "./actor.ts";
 import { openAuthority } from "./ca/authority.ts";
+import { RevocationLists } from "./ca/revocation-lists.ts";
 import { execute } from "./commands/execute.ts";
 import type { Surroundings } from "./commands/handler.ts";
 import { init } from "./commands/init.ts";
@@ -63,9 +64,17 @@ async function onFiles(
   stack.defer(() => registry.close());
   const events = new EventLog({ path: paths.events, report });
   stack.defer(() => events.close());
+  const authority = () => openAuthority(Date.now());
+  const lists = new RevocationLists({
+    issuers: () => authority().signing,
+    registry,
+    now: Date.now,
+    failed: () => {}, // nothing is published but what is asked for
+  });
   const on: Surroundings = {
     registry,
-    authority: () => openAuthority(Date.now()),
+    authority,
+    lists,
     publisher: { publish: () => async () => ({ answers: [], unconfirmed: 0 }) },
     record: (event) => events.append([{ ...event, at: Date.now() }]),
     reload: async () => {

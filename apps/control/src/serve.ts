@@ -49,7 +49,10 @@ export async function serve(
       (error: unknown) => control.refuse(error), // that a file was refused is an event already
     );
   };
-  const hourly = setInterval(() => control.renewServerCertificate(), hourMs);
+  const hourly = setInterval(() => {
+    control.renewServerCertificate();
+    control.publishRevocationLists();
+  }, hourMs);
   stack.defer(() => clearInterval(hourly));
   process.stdout.write("ready {}\n");
   await stopped;

@@ -4,20 +4,23 @@
  * directions. Over HTTPS: a route each.
  */
 import type { z } from "zod";
+import { caCommands } from "./ca.ts";
 import { certificateCommands } from "./certificates.ts";
 import { deploymentCommands } from "./deployment.ts";
 import { eventCommands } from "./events.ts";
 import { type certificateSummary, subjectCommands, type subjectSummary } from "./subjects.ts";
 
+export { expiryClasses } from "./ca.ts";
 export * from "./command.ts";
 export type { FormCode } from "./forms.ts";
-export { certificateCommands, deploymentCommands, eventCommands, subjectCommands };
+export { caCommands, certificateCommands, deploymentCommands, eventCommands, subjectCommands };
 
 /** Every command: summary, arguments, result, who may call it, and where. */
 export const commands = {
   ...deploymentCommands,
   ...subjectCommands,
   ...certificateCommands,
+  ...caCommands,
   ...eventCommands,
 } as const;
 

@@ -1,15 +1,24 @@
+import { existsSync } from "node:fs";
 import type { Certificate } from "@wardmq/x509";
 import { sameBytes } from "@wardmq/x509";
-import { paths } from "../deployment.ts";
+import { caKeyPath, paths } from "../deployment.ts";
 import { Failure } from "../failure.ts";
-import { certificatePem, type Issuer, isIssuedBy, sha256Hex } from "./certificate-authority.ts";
-import { fileSigner } from "./file-signer.ts";
+import {
+  caIdOf,
+  certificatePem,
+  type Issuer,
+  isIssuedBy,
+  sha256Hex,
+} from "./certificate-authority.ts";
+import { fileSigner, type LocalSigner } from "./file-signer.ts";
 import { day, decodeCertificates } from "./server-certificate.ts";
 
 /** The certification authority of a deployment. */
 export interface Authority {
   /** Who signs now. */
   readonly issuer: Issuer;
+  /** All issuing CAs whose key is here, the one that signs now first: each answers for what it has signed. */
+  readonly signing: readonly Issuer[];
   /** PEM of the root CAs: what a client trusts. */
   readonly roots: readonly string[];
   /** PEM of the issuing CAs: where a broker lets the certificationPath of a client end. */
@@ -27,21 +36,35 @@ export interface Authority {
 export function openAuthority(now: number): Authority {
   const roots = decodeCertificates(paths.rootCertificate);
   const issuers = decodeCertificates(paths.issuingCertificate);
-  const [certificate] = issuers;
-  const signer = fileSigner(paths.issuingKey);
-  if (!sameBytes(certificate.publicKey, signer.publicKey)) {
+  const signing = issuers.flatMap((certificate) => {
+    const signer = openCaSigner(certificate, paths.issuingKey);
+    return signer === undefined ? [] : [{ certificate, signer }];
+  });
+  const [issuer] = signing;
+  if (issuer === undefined || issuer.certificate !== issuers[0]) {
     throw refused(`${paths.issuingCertificate} does not belong to the key ${paths.issuingKey}`);
   }
   for (const root of roots) refuseUnlessRoot(root, now);
   for (const issuer of issuers) refuseUnlessBelow(issuer, roots, now);
   const [server] = decodeCertificates(paths.serverCertificate);
   return {
-    issuer: { certificate, signer },
+    issuer,
+    signing,
     roots: roots.map(certificatePem),
     trustAnchors: issuers.map(certificatePem),
     issuers,
     ownKeys: new Set([...roots, ...issuers, server].map(({ publicKey }) => sha256Hex(publicKey))),
   };
+}
+
+/** The Signer of a CA: its key lies in a file of its own name, or, of the first CA, where init put it. */
+export function openCaSigner(ca: Certificate, firstPath: string): LocalSigner | undefined {
+  for (const path of [caKeyPath(caIdOf(ca)), firstPath]) {
+    if (!existsSync(path)) continue;
+    const signer = fileSigner(path);
+    if (sameBytes(ca.publicKey, signer.publicKey)) return signer;
+  }
+  return undefined;
 }
 
 function refused(message: string): Failure {

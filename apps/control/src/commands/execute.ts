@@ -1,5 +1,6 @@
 import { type CommandName, type CommandRequest, commands, mayCall } from "@wardmq/commands";
 import { Failure } from "../failure.ts";
+import { caHandlers } from "./ca.ts";
 import { certificateHandlers } from "./certificates.ts";
 import { deploymentHandlers } from "./deployment.ts";
 import { eventHandlers } from "./events.ts";
@@ -10,6 +11,7 @@ const handlers: HandlersOf<typeof commands> = {
   ...deploymentHandlers,
   ...subjectHandlers,
   ...certificateHandlers,
+  ...caHandlers,
   ...eventHandlers,
 };
 

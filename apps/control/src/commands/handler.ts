@@ -3,6 +3,7 @@ import type { SecurityEvent } from "@wardmq/events";
 import type { WorldChange } from "@wardmq/feed";
 import type { z } from "zod";
 import type { Authority } from "../ca/authority.ts";
+import type { RevocationLists } from "../ca/revocation-lists.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
 
 /** How brokers hear of a change, and what they did about it. */
@@ -25,6 +26,7 @@ export interface Surroundings {
   readonly registry: Registry;
   /** The CA, opened when a certificate is wanted: revoking works without it. */
   readonly authority: () => Authority;
+  readonly lists: RevocationLists;
   readonly publisher: Publisher;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
   readonly reload: (doing: Doing) => Promise<readonly string[]>;
