@@ -13,6 +13,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "@wardmq/x509",
     "@wardmq/feed",
     "@wardmq/events",
+    "@wardmq/keys",
     "@wardmq/sealing",
     "@wardmq/tls",
     "@wardmq/tokens",
@@ -25,6 +26,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "@wardmq/events",
     "@wardmq/config",
     "@wardmq/commands",
+    "@wardmq/keys",
     "@wardmq/sealing",
     "@wardmq/tls",
   ],
@@ -41,6 +43,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   "packages/config": ["@wardmq/events", "@wardmq/feed"],
   "packages/events": [],
   "packages/feed": ["@wardmq/events", "@wardmq/tokens"],
+  "packages/keys": ["@wardmq/sealing", "@wardmq/x509", "@wardmq/events"],
   "packages/mqtt": [],
   "packages/policy": ["@wardmq/mqtt", "@wardmq/events"],
   "packages/tokens": ["@wardmq/events"],
@@ -62,6 +65,7 @@ const mayInstall: Readonly<Record<string, readonly string[]>> = {
 
 /** Which package may import what of the runtime. Each is a decision: the others are values in, values out. */
 const mayUseOfTheRuntime: Readonly<Record<string, readonly string[]>> = {
+  "packages/keys": ["node:crypto", "node:fs", "node:path"],
   "packages/sealing": ["node:crypto"],
 };
 

@@ -3,10 +3,10 @@ import type { Socket } from "node:net";
 import type { CommandResponse } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { SubjectRecord, World, WorldChange } from "@wardmq/feed";
+import { type LocalSigner, readPrivateText } from "@wardmq/keys";
 import { decodePems, encodePem, sameBytes } from "@wardmq/x509";
 import { type Authority, openAuthority } from "./ca/authority.ts";
 import { caIdOf } from "./ca/certificate-authority.ts";
-import { fileSigner, type LocalSigner } from "./ca/file-signer.ts";
 import { OcspResponder } from "./ca/ocsp-responder.ts";
 import {
   type PublicObjects,
@@ -24,7 +24,8 @@ import { parseBrokerEvent } from "./events/broker-event.ts";
 import { EventLog } from "./events/event-log.ts";
 import { Failure, responseOf } from "./failure.ts";
 import { FeedPublisher } from "./feed/publisher.ts";
-import { readPrivateText, readText, stateFile } from "./files.ts";
+import { readText, stateFile } from "./files.ts";
+import { fileSigner } from "./keys.ts";
 import { Registry } from "./registry/registry.ts";
 import { reload, type Sources } from "./reload.ts";
 import { askHttps } from "./tokens/https-text.ts";

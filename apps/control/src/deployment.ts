@@ -19,6 +19,8 @@ export const paths = {
   issuingCertificate: "control/issuing-ca.pem",
   feedKey: "control/feed.key",
   feedPublicKey: "broker/feed.pub",
+  controlKeys: "control/keys.json",
+  brokerKeys: "broker/keys.json",
   registry: "control/registry.db",
   issuerKeys: "control/issuer-keys.json",
   tokenRevocations: "control/token-revocations.json",

@@ -46,10 +46,6 @@ export const controlErrors = {
     exitCode: 2,
     meaning: "a file of the deployment can not be read",
   },
-  ERR_KEY_MODE: {
-    exitCode: 2,
-    meaning: "a private key can be read or written by others",
-  },
   ERR_KEY: {
     exitCode: 2,
     meaning: "a file holds no private key of the kind it is for",

@@ -1,5 +1,6 @@
 import type { CommandResponse } from "@wardmq/commands";
 import { ConfigError } from "@wardmq/config";
+import { KeysError } from "@wardmq/keys";
 import { PolicyError } from "@wardmq/policy";
 import { IssuersError } from "@wardmq/tokens";
 import { type ControlErrorCode, controlErrors } from "./errors.ts";
@@ -42,6 +43,10 @@ export function responseOf(
       ok: false,
       error: { code, message, exitCode, ...(hint === undefined ? {} : { hint }) },
     };
+  }
+  if (error instanceof KeysError) {
+    const { code, message, hint } = error;
+    return { ok: false, error: { code, message, hint, exitCode: 2 } };
   }
   if (
     error instanceof ConfigError ||

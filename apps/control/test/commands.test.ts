@@ -9,6 +9,7 @@ import {
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import type { Commands } from "@wardmq/commands";
+import { openPrivateKeyFile } from "@wardmq/keys";
 import {
   bitString,
   element,
@@ -17,6 +18,7 @@ import {
   signatureAlgorithmIdentifier,
   unsignedInteger,
 } from "@wardmq/x509";
+import { keyProviders } from "../src/keys.ts";
 import {
   newDeployment,
   newKey,
@@ -194,8 +196,10 @@ describe("credential", () => {
 
   test("refuses the keys of the CAs and of the broker", async () => {
     for (const path of ["control/root-ca.key", "control/issuing-ca.key", "broker/server.key"]) {
-      const pem = readFileSync(folder.in(path));
-      const key = { privateKey: createPrivateKey(pem), publicKey: createPublicKey(pem) };
+      const privateKey = path.startsWith("control")
+        ? openPrivateKeyFile(folder.in(path), keyProviders)
+        : createPrivateKey(readFileSync(folder.in(path)));
+      const key = { privateKey, publicKey: createPublicKey(privateKey) };
       assert.equal(refusal(await credential(await newService(), key)).code, "ERR_KEY_IN_USE");
     }
   });

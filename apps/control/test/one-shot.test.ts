@@ -134,11 +134,13 @@ describe("init", () => {
     }
     assert.deepEqual(readdirSync(folder.in("broker")).sort(), [
       "feed.pub",
+      "kek.key",
+      "keys.json",
       "server.key",
       "server.pem",
     ]);
     for (const key of ["root-ca.key", "issuing-ca.key", "feed.key"]) {
-      assert.match(readFileSync(folder.in("control", key), "utf8"), /BEGIN PRIVATE KEY/);
+      assert.match(readFileSync(folder.in("control", key), "utf8"), /"wrapped": "/);
     }
   });
 });

@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { decodeCertificate, decodeCertificateList, decodePems, encodePem } from "@wardmq/x509";
 import { caIdOf } from "../src/ca/certificate-authority.ts";
-import { fileSigner } from "../src/ca/file-signer.ts";
+import { fileSigner } from "../src/keys.ts";
 import { horizonOf } from "../src/ca/horizon.ts";
 import { OcspResponder } from "../src/ca/ocsp-responder.ts";
 import { publicObject } from "../src/ca/public-objects.ts";

@@ -14,9 +14,10 @@ import {
 import { connect } from "node:net";
 import { describe, test } from "node:test";
 import type { FeedBody } from "@wardmq/feed";
+import { keySigner, writePrivateKeyFile } from "@wardmq/keys";
 import { decodeCertificate, decodePems, encodeName } from "@wardmq/x509";
 import { certificatePem, issue, randomSerialNumber } from "../src/ca/certificate-authority.ts";
-import { fileSigner, keySigner } from "../src/ca/file-signer.ts";
+import { fileSigner, keyProviders } from "../src/keys.ts";
 import {
   eventually,
   FakeBroker,
@@ -64,17 +65,21 @@ describe("starting control", () => {
       "a key that is none",
       (folder) => writeFileSync(folder.in("control/issuing-ca.key"), "x"),
       2,
-      /holds no private key/,
+      /holds no wrapped private key/,
     ],
     [
       "a key of another CA",
-      (folder) => copyFileSync(folder.in("broker/server.key"), folder.in("control/issuing-ca.key")),
+      (folder) =>
+        copyFileSync(folder.in("control/root-ca.key"), folder.in("control/issuing-ca.key")),
       2,
       /issuing-ca\.pem does not belong to the key/,
     ],
     [
       "a key of the server that is not the certificate's",
-      (folder) => copyFileSync(folder.in("control/issuing-ca.key"), folder.in("broker/server.key")),
+      (folder) => {
+        const pem = newKey().privateKey.export({ type: "pkcs8", format: "pem" });
+        writeFileSync(folder.in("broker/server.key"), pem);
+      },
       2,
       /server\.pem does not belong to the key/,
     ],
@@ -93,7 +98,7 @@ describe("starting control", () => {
     ],
     [
       "a feed key of another kind",
-      (folder) => copyFileSync(folder.in("broker/server.key"), folder.in("control/feed.key")),
+      (folder) => copyFileSync(folder.in("control/root-ca.key"), folder.in("control/feed.key")),
       2,
       /not an Ed25519 key/,
     ],
@@ -417,9 +422,9 @@ describe("reading the files again", () => {
         now: Date.now(),
       },
     );
-    edit(at.folder.in("control/issuing-ca.key"), () =>
-      key.export({ type: "pkcs8", format: "pem" }).toString(),
-    );
+    rmSync(at.folder.in("control/issuing-ca.key"));
+    const provider = keyProviders.create({ name: "file" }, at.folder.in("control"));
+    writePrivateKeyFile(at.folder.in("control/issuing-ca.key"), key, provider);
     edit(path, () => certificatePem(issuing) + former);
     await at.control.result("reload", {});
     await eventually(() =>

@@ -5,6 +5,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import { connect, createSecureContext, createServer, type TLSSocket } from "node:tls";
+import { keySigner } from "@wardmq/keys";
 import {
   certificate,
   certificateFields,
@@ -15,8 +16,8 @@ import {
   subjectAltName,
 } from "@wardmq/x509";
 import { keyIdentifierOf, randomSerialNumber } from "../src/ca/certificate-authority.ts";
-import { fileSigner, keySigner } from "../src/ca/file-signer.ts";
 import { renewServerCertificate } from "../src/ca/server-certificate.ts";
+import { fileSigner } from "../src/keys.ts";
 import { newDeployment, newKey, type TestFolder, uuid } from "./control-under-test.ts";
 
 const dayMs = 86_400_000;

@@ -11,6 +11,10 @@ export const deploymentCommands = {
       org: longText,
       environment: longText,
       hosts: z.array(longText).max(1000),
+      keys: z.string().max(1000).optional().meta({
+        description:
+          "the provider of key-encryption keys: file (when absent), credentials:NAME, passphrase, PKCS#11 URI",
+      }),
     }),
     result: z.strictObject({
       trustDomain: z.string(),

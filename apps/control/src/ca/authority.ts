@@ -1,8 +1,10 @@
 import { existsSync } from "node:fs";
+import type { LocalSigner } from "@wardmq/keys";
 import type { Certificate } from "@wardmq/x509";
 import { sameBytes } from "@wardmq/x509";
 import { caKeyPath, paths } from "../deployment.ts";
 import { Failure } from "../failure.ts";
+import { fileSigner } from "../keys.ts";
 import {
   caIdOf,
   certificatePem,
@@ -10,7 +12,6 @@ import {
   isIssuedBy,
   sha256Hex,
 } from "./certificate-authority.ts";
-import { fileSigner, type LocalSigner } from "./file-signer.ts";
 import { day, decodeCertificates } from "./server-certificate.ts";
 
 /** The certification authority of a deployment. */

@@ -14,7 +14,7 @@ import {
 } from "@wardmq/x509";
 import type { Registry } from "../registry/registry.ts";
 import { caIdOf, type Issuer, issue, randomSerialNumber } from "./certificate-authority.ts";
-import { keySigner } from "./file-signer.ts";
+import { keySigner } from "@wardmq/keys";
 import { registrySerialNumber } from "./revocation-lists.ts";
 
 interface Responder {

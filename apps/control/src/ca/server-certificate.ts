@@ -1,5 +1,6 @@
 import { createPublicKey } from "node:crypto";
 import { printable } from "@wardmq/events";
+import { readPrivateText, replaceFile } from "@wardmq/keys";
 import {
   type Certificate,
   decodeCertificate,
@@ -13,7 +14,7 @@ import {
   sameBytes,
 } from "@wardmq/x509";
 import { Failure } from "../failure.ts";
-import { readPrivateText, readText, replaceFile } from "../files.ts";
+import { readText } from "../files.ts";
 import type { Authority } from "./authority.ts";
 import {
   certificatePem,

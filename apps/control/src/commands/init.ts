@@ -4,6 +4,16 @@ import { basename, dirname, join } from "node:path";
 import type { Commands } from "@wardmq/commands";
 import { ConfigError, defaultConfigText, parseConfig, trustDomainOf } from "@wardmq/config";
 import { printable } from "@wardmq/events";
+import {
+  KeyFile,
+  keySigner,
+  type ProviderChoice,
+  parseProviderChoice,
+  providerChoices,
+  syncFolder,
+  writeNewFile,
+  writePrivateKeyFile,
+} from "@wardmq/keys";
 import { defaultPolicyText } from "@wardmq/policy";
 import {
   encodeName,
@@ -19,11 +29,10 @@ import {
   randomSerialNumber,
   sha256Hex,
 } from "../ca/certificate-authority.ts";
-import { keySigner } from "../ca/file-signer.ts";
 import { issueServerCertificate } from "../ca/server-certificate.ts";
 import { paths } from "../deployment.ts";
 import { Failure, systemCode } from "../failure.ts";
-import { syncFolder, writeNewFile } from "../files.ts";
+import { keyProviders } from "../keys.ts";
 import { type DeploymentIdentity, type Doing, Registry } from "../registry/registry.ts";
 
 type Init = Commands["init"];
@@ -34,14 +43,20 @@ export async function init(
   wanted: Init["arguments"],
   doing: Doing,
 ): Promise<Init["result"]> {
-  const { org, environment, hosts } = wanted;
+  const { org, environment, hosts, keys = "file" } = wanted;
+  const choice = parseProviderChoice(keys);
+  if (choice === undefined) {
+    throw new Failure("ERR_INIT_ARGUMENTS", `"${printable(keys, 80)}" names no key provider`, {
+      hint: `write ${providerChoices}`,
+    });
+  }
   const trustDomain = trustDomainOf(environment, org);
   const configText = defaultConfigText({ org, environment, trustDomain, hosts });
   refuseWrongArguments(configText);
   const identity = { org, environment, trustDomain: parseTrustDomain(trustDomain) };
   let rootFingerprint = "";
   const write = async (folder: string) => {
-    rootFingerprint = await writeDeployment(folder, identity, hosts, configText, doing);
+    rootFingerprint = await writeDeployment(folder, identity, hosts, configText, choice, doing);
   };
   try {
     await (isEmptyFolder(directory) ? fillFolder(directory, write) : makeFolder(directory, write));
@@ -134,12 +149,15 @@ async function writeDeployment(
   identity: DeploymentIdentity,
   hosts: readonly string[],
   configText: string,
+  choice: ProviderChoice,
   doing: Doing,
 ): Promise<string> {
   for (const name of ["control", "broker", "run"]) mkdirSync(join(folder, name), { mode: 0o700 });
   const write = (path: string, text: string) => writeNewFile(join(folder, path), text, 0o600);
+  const controlProvider = keyProviders.create(choice, join(folder, "control"));
+  const brokerProvider = keyProviders.create(choice, join(folder, "broker"));
   const writeKey = (path: string, key: KeyObject) =>
-    write(path, key.export({ type: "pkcs8", format: "pem" }).toString());
+    writePrivateKeyFile(join(folder, path), key, controlProvider);
 
   const name = (commonName: string): NameAttributes => ({
     organizationName: identity.org,
@@ -174,7 +192,9 @@ async function writeDeployment(
   write(paths.issuingCertificate, certificatePem(issuing));
   writeKey(paths.feedKey, feedKey);
   write(paths.feedPublicKey, encodePem("PUBLIC KEY", keySigner(feedKey).publicKey));
-  writeKey(paths.serverKey, serverKey);
+  KeyFile.create(join(folder, paths.controlKeys), "control", controlProvider, doing.at);
+  KeyFile.create(join(folder, paths.brokerKeys), "broker", brokerProvider, doing.at);
+  write(paths.serverKey, serverKey.export({ type: "pkcs8", format: "pem" }).toString());
   const publicKey = keySigner(serverKey).publicKey;
   write(paths.serverCertificate, await issueServerCertificate(issuer, publicKey, hosts, doing.at));
   Registry.create(join(folder, paths.registry), identity, doing);
