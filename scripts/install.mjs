@@ -25,8 +25,8 @@ export async function ensureInstalled() {
   });
 }
 
-/** Under `npm run` the same npm, with the same Node. */
-function npm(...args) {
+/** The command line of npm: under `npm run` the same npm, with the same Node. */
+export function npm(...args) {
   const path = process.env.npm_execpath;
   return path && /\.c?js$/.test(path) ? [process.execPath, path, ...args] : ["npm", ...args];
 }

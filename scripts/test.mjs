@@ -1,5 +1,6 @@
 // npm test: the whole suite on Bun and on Node. `npm test -- TEXT...` runs only files whose path holds one of the texts.
 import { findFiles } from "./files.mjs";
+import { buildPkcs11 } from "./pkcs11.mjs";
 import { runGroup, runtimeCommand } from "./process.mjs";
 import { installSystemPackages } from "./system-packages.mjs";
 
@@ -13,6 +14,7 @@ export async function test(words) {
   );
   if (files.length === 0) throw new Error("no test files were found");
   installSystemPackages();
+  buildPkcs11();
   const runs = [await onBun(files, end), await onNode(files, end)];
   console.log("");
   for (const { name, counts } of runs) console.log(`${name}: ${closingLine(counts)}`);

@@ -37,6 +37,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "@wardmq/events",
     "@wardmq/config",
     "@wardmq/commands",
+    "@wardmq/keys",
   ],
   "apps/ward": ["@wardmq/events"],
   "packages/commands": [],
@@ -59,13 +60,14 @@ const mayInstall: Readonly<Record<string, readonly string[]>> = {
   "apps/ward": ["mqtt"],
   "packages/commands": ["zod"],
   "packages/config": ["yaml"],
+  "packages/keys": ["pkcs11js"],
   "packages/policy": ["yaml"],
   "packages/tokens": ["jose", "yaml", "zod"],
 };
 
 /** Which package may import what of the runtime. Each is a decision: the others are values in, values out. */
 const mayUseOfTheRuntime: Readonly<Record<string, readonly string[]>> = {
-  "packages/keys": ["node:crypto", "node:fs", "node:path"],
+  "packages/keys": ["node:crypto", "node:fs", "node:module", "node:path"],
   "packages/sealing": ["node:crypto"],
 };
 

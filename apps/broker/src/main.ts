@@ -1,5 +1,6 @@
 import { fstatSync } from "node:fs";
 import type { BrokerMessage } from "@wardmq/feed";
+import { KeyFile, KeyProviders, KeysError, keyEnvironment } from "@wardmq/keys";
 import { environmentFaults } from "@wardmq/tls";
 import { Broker } from "./broker.ts";
 import { CredentialFault, readServerFiles, serverFilesStamp } from "./door/server-files.ts";
@@ -17,6 +18,7 @@ function main(): void {
   const faults = environmentFaults(process.env, process.execArgv);
   if (faults.length > 0) stop(2, faults.join("\nwardmq: "));
   const directory = process.argv[2] ?? ".";
+  openKeys(directory);
   const outbox = new EventOutbox(Date.now);
   const feedKeys = readFeedKeys(directory);
   const broker = new Broker({
@@ -92,6 +94,17 @@ async function listen(
   send({ type: "ready", ...addresses });
   outbox.record({ type: "broker-started", details: { ...addresses } });
   process.stdout.write(`ready ${JSON.stringify(addresses)}\n`);
+}
+
+/** The key ring that seals what the broker keeps on the disk; without it nothing starts. */
+function openKeys(directory: string): KeyFile {
+  try {
+    const providers = new KeyProviders(keyEnvironment(process.env));
+    return KeyFile.open(`${directory}/broker/keys.json`, "broker", providers);
+  } catch (error) {
+    if (!(error instanceof KeysError)) throw error;
+    return stop(2, `${error.message}; ${error.hint}`);
+  }
 }
 
 function readFeedKeys(directory: string): FeedKeys {

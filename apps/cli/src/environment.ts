@@ -18,8 +18,8 @@ const refused: readonly RegExp[] = [
 const trustStores: readonly string[] = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 const ownStore = /^\/etc\/(ssl|pki)(\/|$)/;
 
-/** What children get: nothing that names files, loads code or holds a secret. */
-const passed: readonly string[] = ["LANG", "LC_ALL", "TZ", "NO_COLOR"];
+/** What children get: nothing that loads code or holds a secret; of files only where systemd puts a service's credentials. */
+const passed: readonly string[] = ["LANG", "LC_ALL", "TZ", "NO_COLOR", "CREDENTIALS_DIRECTORY"];
 
 /**
  * Refuses to go on where the environment or the runtime's own options could weaken TLS or load foreign code. Children

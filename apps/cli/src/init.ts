@@ -18,9 +18,10 @@ export async function initialize(
   org: string,
   environment: string,
   hosts: readonly string[],
+  keys: string,
 ): Promise<Commands["init"]["result"]> {
   refuseWrongNames(org, environment, hosts);
-  const wanted = { org, environment, hosts };
+  const wanted = { org, environment, hosts, keys };
   if (!existsSync(directory)) return await askOnce(directory, "init", wanted);
   refuseUsedFolder(directory);
   // A folder that is there stays the same folder: it may be somebody's current one, or a volume that cannot be replaced.

@@ -25,7 +25,7 @@ import { EventLog } from "./events/event-log.ts";
 import { Failure, responseOf } from "./failure.ts";
 import { FeedPublisher } from "./feed/publisher.ts";
 import { readText, stateFile } from "./files.ts";
-import { fileSigner } from "./keys.ts";
+import { openControlKeys, openSigner } from "./keys.ts";
 import { Registry } from "./registry/registry.ts";
 import { reload, type Sources } from "./reload.ts";
 import { askHttps } from "./tokens/https-text.ts";
@@ -59,6 +59,7 @@ export class Control {
     const registry = Registry.open(paths.registry);
     try {
       if (existsSync(paths.rootKey)) readPrivateText(paths.rootKey); // it may lie elsewhere, but not open to others
+      openControlKeys();
       const sources = readSources(options, registry);
       const control = new Control(options, registry, openFeedSigner(), sources);
       await control.#renewServerCertificate(sources);
@@ -271,7 +272,7 @@ function warnOfEnd({ issuer }: Authority, { now, report }: ControlOptions): void
 }
 
 function openFeedSigner(): LocalSigner {
-  const signer = fileSigner(paths.feedKey);
+  const signer = openSigner(paths.feedKey);
   const hint = `restore it together with ${paths.feedPublicKey}`;
   if (signer.algorithm !== "Ed25519") {
     throw new Failure("ERR_KEY", `${paths.feedKey} is not an Ed25519 key`, { hint });

@@ -3,7 +3,7 @@ import {
   KeyProviders,
   keyEnvironment,
   type LocalSigner,
-  fileSigner as signerOfFile,
+  openSigner as openSignerFile,
 } from "@wardmq/keys";
 import { paths } from "./deployment.ts";
 
@@ -16,6 +16,6 @@ export function openControlKeys(): KeyFile {
 }
 
 /** A Signer over the wrapped private key in a file. */
-export function fileSigner(path: string): LocalSigner {
-  return signerOfFile(path, keyProviders);
+export function openSigner(path: string): LocalSigner {
+  return openSignerFile(path, keyProviders);
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createPublicKey, generateKeyPairSync, sign } from "node:crypto";
 import { describe, test } from "node:test";
+import { keySigner } from "@wardmq/keys";
 import {
   basicConstraints,
   bitString,
@@ -29,7 +30,6 @@ import {
   randomSerialNumber,
   sha256Hex,
 } from "../src/ca/certificate-authority.ts";
-import { keySigner } from "../src/ca/file-signer.ts";
 import { checkRequest, decodeRequest, hasMlDsa, RequestRefused } from "../src/ca/request-checks.ts";
 import { Failure } from "../src/failure.ts";
 import { newKey, uuid } from "./control-under-test.ts";

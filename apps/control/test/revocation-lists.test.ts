@@ -5,11 +5,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { decodeCertificate, decodeCertificateList, decodePems, encodePem } from "@wardmq/x509";
 import { caIdOf } from "../src/ca/certificate-authority.ts";
-import { fileSigner } from "../src/keys.ts";
 import { horizonOf } from "../src/ca/horizon.ts";
 import { OcspResponder } from "../src/ca/ocsp-responder.ts";
 import { publicObject } from "../src/ca/public-objects.ts";
 import { RevocationLists, registrySerialNumber } from "../src/ca/revocation-lists.ts";
+import { openSigner } from "../src/keys.ts";
 import { Registry } from "../src/registry/registry.ts";
 import {
   newDeployment,
@@ -85,7 +85,7 @@ describe("what is revoked", { skip: opensslIsMissing }, () => {
       readFileSync(folder.in("control/issuing-ca.pem"), "utf8"),
     );
     const certificate = decodeCertificate(pem);
-    const issuer = { certificate, signer: fileSigner(folder.in("control/issuing-ca.key")) };
+    const issuer = { certificate, signer: openSigner(folder.in("control/issuing-ca.key")) };
     const server = new X509Certificate(readFileSync(folder.in("broker/server.pem")));
     const responder = new OcspResponder({
       issuers: () => [issuer],

@@ -17,7 +17,7 @@ import type { FeedBody } from "@wardmq/feed";
 import { keySigner, writePrivateKeyFile } from "@wardmq/keys";
 import { decodeCertificate, decodePems, encodeName } from "@wardmq/x509";
 import { certificatePem, issue, randomSerialNumber } from "../src/ca/certificate-authority.ts";
-import { fileSigner, keyProviders } from "../src/keys.ts";
+import { keyProviders, openSigner } from "../src/keys.ts";
 import {
   eventually,
   FakeBroker,
@@ -412,7 +412,7 @@ describe("reading the files again", () => {
     const issuing = await issue(
       {
         certificate: decodeCertificate(root),
-        signer: fileSigner(at.folder.in("control/root-ca.key")),
+        signer: openSigner(at.folder.in("control/root-ca.key")),
       },
       {
         profile: "issuingCa",

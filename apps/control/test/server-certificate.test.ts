@@ -17,7 +17,7 @@ import {
 } from "@wardmq/x509";
 import { keyIdentifierOf, randomSerialNumber } from "../src/ca/certificate-authority.ts";
 import { renewServerCertificate } from "../src/ca/server-certificate.ts";
-import { fileSigner } from "../src/keys.ts";
+import { openSigner } from "../src/keys.ts";
 import { newDeployment, newKey, type TestFolder, uuid } from "./control-under-test.ts";
 
 const dayMs = 86_400_000;
@@ -29,7 +29,7 @@ function issuerOf(folder: TestFolder) {
   );
   return {
     certificate: decodeCertificate(der),
-    signer: fileSigner(folder.in("control/issuing-ca.key")),
+    signer: openSigner(folder.in("control/issuing-ca.key")),
   };
 }
 

@@ -3,6 +3,8 @@ export * from "./key-file.ts";
 export * from "./key-provider.ts";
 export * from "./key-providers.ts";
 export * from "./keys-error.ts";
+export type { TokenKeyType } from "./pkcs11-signer.ts";
+export * from "./pkcs11-uri.ts";
 export * from "./private-files.ts";
 export * from "./private-key-file.ts";
 export * from "./signer.ts";

@@ -4,7 +4,7 @@ import type { KeyEnvironment } from "./key-provider.ts";
 /** The variable that says on which file descriptor a passphrase waits; the passphrase itself is in no variable. */
 export const passphraseDescriptor = "WARDMQ_PASSPHRASE_FD";
 
-/** The surroundings of this process: give it `process.env`. The descriptor is read when it is asked for, and once. */
+/** The surroundings that the variables of a process tell of. The descriptor is read when it is asked for, and once. */
 export function keyEnvironment(
   variables: Readonly<Record<string, string | undefined>>,
 ): KeyEnvironment {

@@ -22,6 +22,11 @@ export type ProviderDescription =
       readonly N: number;
       readonly r: number;
       readonly p: number;
+    }
+  | {
+      readonly name: "pkcs11";
+      /** RFC 7512: which token and object; see pkcs11-uri.ts. */
+      readonly uri: string;
     };
 
 export type ProviderName = ProviderDescription["name"];

@@ -6,19 +6,22 @@ import {
   newPassphraseProvider,
   passphraseProvider,
 } from "./passphrase-provider.ts";
+import { newPkcs11Provider, pkcs11Provider } from "./pkcs11-provider.ts";
 
 /** Which provider a new key file shall use. */
 export type ProviderChoice =
   | { readonly name: "file" }
   | { readonly name: "credentials"; readonly credential: string }
-  | { readonly name: "passphrase" };
+  | { readonly name: "passphrase" }
+  | { readonly name: "pkcs11"; readonly uri: string };
 
 /** What a person can choose from. */
-export const providerChoices = "file, credentials:NAME or passphrase";
+export const providerChoices = "file, credentials:NAME, passphrase or a PKCS#11 URI";
 
 /** The choice that a text names, or undefined. */
 export function parseProviderChoice(text: string): ProviderChoice | undefined {
   const [name, rest] = splitOnce(text);
+  if (name === "pkcs11") return { name, uri: text };
   if (name === "credentials" && rest !== undefined) return { name, credential: rest };
   if ((name === "file" || name === "passphrase") && rest === undefined) return { name };
   return undefined;
@@ -31,11 +34,11 @@ function splitOnce(text: string): readonly [string, string | undefined] {
 
 /** The providers that one process uses. Each is opened once: a passphrase costs its time only once. */
 export class KeyProviders {
-  readonly #environment: KeyEnvironment;
+  readonly environment: KeyEnvironment;
   readonly #opened = new Map<string, KeyProvider>();
 
   constructor(environment: KeyEnvironment) {
-    this.#environment = environment;
+    this.environment = environment;
   }
 
   /** The provider that a file in `folder` describes; throws a KeysError when its key can not be reached. */
@@ -52,9 +55,11 @@ export class KeyProviders {
       case "file":
         return newFileProvider(folder);
       case "credentials":
-        return credentialsProvider(choice, this.#environment);
+        return credentialsProvider(choice, this.environment);
       case "passphrase":
-        return newPassphraseProvider(this.#environment);
+        return newPassphraseProvider(this.environment);
+      case "pkcs11":
+        return newPkcs11Provider(choice, this.environment, folder);
     }
   }
 
@@ -63,9 +68,11 @@ export class KeyProviders {
       case "file":
         return fileProvider(description, folder);
       case "credentials":
-        return credentialsProvider(description, this.#environment);
+        return credentialsProvider(description, this.environment);
       case "passphrase":
-        return passphraseProvider(description, this.#environment);
+        return passphraseProvider(description, this.environment);
+      case "pkcs11":
+        return pkcs11Provider(description, this.environment, folder);
     }
   }
 }
@@ -74,6 +81,7 @@ const keysOf: Readonly<Record<ProviderDescription["name"], readonly string[]>> =
   file: ["path"],
   credentials: ["credential"],
   passphrase: ["salt", "N", "r", "p"],
+  pkcs11: ["uri"],
 };
 
 /** What a file says about its provider, or undefined when it says anything else. */

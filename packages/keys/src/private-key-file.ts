@@ -5,6 +5,7 @@ import { hasExactly, parseJsonFile } from "./json-file.ts";
 import type { KeyProvider, ProviderDescription } from "./key-provider.ts";
 import { type KeyProviders, parseProviderDescription } from "./key-providers.ts";
 import { KeysError } from "./keys-error.ts";
+import { newPkcs11Signer, pkcs11Signer, type TokenKeyType } from "./pkcs11-signer.ts";
 import {
   endReplacement,
   readPrivateText,
@@ -13,63 +14,101 @@ import {
 } from "./private-files.ts";
 import { keySigner, type LocalSigner, spkiOf } from "./signer.ts";
 
-/** What the file of a private key holds. It opens with its provider alone, wherever it is kept. */
-export interface PrivateKeyFileContent {
+/** What the file of a private key holds. It opens with its provider or token alone, wherever it is kept. */
+export type PrivateKeyFileContent = WrappedKey | TokenKey;
+
+interface Head {
   readonly about: string;
   readonly version: 1;
   /** SubjectPublicKeyInfo, DER in base64: which key it is, for whoever can not open it. */
   readonly publicKey: string;
+}
+
+interface WrappedKey extends Head {
   readonly provider: ProviderDescription;
   /** The private key, PKCS#8 in DER, wrapped by the provider; base64. */
   readonly wrapped: string;
 }
 
-const about = "A private key of WardMQ, wrapped. See docs/keys.md.";
+interface TokenKey extends Head {
+  /** RFC 7512: where the private key is; it never leaves there. */
+  readonly pkcs11: string;
+}
+
+const about = "A private key of WardMQ. See docs/keys.md.";
 
 /** Writes a private key to a new file, wrapped. */
 export function writePrivateKeyFile(path: string, key: KeyObject, provider: KeyProvider): void {
-  writeNewFile(path, textOf(key, provider), 0o600);
+  writeNewFile(path, wrappedText(key, provider), 0o600);
 }
 
-/** The Signer of the private key in a file, or a KeysError. */
-export function fileSigner(path: string, providers: KeyProviders): LocalSigner {
-  const key = openPrivateKeyFile(path, providers);
-  try {
-    return keySigner(key);
-  } catch (cause) {
-    throw damaged(path, "holds a key that signs no certificates", cause);
-  }
+/** Makes a key in a PKCS#11 token, and a new file that names it; gives its Signer. */
+export function writeTokenKeyFile(
+  path: string,
+  uri: string,
+  type: TokenKeyType,
+  { environment }: KeyProviders,
+): LocalSigner {
+  const signer = newPkcs11Signer(uri, type, environment, dirname(path));
+  const publicKey = Buffer.from(signer.publicKey).toString("base64");
+  writeNewFile(path, textOf({ about, version: 1, publicKey, pkcs11: uri }), 0o600);
+  return signer;
 }
 
-/** Wraps the private key of a file by another provider. */
+/** The Signer of the private key that a file holds or names, or a KeysError. */
+export function openSigner(path: string, providers: KeyProviders): LocalSigner {
+  const content = readPrivateKeyFile(path);
+  const signer =
+    "pkcs11" in content
+      ? pkcs11Signer(content.pkcs11, providers.environment, dirname(path))
+      : keySigner(unwrap(path, content, providers));
+  if (Buffer.from(signer.publicKey).toString("base64") === content.publicKey) return signer;
+  throw new KeysError(
+    "ERR_KEY_WRONG",
+    `the token holds another key than ${printable(path)} names`,
+    "plug in the token that the file was made with",
+  );
+}
+
+/** The private key that a file holds. That it is in a token is a KeysError. */
+export function openPrivateKeyFile(path: string, providers: KeyProviders): KeyObject {
+  endReplacement(path);
+  const content = readPrivateKeyFile(path);
+  if ("wrapped" in content) return unwrap(path, content, providers);
+  throw damaged(path, "names a key in a token, which never leaves there");
+}
+
+/** Wraps the private key of a file by another provider; a key in a token stays there. */
 export function rewrapPrivateKeyFile(
   path: string,
   providers: KeyProviders,
   provider: KeyProvider,
 ): void {
-  replaceSecretFile(path, textOf(openPrivateKeyFile(path, providers), provider));
+  if ("pkcs11" in readPrivateKeyFile(path)) return;
+  replaceSecretFile(path, wrappedText(openPrivateKeyFile(path, providers), provider));
 }
 
 /** What the file of a private key says, the key still wrapped. */
 export function readPrivateKeyFile(path: string): PrivateKeyFileContent {
   const content = parseJsonFile(readPrivateText(path));
-  if (hasExactly(content, ["about", "version", "publicKey", "provider", "wrapped"])) {
-    const { version, publicKey, provider, wrapped } = content;
-    const isWhole =
-      version === 1 &&
-      typeof publicKey === "string" &&
-      parseProviderDescription(provider) !== undefined &&
-      typeof wrapped === "string";
+  const head = ["about", "version", "publicKey"];
+  const isWrapped =
+    hasExactly(content, [...head, "provider", "wrapped"]) &&
+    parseProviderDescription(content["provider"]) !== undefined &&
+    typeof content["wrapped"] === "string";
+  const isInToken =
+    hasExactly(content, [...head, "pkcs11"]) && typeof content["pkcs11"] === "string";
+  if (isWrapped || isInToken) {
+    const { version, publicKey } = content;
     // INVARIANT: everything that the type says has been looked at.
-    if (isWhole) return content as unknown as PrivateKeyFileContent;
+    if (version === 1 && typeof publicKey === "string")
+      return content as unknown as PrivateKeyFileContent;
   }
   throw damaged(path, "holds no wrapped private key");
 }
 
-/** The private key in a file, unwrapped. */
-export function openPrivateKeyFile(path: string, providers: KeyProviders): KeyObject {
-  endReplacement(path);
-  const { provider, publicKey, wrapped } = readPrivateKeyFile(path);
+function unwrap(path: string, content: WrappedKey, providers: KeyProviders): KeyObject {
+  const { provider, publicKey, wrapped } = content;
   try {
     const opened = providers.open(provider, dirname(path));
     const pkcs8 = opened.unwrap(Buffer.from(wrapped, "base64"), associatedData(publicKey));
@@ -83,27 +122,22 @@ export function openPrivateKeyFile(path: string, providers: KeyProviders): KeyOb
   }
 }
 
-function textOf(key: KeyObject, provider: KeyProvider): string {
+function wrappedText(key: KeyObject, provider: KeyProvider): string {
   const publicKey = Buffer.from(spkiOf(key)).toString("base64");
   const pkcs8 = key.export({ type: "pkcs8", format: "der" });
   const wrapped = provider.wrap(pkcs8, associatedData(publicKey)).toString("base64");
   pkcs8.fill(0);
-  const content: PrivateKeyFileContent = {
-    about,
-    version: 1,
-    publicKey,
-    provider: provider.description,
-    wrapped,
-  };
-  return `${JSON.stringify(content, undefined, 2)}\n`;
+  return textOf({ about, version: 1, publicKey, provider: provider.description, wrapped });
 }
+
+const textOf = (content: PrivateKeyFileContent) => `${JSON.stringify(content, undefined, 2)}\n`;
 
 /** Binds the private key to the public key that its file names. */
 function associatedData(publicKey: string): Buffer {
   return Buffer.from(JSON.stringify(["wardmq private key", publicKey]));
 }
 
-function damaged(path: string, what: string, cause?: unknown): KeysError {
+function damaged(path: string, what: string): KeysError {
   const hint = "restore it from a backup";
-  return new KeysError("ERR_KEY_FILE", `${printable(path)} ${what}`, hint, cause);
+  return new KeysError("ERR_KEY_FILE", `${printable(path)} ${what}`, hint);
 }

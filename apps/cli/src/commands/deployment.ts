@@ -1,5 +1,6 @@
 import { commands } from "@wardmq/commands";
 import { printable } from "@wardmq/events";
+import { providerChoices } from "@wardmq/keys";
 import type { Command } from "commander";
 import { type Json, print, printJson } from "../command-line.ts";
 import { takeDirectory } from "../deployment.ts";
@@ -10,6 +11,7 @@ interface InitOptions extends Json {
   readonly org: string;
   readonly host: string[];
   readonly environment: string;
+  readonly keys: string;
 }
 
 export function addDeploymentCommands(program: Command): void {
@@ -23,11 +25,12 @@ export function addDeploymentCommands(program: Command): void {
     .requiredOption("--org <org>", "the organisation: 1 to 64 characters A-Z, a-z, 0-9, _ and -")
     .requiredOption("--host <name...>", "a DNS name clients will use; more names may follow")
     .option("--environment <name>", "what it is for, such as prod or test", "prod")
+    .option("--keys <provider>", `what protects the keys: ${providerChoices}`, "file")
     .option("--json", "print the result as JSON")
-    .action(async (words: string[], { json, org, host, environment }: InitOptions) => {
+    .action(async (words: string[], { json, org, host, environment, keys }: InitOptions) => {
       const { directory } = takeDirectory(words, [], process.env);
       const hosts = host.map((name) => name.toLowerCase());
-      const result = await initialize(directory, org, environment, hosts);
+      const result = await initialize(directory, org, environment, hosts, keys);
       if (json) return printJson(result);
       print(`made a deployment of ${result.trustDomain} in ${printable(directory, 1000)}`);
       print(`root CA ${result.rootFingerprint} (SHA-256)`);

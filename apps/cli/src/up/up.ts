@@ -51,7 +51,7 @@ export async function up(
 async function enterDemo(directory: string, print: (line: string) => void): Promise<void> {
   if (!existsSync(join(directory, "wardmq.yaml"))) {
     print(`making a demo deployment in ${printable(directory, 1000)}`);
-    await initialize(directory, org, environment, [host]);
+    await initialize(directory, org, environment, [host], "file");
     writeFileSync(join(directory, "policy.yaml"), policyText, { mode: 0o600 });
   }
   enterDeployment(directory);

@@ -4,7 +4,7 @@ import type { Certificate } from "@wardmq/x509";
 import { sameBytes } from "@wardmq/x509";
 import { caKeyPath, paths } from "../deployment.ts";
 import { Failure } from "../failure.ts";
-import { fileSigner } from "../keys.ts";
+import { openSigner } from "../keys.ts";
 import {
   caIdOf,
   certificatePem,
@@ -62,7 +62,7 @@ export function openAuthority(now: number): Authority {
 export function openCaSigner(ca: Certificate, firstPath: string): LocalSigner | undefined {
   for (const path of [caKeyPath(caIdOf(ca)), firstPath]) {
     if (!existsSync(path)) continue;
-    const signer = fileSigner(path);
+    const signer = openSigner(path);
     if (sameBytes(ca.publicKey, signer.publicKey)) return signer;
   }
   return undefined;

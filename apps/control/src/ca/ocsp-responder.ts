@@ -1,4 +1,5 @@
 import { createHash, generateKeyPairSync } from "node:crypto";
+import { keySigner } from "@wardmq/keys";
 import {
   type CertId,
   type Certificate,
@@ -14,7 +15,6 @@ import {
 } from "@wardmq/x509";
 import type { Registry } from "../registry/registry.ts";
 import { caIdOf, type Issuer, issue, randomSerialNumber } from "./certificate-authority.ts";
-import { keySigner } from "@wardmq/keys";
 import { registrySerialNumber } from "./revocation-lists.ts";
 
 interface Responder {

@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { replaceFile } from "@wardmq/keys";
 import { certificateList, decodeCertificateList, serialNumberHex } from "@wardmq/x509";
 import { crlPath } from "../deployment.ts";
-import { replaceFile } from "@wardmq/keys";
 import type { Registry } from "../registry/registry.ts";
 import { caIdOf, type Issuer } from "./certificate-authority.ts";
 
