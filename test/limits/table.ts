@@ -49,6 +49,13 @@ export const limitRows: readonly LimitRow[] = [
     file: "subjects",
   },
   {
+    key: "connectionsPerSubject.person",
+    bounds: "open connections of one person",
+    answer: refusedConnect,
+    event: "`connect-refused`",
+    file: "../../apps/broker/test/token",
+  },
+  {
     key: "sessionsPerSubject.device",
     bounds: "sessions of one device",
     answer: "none can be beyond: its client id is its uuid",
@@ -61,6 +68,13 @@ export const limitRows: readonly LimitRow[] = [
     answer: refusedConnect,
     event: "`connect-refused`",
     file: "subjects",
+  },
+  {
+    key: "sessionsPerSubject.person",
+    bounds: "sessions of one person, when one more would be kept",
+    answer: refusedConnect,
+    event: "`connect-refused`",
+    file: "../../apps/broker/test/token",
   },
   {
     key: "acceptsPerSecond",
@@ -177,6 +191,13 @@ export const limitRows: readonly LimitRow[] = [
     file: "rates",
   },
   {
+    key: "messagesPerSecond.person",
+    bounds: "messages taken from one connection of a person",
+    answer: slower,
+    event: "none",
+    file: "../../apps/broker/test/token",
+  },
+  {
     key: "bytesPerSecond.device",
     bounds: "bytes taken from one connection of a device",
     answer: slower,
@@ -189,6 +210,13 @@ export const limitRows: readonly LimitRow[] = [
     answer: slower,
     event: "none",
     file: "rates",
+  },
+  {
+    key: "bytesPerSecond.person",
+    bounds: "bytes taken from one connection of a person",
+    answer: slower,
+    event: "none",
+    file: "../../apps/broker/test/token",
   },
   {
     key: "userProperties",

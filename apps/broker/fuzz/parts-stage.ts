@@ -15,7 +15,7 @@ export class PartsStage implements Stage {
     policy: policyTexts[0] ?? "",
     limits: {
       subscriptions: limits.subscriptions,
-      connectionsPerSubject: { device: 1, service: 1_000 },
+      connectionsPerSubject: { device: 1, service: 1_000, person: 10 },
     },
     rememberedTopics: 5,
   });

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { printable, type SecurityEvent } from "@wardmq/events";
+import { type ListenerName, listenerNames, printable, type SecurityEvent } from "@wardmq/events";
 import type { BrokerSettings, Ended, FeedNews, SubjectRecord, WorldChange } from "@wardmq/feed";
 import { type CompiledPolicy, compilePolicy, type Policy } from "@wardmq/policy/compile";
 import type { Credentials } from "@wardmq/tls";
+import { type Issuer, isRevoked, type TokenRevocation } from "@wardmq/tokens/verify";
 import { Connection } from "./connection/connection.ts";
 import { Connections } from "./connection/connections.ts";
 import type { ConnectionContext } from "./connection/context.ts";
@@ -19,6 +20,10 @@ import { MemoryRetainedStore } from "./routing/memory-retained-store.ts";
 import { Router } from "./routing/router.ts";
 import { MemorySessionStore } from "./session/memory-session-store.ts";
 import { Sessions } from "./session/sessions.ts";
+import { AttemptCounter } from "./tokens/attempts.ts";
+import { TokenClock } from "./tokens/token-clock.ts";
+import { TokenJudge } from "./tokens/token-judge.ts";
+import { TokenSubjects } from "./tokens/token-subjects.ts";
 
 export interface BrokerParts {
   /** Milliseconds since 1970. */
@@ -32,6 +37,8 @@ export interface BrokerParts {
   readonly useFeedKeys: (keys: readonly string[]) => void;
   /** Reads the server's key and certificate; throws a CredentialFault. */
   readonly serverFiles: (hosts: readonly string[]) => Omit<Credentials, "trustAnchors">;
+  /** Control is to look for a new key of the issuer of this name. */
+  readonly keyMissing?: (issuer: string) => void;
 }
 
 const rememberedTopics = 200_000;
@@ -43,6 +50,8 @@ export class Broker {
   readonly #wheel: TimingWheel;
   readonly #subjects = new Subjects();
   readonly #enforcement: Enforcement;
+  readonly #tokenClock: TokenClock;
+  readonly #tokens: TokenJudge;
   readonly #retained = new MemoryRetainedStore();
   readonly #router: Router;
   readonly #sessions: Sessions;
@@ -51,6 +60,8 @@ export class Broker {
   readonly #context: ConnectionContext;
   #settings: BrokerSettings | undefined;
   #trustAnchors: readonly string[] = [];
+  #issuers: readonly Issuer[] = [];
+  #revokedTokens: readonly TokenRevocation[] = [];
   #door: Door | undefined;
   readonly #freshness: Freshness;
   /** Subjects of a snapshot or change whose last line has not come yet. */
@@ -66,7 +77,13 @@ export class Broker {
       record,
       report: parts.report,
     });
-    this.#enforcement = new Enforcement(this.#subjects, record);
+    this.#tokenClock = new TokenClock(now, parts.monotonic);
+    this.#tokens = new TokenJudge({
+      now: this.#tokenClock.now,
+      failed: parts.failed,
+      keyMissing: (issuer) => parts.keyMissing?.(issuer),
+    });
+    this.#enforcement = new Enforcement(this.#subjects, record, this.#tokenClock.now);
     this.#budget.retained = () => this.#retained.bytes + this.#retained.treeBytes;
     const limits = () => this.settings.limits;
     this.#router = new Router({
@@ -97,6 +114,12 @@ export class Broker {
       enforcement: this.#enforcement,
       router: this.#router,
       sessions: this.#sessions,
+      tokens: {
+        judge: (question) => this.#tokens.judge(question),
+        attempts: new AttemptCounter(this.#tokenClock.now),
+        subjects: new TokenSubjects((subject) => this.#sessions.of(subject).length),
+        now: this.#tokenClock.now,
+      },
       connections: this.#connections,
       now,
       randomId: randomUUID,
@@ -149,7 +172,7 @@ export class Broker {
   }
 
   /** Opens the listeners; resolves to their addresses. */
-  async listen(): Promise<{ mqtts: string; wss: string }> {
+  async listen(): Promise<Partial<Record<ListenerName, string>>> {
     const door = new Door(
       {
         settings: () => this.settings,
@@ -163,8 +186,12 @@ export class Broker {
       this.#credentials(this.settings.hosts, this.#trustAnchors),
     );
     this.#door = door; // at once: a change may come before both listen
-    const { mqtts, wss } = this.settings.listeners;
-    return { mqtts: await door.listen("mqtts", mqtts), wss: await door.listen("wss", wss) };
+    const addresses: Partial<Record<ListenerName, string>> = {};
+    for (const name of listenerNames) {
+      const at = this.settings.listeners[name];
+      if (at.accept !== "nothing") addresses[name] = await door.listen(name, at);
+    }
+    return addresses;
   }
 
   /** Reads the server's key and certificate again; throws, and changes nothing, if they are bad. */
@@ -186,6 +213,7 @@ export class Broker {
   }
 
   close(): void {
+    void this.#tokens.close();
     this.#wheel.close();
   }
 
@@ -241,7 +269,10 @@ export class Broker {
     this.#settings = settings;
     this.#trustAnchors = trustAnchors;
     this.#budget.limit = settings.limits.memoryBytes;
-    return this.#enforce(put(), policy);
+    const ended = { connectionsClosed: 0, sessionsEnded: 0, messagesWithheld: 0 };
+    this.#enforceTokens(change, ended);
+    this.#enforce(put(), policy, ended);
+    return ended;
   }
 
   #put(
@@ -255,9 +286,41 @@ export class Broker {
     return changed as ReadonlySet<SubjectState>;
   }
 
-  #enforce(changed: ReadonlySet<SubjectState>, policy: CompiledPolicy | undefined): Ended {
-    const ended = { connectionsClosed: 0, sessionsEnded: 0, messagesWithheld: 0 };
-    if (policy === undefined && changed.size === 0) return ended;
+  /** Ends connections whose token counts no longer, and sessions whose token was revoked. */
+  #enforceTokens({ issuers, revokedTokens }: WorldChange, ended: Writable<Ended>): void {
+    if (issuers === undefined && revokedTokens === undefined) return;
+    const former = this.#issuers;
+    this.#issuers = issuers ?? former;
+    this.#revokedTokens = revokedTokens ?? this.#revokedTokens;
+    this.#tokens.use(this.settings.org, this.#issuers, this.#revokedTokens);
+    const changed = new Set(
+      [...former, ...this.#issuers]
+        .map(({ name }) => name)
+        .filter((name) => !isSame(termsOf(former, name), termsOf(this.#issuers, name))),
+    );
+    for (const connection of [...this.#connections]) {
+      const { grant } = connection.peer.subject;
+      if (grant === undefined) continue;
+      const isGone = isRevoked(grant, this.#revokedTokens);
+      if (!isGone && !changed.has(grant.issuer)) continue;
+      connection.disconnect(0x87, isGone ? "the token was revoked" : "the issuer's terms changed");
+      ended.connectionsClosed += 1;
+    }
+    for (const session of [...this.#sessions.values()]) {
+      const { grant } = session.subject;
+      if (grant === undefined || !isRevoked(grant, this.#revokedTokens)) continue;
+      ended.sessionsEnded += 1;
+      ended.messagesWithheld += session.queuedMessages;
+      this.#sessions.end(session);
+    }
+  }
+
+  #enforce(
+    changed: ReadonlySet<SubjectState>,
+    policy: CompiledPolicy | undefined,
+    ended: Writable<Ended>,
+  ): void {
+    if (policy === undefined && changed.size === 0) return;
     if (policy !== undefined) this.#enforcement.usePolicy(policy);
     else this.#enforcement.worldChanged();
     this.#router.dropAllRoutes();
@@ -265,14 +328,13 @@ export class Broker {
     ended.connectionsClosed += this.#sessions.authorizeAgain(
       policy === undefined ? changed : undefined,
     );
-    return ended;
   }
 
   /** Ends what a changed subject may no longer have: everything when it is thrown out, else by certificate. */
   #endWithoutRight(subject: SubjectState, ended: Writable<Ended>): void {
     let closed = 0;
     for (const connection of [...this.#connections.of(subject)]) {
-      if (subject.isProvenBy(connection.peer.fingerprint)) continue;
+      if (subject.isProvenBy(connection.peer.fingerprint ?? "")) continue;
       connection.disconnect(0x98, "the certificate was revoked");
       closed += 1;
     }
@@ -295,6 +357,12 @@ type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 
 function isSame(one: unknown, other: unknown): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** What an issuer's tokens give, apart from the keys they are signed with. */
+function termsOf(issuers: readonly Issuer[], name: string): unknown {
+  const issuer = issuers.find((one) => one.name === name);
+  return issuer && { ...issuer, keys: undefined, keysUntil: undefined };
 }
 
 /** What the secure contexts of the door are made from, beside its files. */

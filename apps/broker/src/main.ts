@@ -21,6 +21,7 @@ function main(): void {
   openKeys(directory);
   const outbox = new EventOutbox(Date.now);
   const feedKeys = readFeedKeys(directory);
+  let send: ((message: BrokerMessage) => boolean) | undefined;
   const broker = new Broker({
     now: Date.now,
     monotonic: () => performance.now(),
@@ -31,9 +32,9 @@ function main(): void {
     },
     report: (line) => console.error(`wardmq broker: ${line}`),
     useFeedKeys: (keys) => feedKeys.use(keys),
+    keyMissing: (issuer) => void send?.({ type: "key-missing", issuer }),
     serverFiles: (hosts) => readServerFiles(directory, hosts, Date.now()),
   });
-  let send: ((message: BrokerMessage) => boolean) | undefined;
   let isListening = false;
   const feed = new FeedClient({
     path: "run/feed.sock",
@@ -91,7 +92,8 @@ async function listen(
   send: (message: BrokerMessage) => boolean,
 ): Promise<void> {
   const addresses = await broker.listen();
-  send({ type: "ready", ...addresses });
+  const { mqtts = "", wss = "" } = addresses;
+  send({ type: "ready", mqtts, wss });
   outbox.record({ type: "broker-started", details: { ...addresses } });
   process.stdout.write(`ready ${JSON.stringify(addresses)}\n`);
 }

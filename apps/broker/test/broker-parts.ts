@@ -3,10 +3,11 @@ import type { SecurityEvent } from "@wardmq/events";
 import type { BrokerSettings, Limits, SubjectRecord } from "@wardmq/feed";
 import { decodePacket, encodePacket, type Packet, type ProtocolVersion } from "@wardmq/mqtt";
 import { compilePolicy, parsePolicy } from "@wardmq/policy";
+import type { Grant } from "@wardmq/tokens";
 import { splitPackets } from "../../../test/support/bytes.ts";
 import { Connection } from "../src/connection/connection.ts";
 import { Connections } from "../src/connection/connections.ts";
-import type { ConnectionContext } from "../src/connection/context.ts";
+import type { ConnectionContext, Peer } from "../src/connection/context.ts";
 import { MemoryBudget } from "../src/connection/memory-budget.ts";
 import type { Flusher, Output } from "../src/connection/output.ts";
 import { TimingWheel } from "../src/connection/timing-wheel.ts";
@@ -17,7 +18,12 @@ import { MemoryRetainedStore } from "../src/routing/memory-retained-store.ts";
 import { Router } from "../src/routing/router.ts";
 import { MemorySessionStore } from "../src/session/memory-session-store.ts";
 import { Sessions } from "../src/session/sessions.ts";
+import { AttemptCounter } from "../src/tokens/attempts.ts";
+import type { Refused } from "../src/tokens/token-judge.ts";
+import { nobody, TokenSubjects } from "../src/tokens/token-subjects.ts";
 import { withoutInterval } from "./timers.ts";
+
+const unknownToken: Refused = { check: "signature", why: "the token is not known" };
 
 export const settings: BrokerSettings = parseConfig(
   "org: hospital\nhosts: [localhost]\n",
@@ -74,6 +80,9 @@ export interface PartsOptions {
  */
 export class BrokerParts {
   readonly events: Omit<SecurityEvent, "at">[] = [];
+  /** What each token grants, or why it is refused. */
+  readonly tokens = new Map<string, Grant | Refused>();
+  #judging: (() => void)[] = [];
   readonly failures: unknown[] = [];
   readonly subjects = new Subjects();
   readonly retained = new MemoryRetainedStore();
@@ -98,7 +107,7 @@ export class BrokerParts {
     this.#turnWheel = turn;
     this.budget = new MemoryBudget(this.limits.memoryBytes);
     this.budget.retained = () => this.retained.bytes;
-    this.enforcement = new Enforcement(this.subjects, record);
+    this.enforcement = new Enforcement(this.subjects, record, now);
     this.usePolicy(options.policy ?? openPolicy);
     this.router = new Router({
       enforcement: this.enforcement,
@@ -128,6 +137,15 @@ export class BrokerParts {
       enforcement,
       router,
       sessions: this.sessions,
+      tokens: {
+        judge: ({ token }) =>
+          new Promise((answer) => {
+            this.#judging.push(() => answer(this.tokens.get(token) ?? unknownToken));
+          }),
+        attempts: new AttemptCounter(now),
+        subjects: new TokenSubjects((subject) => this.sessions.of(subject).length),
+        now,
+      },
       connections: new Connections(),
       now,
       randomId: () => `random-${++ids}`,
@@ -170,6 +188,26 @@ export class BrokerParts {
     return link;
   }
 
+  /** A network connection of somebody who has to come with a token. */
+  stranger(peer: Partial<Peer> = {}): Link {
+    const link = new Link(this, nobody, {
+      fingerprint: undefined,
+      notAfter: Number.POSITIVE_INFINITY,
+      listener: "tokenMqtts",
+      proof: "token",
+      ...peer,
+    });
+    this.#links.push(link);
+    return link;
+  }
+
+  /** The thread that judges tokens has judged those that wait. */
+  async judge(): Promise<void> {
+    for (const answer of this.#judging.splice(0)) answer();
+    await new Promise((done) => setImmediate(done));
+    this.turn();
+  }
+
   /** One turn of the event loop: what was written leaves, and what was ended closes. */
   turn(): void {
     for (
@@ -207,7 +245,7 @@ export class Link implements Transport {
   #owesDrain = false;
   #received: Buffer = Buffer.alloc(0);
 
-  constructor(parts: BrokerParts, subject: SubjectState) {
+  constructor(parts: BrokerParts, subject: SubjectState, peer: Partial<Peer> = {}) {
     this.#parts = parts;
     this.connection = new Connection(
       this,
@@ -217,6 +255,8 @@ export class Link implements Transport {
         notAfter: parts.clock + 365 * 86_400_000,
         address: "192.0.2.1",
         listener: "mqtts",
+        proof: "certificate",
+        ...peer,
       },
       parts.context,
     );

@@ -10,9 +10,9 @@ import { issue } from "./door-certificates.ts";
 
 const root = await issue(undefined, { commonName: "root", isAuthority: true });
 const server = await issue(root, { commonName: "broker", names: [{ dns: "localhost" }] });
-const port = { address: "127.0.0.1", port: 0 };
+const port = { address: "127.0.0.1", port: 0, accept: "certificate" } as const;
 const world: Omit<World, "subjects"> = {
-  settings: { ...settings, listeners: { mqtts: port, wss: port } },
+  settings: { ...settings, listeners: { ...settings.listeners, mqtts: port, wss: port } },
   trustAnchors: [root.pem],
   feedKeys: [],
   policy: parsePolicy(openPolicy),

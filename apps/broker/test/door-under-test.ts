@@ -76,8 +76,8 @@ export function record(digit: number, ...bound: readonly Issued[]): SubjectRecor
 const limits: Limits = {
   connections: 2_000,
   connectionsPerAddress: 2_000,
-  connectionsPerSubject: { device: 1, service: 100 },
-  sessionsPerSubject: { device: 1, service: 1_000 },
+  connectionsPerSubject: { device: 1, service: 100, person: 10 },
+  sessionsPerSubject: { device: 1, service: 1_000, person: 20 },
   acceptsPerSecond: 100_000,
   handshakes: 500,
   connectTimeoutMs: 10_000,
@@ -91,8 +91,8 @@ const limits: Limits = {
   queuedMessages: 10_000,
   queuedBytes: 1 << 23,
   queuedBytesTotal: 1 << 28,
-  messagesPerSecond: { device: 500, service: 50_000 },
-  bytesPerSecond: { device: 1 << 21, service: 1 << 27 },
+  messagesPerSecond: { device: 500, service: 50_000, person: 50 },
+  bytesPerSecond: { device: 1 << 21, service: 1 << 27, person: 1 << 18 },
   userProperties: 32,
   keepAliveSeconds: { min: 5, max: 600 },
   sessionExpirySeconds: 604_800,
@@ -101,6 +101,8 @@ const limits: Limits = {
   retainedBytes: 1 << 26,
   memoryBytes: 1 << 30,
 };
+
+const anyPort = { address: "127.0.0.1", port: 0 };
 
 export interface DoorOptions {
   readonly tls?: BrokerSettings["tls"];
@@ -147,7 +149,12 @@ export async function startDoor(pki: Pki, options: DoorOptions = {}): Promise<Te
     environment: "test",
     trustDomain,
     hosts: [host, "other.test"],
-    listeners: { mqtts: { address: "127.0.0.1", port: 0 }, wss: { address: "127.0.0.1", port: 0 } },
+    listeners: {
+      mqtts: { ...anyPort, accept: "certificate" },
+      wss: { ...anyPort, accept: "certificate" },
+      tokenMqtts: { ...anyPort, accept: "token" },
+      tokenWss: { ...anyPort, accept: "token" },
+    },
     tls: options.tls ?? { profile: "nist", minVersion: "TLSv1.3" },
     webSocketOrigins: [],
     feed: { maximumAgeSeconds: 86_400 },

@@ -20,7 +20,7 @@ const good: Handshake = {
 function check(handshake: Partial<Handshake>, change: Partial<typeof record> = {}): string {
   const subjects = new Subjects();
   subjects.put({ ...record, ...change });
-  const found = identify({ ...good, ...handshake }, settings, subjects);
+  const found = identify({ ...good, ...handshake }, settings, subjects, "certificate");
   return "check" in found ? found.check : found.subject.id;
 }
 

@@ -15,8 +15,8 @@ describe("FlowRate", () => {
   );
 
   function rate(now: () => number): FlowRate {
-    const device = { device: perSecond.messages, service: 1 };
-    const bytes = { device: perSecond.bytes, service: 1 };
+    const device = { device: perSecond.messages, service: 1, person: 1 };
+    const bytes = { device: perSecond.bytes, service: 1, person: 1 };
     return new FlowRate(
       { ...limits, messagesPerSecond: device, bytesPerSecond: bytes },
       "device",

@@ -17,7 +17,7 @@ export function defaultConfigText(deployment: {
 ${stringify({ org, environment })}${computed ? "" : stringify({ trustDomain })}
 # The names clients use to reach the broker; the server certificate carries all of them.
 ${stringify({ hosts })}
-# Both listeners speak TLS 1.3 and require a client certificate; nothing turns that off.
+# All listeners speak TLS 1.3. These two require a client certificate.
 # 127.0.0.1 serves this machine only. Write 0.0.0.0 (every interface) or the address of one to open it to others.
 listeners:
   mqtts:
@@ -26,6 +26,8 @@ listeners:
   wss:
     address: 127.0.0.1
     port: 8884
+# People and apps come with an access token as their password: write listeners.tokenWss.accept and issuers.yaml as
+# docs/tokens.md says.
 
 # Origins of pages that may open a WebSocket from a browser, such as https://console.hospital.example
 webSocketOrigins: []

@@ -83,6 +83,26 @@ const origin: Form = {
 
 const port: ValueType = { kind: "integer", minimum: 0, maximum: 65_535 };
 
+/** What a listener accepts; where it is more than certificates, a peer without one reaches the check of its token. */
+function accept(listener: string, value: string, values: readonly string[]): Option {
+  return {
+    key: `listeners.${listener}.accept`,
+    type: { kind: "choice", values },
+    default: value,
+    summary: `by what a client proves who it is: ${values.map((one) => acceptMeans[one]).join(", ")}`,
+    secure: (chosen) => chosen === value,
+    reported: `\`${values.at(-1)}\``,
+    weakness: "whoever holds a token of an issuer of issuers.yaml gets in, from any machine",
+  };
+}
+
+const acceptMeans: Readonly<Record<string, string>> = {
+  nothing: "`nothing` keeps the listener closed",
+  certificate: "`certificate` is one of a registered subject",
+  token: "`token` is an access token as the MQTT password",
+  both: "`both` lets a client without a certificate come with a token",
+};
+
 const kB = 1024;
 const MB = 1024 * kB;
 const GB = 1024 * MB;
@@ -146,6 +166,7 @@ export const options: readonly Option[] = [
     default: 8883,
     summary: "the port of MQTT over TLS; 0 lets the system choose, the line `ready` tells",
   },
+  accept("mqtts", "certificate", ["certificate", "both"]),
   {
     key: "listeners.wss.address",
     type: { kind: "text", form: ipAddress },
@@ -158,6 +179,34 @@ export const options: readonly Option[] = [
     default: 8884,
     summary: "the port of MQTT over WebSocket; 0 lets the system choose, the line `ready` tells",
   },
+  accept("wss", "certificate", ["certificate", "both"]),
+  {
+    key: "listeners.tokenMqtts.address",
+    type: { kind: "text", form: ipAddress },
+    default: "127.0.0.1",
+    summary: "where MQTT over TLS is served to people and apps, whose access token is the password",
+  },
+  {
+    key: "listeners.tokenMqtts.port",
+    type: port,
+    default: 8886,
+    summary: "the port of MQTT over TLS for people and apps",
+  },
+  accept("tokenMqtts", "nothing", ["nothing", "token"]),
+  {
+    key: "listeners.tokenWss.address",
+    type: { kind: "text", form: ipAddress },
+    default: "127.0.0.1",
+    summary:
+      "where MQTT over WebSocket over TLS is served to people and apps, under the path `/mqtt`",
+  },
+  {
+    key: "listeners.tokenWss.port",
+    type: port,
+    default: 8885,
+    summary: "the port of MQTT over WebSocket for people and apps",
+  },
+  accept("tokenWss", "nothing", ["nothing", "token"]),
   {
     key: "tls.profile",
     type: { kind: "choice", values: ["nist", "modern"] },
@@ -214,6 +263,11 @@ export const options: readonly Option[] = [
   limit("connectionsPerSubject.service", 100, [1, 1_000_000], {
     summary: "open connections of one service; a CONNECT beyond is refused with 0x97",
   }),
+  limit("connectionsPerSubject.person", 10, [1, 1_000], {
+    summary: "open connections of one person; a CONNECT beyond is refused with 0x97",
+    ...atMost(100),
+    weakness: "a stolen token can be used many times beside its owner",
+  }),
   limit("sessionsPerSubject.device", 1, [1, 1_000], {
     summary:
       "sessions of one device, with a connection or without; a CONNECT whose session would be kept beside them is refused with 0x97",
@@ -221,6 +275,10 @@ export const options: readonly Option[] = [
   limit("sessionsPerSubject.service", 1_000, [1, 1_000_000], {
     summary:
       "sessions of one service, with a connection or without; a CONNECT whose session would be kept beside them is refused with 0x97",
+  }),
+  limit("sessionsPerSubject.person", 20, [1, 10_000], {
+    summary:
+      "sessions of one person, with a connection or without; a CONNECT whose session would be kept beside them is refused with 0x97",
   }),
   limit("acceptsPerSecond", 1_000, [1, 1_000_000], {
     summary: "connections accepted in a second; more are closed before TLS",
@@ -284,6 +342,10 @@ export const options: readonly Option[] = [
     summary:
       "messages taken from one connection of a service in a second; reading slows down, nothing is dropped",
   }),
+  limit("messagesPerSecond.person", 50, [1, 10_000_000], {
+    summary:
+      "messages taken from one connection of a person in a second; reading slows down, nothing is dropped",
+  }),
   limit("bytesPerSecond.device", 2 * MB, [kB, 64 * GB], {
     unit: "bytes/s",
     summary:
@@ -293,6 +355,11 @@ export const options: readonly Option[] = [
     unit: "bytes/s",
     summary:
       "bytes taken from one connection of a service in a second; reading slows down, nothing is dropped",
+  }),
+  limit("bytesPerSecond.person", 256 * kB, [kB, 64 * GB], {
+    unit: "bytes/s",
+    summary:
+      "bytes taken from one connection of a person in a second; reading slows down, nothing is dropped",
   }),
   limit("userProperties", 32, [0, 10_000], {
     summary: "User Properties in one packet; a packet with more is refused",

@@ -1,4 +1,4 @@
-import { printable } from "@wardmq/events";
+import { listenerNames, printable } from "@wardmq/events";
 import type { BrokerSettings } from "@wardmq/feed";
 import { isAlias, isMap, isScalar, LineCounter, type ParsedNode, parseDocument, visit } from "yaml";
 import { nearest } from "./nearest.ts";
@@ -206,14 +206,24 @@ function checkWhole({ values, problems }: Reading, file: string): void {
   checkPorts(values, problems, file);
 }
 
+/** Two listeners that are open may not share address and port. */
 function checkPorts(values: Reading["values"], problems: Problem[], file: string): void {
-  const port = numberOf(values, "listeners.mqtts.port");
-  if (port === 0 || port !== numberOf(values, "listeners.wss.port")) return;
-  if (textOf(values, "listeners.mqtts.address") !== textOf(values, "listeners.wss.address")) return;
-  const key = values.has("listeners.wss.port") ? "listeners.wss.port" : "listeners.mqtts.port";
-  const at = values.get(key)?.at ?? { file, line: 1, column: 1 };
-  const message = `both listeners have the port ${port}`;
-  problems.push({ ...at, key, message, hint: "choose another one for one of them" });
+  const open = listenerNames.filter(
+    (name) => textOf(values, `listeners.${name}.accept`) !== "nothing",
+  );
+  const places = open.map((name) => {
+    const port = numberOf(values, `listeners.${name}.port`);
+    return { name, port, place: `${textOf(values, `listeners.${name}.address`)} ${port}` };
+  });
+  for (const [i, { name, port, place }] of places.entries()) {
+    const other = places.slice(0, i).find((one) => port !== 0 && one.place === place);
+    if (other === undefined) continue;
+    const [own, others] = [`listeners.${name}.port`, `listeners.${other.name}.port`];
+    const key = values.has(own) ? own : others;
+    const at = values.get(key)?.at ?? { file, line: 1, column: 1 };
+    const message = `both listeners have the port ${port}`;
+    problems.push({ ...at, key, message, hint: "choose another one for one of them" });
+  }
 }
 
 function textOf(values: Reading["values"], key: string): string {

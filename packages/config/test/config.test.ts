@@ -266,9 +266,17 @@ describe("wardmq.yaml is taken", () => {
   test("with a default for everything but org and hosts", () => {
     const { settings, findings } = parseConfig(minimal, []);
     assert.equal(settings.trustDomain, "prod.hospital-1");
-    assert.deepEqual(settings.listeners.mqtts, { address: "127.0.0.1", port: 8883 });
+    assert.deepEqual(settings.listeners.mqtts, {
+      address: "127.0.0.1",
+      port: 8883,
+      accept: "certificate",
+    });
     assert.deepEqual(settings.tls, { profile: "nist", minVersion: "TLSv1.3" });
-    assert.deepEqual(settings.limits.connectionsPerSubject, { device: 1, service: 100 });
+    assert.deepEqual(settings.limits.connectionsPerSubject, {
+      device: 1,
+      service: 100,
+      person: 10,
+    });
     assert.deepEqual(findings, []);
   });
 
@@ -309,11 +317,16 @@ describe("wardmq.yaml is taken", () => {
 
 describe("a finding is made", () => {
   const weaker = [
+    "listeners.mqtts.accept=both",
+    "listeners.wss.accept=both",
+    "listeners.tokenMqtts.accept=token",
+    "listeners.tokenWss.accept=token",
     "tls.profile=modern",
     "tls.minVersion=TLSv1.2",
     "webSocketOrigins=[http://a.example]",
     "feed.maximumAgeSeconds=86401",
     "limits.connectionsPerSubject.device=2",
+    "limits.connectionsPerSubject.person=101",
     "limits.connectTimeoutMs=30001",
     "limits.preAuthBytes=16385",
     "limits.keepAliveSeconds.max=3601",

@@ -73,6 +73,16 @@ export const eventTypes = {
     severity: "alert",
     summary: "wardmq.yaml has errors; the last good settings stay",
   },
+  "token-renewed": { severity: "info", summary: "a client followed its token with a newer one" },
+  "token-renewal-refused": {
+    severity: "warning",
+    summary: "a token that was to follow another was refused; the former one counts to its end",
+  },
+  "tokens-banned": {
+    severity: "alert",
+    summary:
+      "so many tokens of one address or certificate were refused that no more are judged for a time",
+  },
   "issuer-keys-changed": { severity: "notice", summary: "control fetched new keys of an issuer" },
   "issuer-unavailable": {
     severity: "warning",
@@ -95,6 +105,10 @@ export const eventTypes = {
   "certificate-issued": { severity: "notice", summary: "control issued a certificate" },
 } as const satisfies Record<string, EventDefinition>;
 
+/** The listeners of a broker. */
+export const listenerNames = ["mqtts", "wss", "tokenMqtts", "tokenWss"] as const;
+export type ListenerName = (typeof listenerNames)[number];
+
 export type EventType = keyof typeof eventTypes;
 
 /**
@@ -110,7 +124,7 @@ export interface SecurityEvent {
   readonly subject?: string;
   readonly clientId?: string;
   readonly address?: string;
-  readonly listener?: "mqtts" | "wss";
+  readonly listener?: ListenerName;
   /** Which rule of the door, of MQTT or of the policy decided. */
   readonly check?: string;
   /** One sentence: what was wrong and what would change it. */

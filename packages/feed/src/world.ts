@@ -1,4 +1,5 @@
 /** The state of the world as control tells it to a broker. Everything here is JSON. */
+import type { ListenerName } from "@wardmq/events";
 import type { Issuer, TokenRevocation } from "@wardmq/tokens";
 
 export type SubjectKind = "device" | "service" | "person" | "app";
@@ -33,16 +34,22 @@ export interface SubjectRecord {
   readonly certificates: readonly BoundCertificate[];
 }
 
+/** By what a client proves who it is on a listener; one that accepts `nothing` is not opened. */
+export type Proof = "nothing" | "certificate" | "token" | "both";
+
 export interface ListenerSettings {
   /** An IP address to bind. */
   readonly address: string;
   /** 0 lets the system choose; the `ready` line tells. */
   readonly port: number;
+  readonly accept: Proof;
 }
 
+/** Apps that come with a token count as services. */
 export interface PerKind {
   readonly device: number;
   readonly service: number;
+  readonly person: number;
 }
 
 /** The limits of `wardmq.yaml`, already validated; packages/config has the table with defaults and meaning. */
@@ -81,7 +88,7 @@ export interface BrokerSettings {
   readonly trustDomain: string;
   /** Names a client may ask for by SNI; the server certificate carries all of them. */
   readonly hosts: readonly string[];
-  readonly listeners: { readonly mqtts: ListenerSettings; readonly wss: ListenerSettings };
+  readonly listeners: Readonly<Record<ListenerName, ListenerSettings>>;
   readonly tls: {
     readonly profile: "nist" | "modern";
     readonly minVersion: "TLSv1.3" | "TLSv1.2";

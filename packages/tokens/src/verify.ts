@@ -45,6 +45,8 @@ export interface CheckResult {
 export interface TokenRefusal {
   readonly check: TokenCheck;
   readonly why: string;
+  /** The name of the issuer the token says it is of, where that is one of ours. */
+  readonly issuer?: string;
 }
 
 const names = Object.keys(tokenChecks) as readonly TokenCheck[];
@@ -60,7 +62,11 @@ export async function verifyToken(
     if (result.outcome === "passed") continue;
     const isPersonal = "isPersonal" in tokenChecks[check];
     const found = isPersonal ? "" : `, found ${result.found}`;
-    return { check, why: `expected ${check} to be ${result.expected}${found}` };
+    return {
+      check,
+      why: `expected ${check} to be ${result.expected}${found}`,
+      ...(token.issuer === undefined ? {} : { issuer: token.issuer.name }),
+    };
   }
   return grantOf(token);
 }

@@ -186,6 +186,7 @@ describe("a token is refused", () => {
     assert.deepEqual(verified, {
       check: "username",
       why: "expected username to be no user name, or the subject's",
+      issuer: "idp",
     });
   });
 });

@@ -15,12 +15,19 @@ import {
   variableByteIntegerLength,
   type WillMessage,
 } from "@wardmq/mqtt";
+import type { Grant } from "@wardmq/tokens/verify";
 import { ApplicationMessage } from "../routing/application-message.ts";
+import type { Session } from "../session/session.ts";
 import { neverExpires } from "../session/sessions.ts";
 import type { Will } from "../session/will.ts";
+import type { Refused } from "../tokens/token-judge.ts";
+import { subjectOf } from "../tokens/token-subjects.ts";
 import type { Connection } from "./connection.ts";
+import type { Peer } from "./context.ts";
+import { limitKindOf } from "./limit-of.ts";
 import { brokenTopicLimit } from "./publish.ts";
 import { withinMaximum } from "./reason.ts";
+import { attemptKeys, countRefusal, judgeToken, tokenOf, tokenProperties } from "./token.ts";
 
 /** Why a CONNECT is refused. */
 interface Refusal {
@@ -33,7 +40,7 @@ interface Refusal {
 type Check = (connect: ConnectPacket, connection: Connection) => Refusal | undefined;
 
 const checks: readonly Check[] = [
-  checkCertificate,
+  checkCredential,
   checkAuthenticationMethod,
   checkClientId,
   checkConnections,
@@ -53,7 +60,15 @@ export function handleConnect(
   let connect: ConnectPacket;
   try {
     if (firstByte !== 0x10) throw new MqttError("ERR_MQTT_FIXED_HEADER_FLAGS");
-    connect = decodeConnect(buffer, start, end, connection.context.limits().userProperties);
+    // What waits for its token is kept, and these bytes are valid during the call only.
+    const bytes = takesToken(connection.peer)
+      ? Buffer.from(buffer.subarray(start, end))
+      : undefined;
+    const { userProperties } = connection.context.limits();
+    connect =
+      bytes === undefined
+        ? decodeConnect(buffer, start, end, userProperties)
+        : decodeConnect(bytes, 0, bytes.length, userProperties);
   } catch (error) {
     if (!(error instanceof MqttError)) throw error;
     const version = connackVersion(buffer, start, end);
@@ -62,21 +77,64 @@ export function handleConnect(
     connection.refuse(code, message, bytes, reasonCode);
     return;
   }
+  if (bringsToken(connect, connection.peer)) authenticate(connect, connection);
+  else settle(connect, connection);
+}
+
+/** Accepts the CONNECT of a peer whose subject is known, or refuses it. */
+function settle(connect: ConnectPacket, connection: Connection): void {
   for (const check of checks) {
     const refused = check(connect, connection);
     if (refused === undefined) continue;
     const { reasonCode, why } = refused;
-    const { version, properties } = connect;
-    const bytes = refusal(version, reasonCode, why, properties.maximumPacketSize);
-    connection.refuse(refused.check, why, bytes, reasonCode);
+    connection.refuse(refused.check, why, refusalOf(connect, reasonCode, why), reasonCode);
     return;
   }
   accept(connect, connection);
 }
 
+/** A certificate alone is not enough where only tokens are taken; where it is, one without a token needs none. */
+function bringsToken({ password, properties }: ConnectPacket, peer: Peer): boolean {
+  if (!takesToken(peer)) return false;
+  const brings = password !== undefined || properties.authenticationMethod !== undefined;
+  return brings || peer.proof === "token" || peer.fingerprint === undefined;
+}
+
+function takesToken({ proof }: Peer): boolean {
+  return proof === "token" || proof === "both";
+}
+
+/** What everybody hears whose token gets nobody in: neither the words nor the time say which check it failed. */
+const tokenRefused = "the token was refused";
+
+/** The token is judged before anything is looked up or changed for the client. */
+function authenticate(connect: ConnectPacket, connection: Connection): void {
+  const { context, peer } = connection;
+  connection.wait();
+  const credential = tokenOf(connect);
+  const judged: Promise<Grant | Refused> =
+    "check" in credential ? Promise.resolve(credential) : judgeToken(connection, credential);
+  judged.then((verdict) => {
+    connection.judged(() => {
+      if ("check" in verdict) {
+        const delayMs = countRefusal(connection, verdict);
+        const bytes = refusalOf(connect, 0x87, tokenRefused);
+        connection.refuseLater(delayMs, `token-${verdict.check}`, verdict.why, bytes, 0x87);
+        return;
+      }
+      context.tokens.attempts.succeeded(attemptKeys(peer));
+      connection.become(subjectOf(verdict));
+      settle(connect, connection);
+      connection.readOn();
+    });
+  }, context.failed);
+}
+
 /** The handshake may have been a while ago: a WebSocket, and the CONNECT in it, come when the peer likes. */
-function checkCertificate(_: ConnectPacket, { peer }: Connection): Refusal | undefined {
-  if (peer.subject.isProvenBy(peer.fingerprint)) return undefined;
+function checkCredential(_: ConnectPacket, { peer }: Connection): Refusal | undefined {
+  const { subject, fingerprint } = peer;
+  if (subject.grant !== undefined) return undefined; // judged a moment ago
+  if (fingerprint !== undefined && subject.isProvenBy(fingerprint)) return undefined;
   return {
     check: "certificate-active",
     reasonCode: 0x87,
@@ -84,8 +142,11 @@ function checkCertificate(_: ConnectPacket, { peer }: Connection): Refusal | und
   };
 }
 
-function checkAuthenticationMethod({ properties }: ConnectPacket): Refusal | undefined {
-  if (properties.authenticationMethod === undefined) return undefined;
+function checkAuthenticationMethod(
+  { properties }: ConnectPacket,
+  { peer }: Connection,
+): Refusal | undefined {
+  if (properties.authenticationMethod === undefined || peer.subject.grant) return undefined;
   return {
     check: "authentication-method",
     reasonCode: 0x8c, // 5.0 [MQTT-4.12.0-1]
@@ -122,11 +183,14 @@ function checkConnectionsOfSubject(
   { context, peer }: Connection,
 ): Refusal | undefined {
   const { subject } = peer;
-  const per = context.limits().connectionsPerSubject;
-  const limit = subject.record.kind === "device" ? per.device : per.service;
+  const kind = limitKindOf(subject);
+  const { connections } =
+    subject.grant === undefined ? subject : context.tokens.subjects.of(subject);
   const takesOver = context.sessions.isConnected(subject, clientId);
-  if (subject.connections - (takesOver ? 1 : 0) < limit) return undefined;
-  const check = `limits.connectionsPerSubject.${subject.record.kind === "device" ? "device" : "service"}`;
+  if (connections - (takesOver ? 1 : 0) < context.limits().connectionsPerSubject[kind]) {
+    return undefined;
+  }
+  const check = `limits.connectionsPerSubject.${kind}`;
   return { check, reasonCode: 0x97, why: "too many connections of this subject" };
 }
 
@@ -137,8 +201,12 @@ function checkSessionsOfSubject(
 ): Refusal | undefined {
   const { subject } = peer;
   const limits = context.limits();
-  const kind = subject.record.kind === "device" ? "device" : "service";
-  if (context.sessions.of(subject).length < limits.sessionsPerSubject[kind]) return undefined;
+  const kind = limitKindOf(subject);
+  const sessions =
+    subject.grant === undefined
+      ? context.sessions.of(subject).length
+      : context.tokens.subjects.of(subject).sessions;
+  if (sessions < limits.sessionsPerSubject[kind]) return undefined;
   if (wantedExpiryOf(connect, limits) === 0 || context.sessions.has(subject, connect.clientId)) {
     return undefined;
   }
@@ -178,6 +246,7 @@ function accept(connect: ConnectPacket, connection: Connection): void {
   }
   const { clientId } = terms;
   const { session, isPresent } = context.sessions.open(peer.subject, clientId, connect.cleanStart);
+  if (peer.subject.grant !== undefined) adoptSession(session, connection);
   session.expirySeconds = terms.expirySeconds;
   session.window = Math.min(properties.receiveMaximum ?? 65_535, context.limits().inflight);
   connection.open({
@@ -189,6 +258,7 @@ function accept(connect: ConnectPacket, connection: Connection): void {
     topicAliasMaximum: Math.min(properties.topicAliasMaximum ?? 0, context.limits().topicAliases),
     wantsProblemInformation: properties.requestProblemInformation !== 0,
     mayChangeExpiry: terms.wantedExpiry > 0,
+    mayAuthenticate: properties.authenticationMethod !== undefined,
   });
   connection.output.send(accepted(isPresent));
   context.record({
@@ -202,8 +272,18 @@ function accept(connect: ConnectPacket, connection: Connection): void {
   if (isPresent) session.resume(connection);
 }
 
+/** A session that was there before has a subject that others hold: it gets the new token. */
+function adoptSession({ subject }: Session, connection: Connection): void {
+  const { context, peer } = connection;
+  const { grant } = peer.subject;
+  context.tokens.subjects.add(subject);
+  if (subject === peer.subject || grant === undefined) return;
+  connection.become(subject);
+  context.sessions.replaceGrant(subject, grant);
+}
+
 /** What the client asked for and what it gets, and the CONNACK properties that tell it. */
-function termsFor(connect: ConnectPacket, { context }: Connection) {
+function termsFor(connect: ConnectPacket, { context, peer }: Connection) {
   const limits = context.limits();
   const clientId = connect.clientId === "" ? `auto-${context.randomId()}` : connect.clientId;
   const wantedExpiry = wantedExpiryOf(connect, limits);
@@ -216,6 +296,7 @@ function termsFor(connect: ConnectPacket, { context }: Connection) {
     ...(limits.topicAliases === 0 ? {} : { topicAliasMaximum: limits.topicAliases }),
     ...(connect.clientId === "" ? { assignedClientIdentifier: clientId } : {}),
     ...(keepAliveSeconds === connect.keepAlive ? {} : { serverKeepAlive: keepAliveSeconds }),
+    ...(peer.subject.grant === undefined ? {} : tokenProperties(connect, peer.subject.grant)),
   };
   return { clientId, wantedExpiry, expirySeconds, keepAliveSeconds, granted };
 }
@@ -262,6 +343,10 @@ function makeWill(will: WillMessage, { context, peer }: Connection): Will {
     delaySeconds: willDelayInterval === neverExpires ? Number.POSITIVE_INFINITY : willDelayInterval,
     expiryInterval: messageExpiryInterval ?? -1,
   };
+}
+
+function refusalOf({ version, properties }: ConnectPacket, reasonCode: number, why: string) {
+  return refusal(version, reasonCode, why, properties.maximumPacketSize);
 }
 
 /** The CONNACK that refuses; nothing where 3.1.1 has no code for the reason and wants a silent close. */

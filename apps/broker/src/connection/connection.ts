@@ -13,6 +13,7 @@ import {
 } from "@wardmq/mqtt";
 import type { Transport, TransportHandler } from "../door/transport.ts";
 import type { Requester } from "../enforcement/enforcement.ts";
+import { named, type SubjectState } from "../enforcement/subjects.ts";
 import {
   type ApplicationMessage,
   publishLength,
@@ -27,7 +28,7 @@ import type { Will } from "../session/will.ts";
 import { handleConnect } from "./connect.ts";
 import type { ConnectionContext, Peer } from "./context.ts";
 import { FlowRate } from "./flow-rate.ts";
-import { limitOf } from "./limit-of.ts";
+import { limitKindOf, limitOf } from "./limit-of.ts";
 import { price } from "./memory-budget.ts";
 import { Output } from "./output.ts";
 import { PacketReader } from "./packet-reader.ts";
@@ -35,6 +36,7 @@ import { PublishHandler } from "./publish.ts";
 import { reasons, withinMaximum } from "./reason.ts";
 import { handleSubscribe, handleUnsubscribe } from "./subscribe.ts";
 import { Timed } from "./timing-wheel.ts";
+import { handleAuth, tellOfToken, warningMs } from "./token.ts";
 
 /** Output behind a peer that does not read, from which on QoS 1 and 2 messages wait in the session. */
 const congestedBytes = 131_072;
@@ -47,6 +49,7 @@ const spareablePartBytes = 65_536;
 /** How long a peer may take to read our last words. */
 const lastWordsMs = 500;
 const unlimited = 0x1000_0004;
+const tokenHasEnded = "the token has ended";
 const noTopic = Buffer.alloc(2);
 const pingresp = Buffer.from([0xd0, 0]);
 /** The first byte of the acknowledgement a busy reader sends most: its short form is read without an object. */
@@ -66,12 +69,15 @@ export interface Settled {
   readonly wantsProblemInformation: boolean;
   /** Whether the CONNECT had a Session Expiry Interval above 0: DISCONNECT may change it only then. */
   readonly mayChangeExpiry: boolean;
+  /** Whether the CONNECT named our Authentication Method, so that a token may be renewed by AUTH. */
+  readonly mayAuthenticate: boolean;
 }
 
 /**
  * One Network Connection, after the door:
  *
  *     awaiting CONNECT -> open -> closing (last words leave) -> closed
+ *                  |-> judging (its token) -^
  *
  * Bytes come in through `receive`, packets leave through `output`. Due for keep alive, for the time a CONNECT may
  * take, for the end of a pause of reading and for last words that nobody reads.
@@ -86,7 +92,16 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   readonly #reader: PacketReader;
   #publish: PublishHandler | undefined;
   #rate: FlowRate | undefined;
-  #state: "awaiting" | "open" | "closing" | "closed" = "awaiting";
+  #state: "awaiting" | "judging" | "open" | "closing" | "closed" = "awaiting";
+  /** What came behind a CONNECT whose token is being judged. */
+  #held: Buffer | undefined;
+  /** What a token that was refused is answered with, when it is time. */
+  #refusal: (() => void) | undefined;
+  /** Whether a token that is to follow the one in use is being judged. */
+  isRenewing = false;
+  /** Whether the client has subscribed to what becomes of its token. */
+  hearsOfToken = false;
+  #isWarned = false;
   /** Tick of the last whole packet. */
   #lastPacket: number;
   /** Why we do not read. */
@@ -146,9 +161,14 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     if (this.#state === "closing" || this.#state === "closed") return;
     this.#published = 0;
     try {
+      if (this.#state === "judging") {
+        this.#hold(bytes);
+        return;
+      }
       if (this.#state === "awaiting") this.#checkFirstByte(bytes);
       if (this.#reader.read(bytes) > 0) this.#lastPacket = this.context.wheel.now;
       if (this.#state === "awaiting") this.#checkPreAuthBytes();
+      if (this.#isJudging) this.#hold(bytes.subarray(this.#reader.taken));
       if (this.#state === "open") this.#slowDown(bytes.length);
     } catch (error) {
       this.#failed(error);
@@ -182,12 +202,39 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   override due(): void {
     try {
       if (this.#state === "closing") this.#transport.destroy();
+      else if (this.#state === "judging") this.#judgedLate();
       else if (this.#state === "awaiting") {
         this.refuse("connect-timeout", "no CONNECT arrived in time", undefined);
       } else if (this.#state === "open") this.#checkTime();
     } catch (error) {
       this.#failed(error);
     }
+  }
+
+  get #isJudging(): boolean {
+    return this.#state === "judging";
+  }
+
+  /** Keeps what came too early for as long as the token of the CONNECT is being judged. */
+  #hold(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    this.#held = Buffer.concat([this.#held ?? Buffer.alloc(0), bytes]);
+    this.#countPreAuthBytes(this.#held.length);
+    const { preAuthBytes, preAuthBytesTotal } = this.context.limits();
+    if (this.#held.length > preAuthBytes) {
+      this.refuse(
+        "limits.preAuthBytes",
+        "too much was sent before the token was judged",
+        undefined,
+      );
+    } else if (this.context.preAuthBytes > preAuthBytesTotal) {
+      this.refuse("limits.preAuthBytesTotal", "too many unfinished CONNECT packets", undefined);
+    }
+  }
+
+  #judgedLate(): void {
+    if (this.#refusal !== undefined) this.#refusal();
+    else this.refuse("token-timeout", "the token was not judged in time", undefined);
   }
 
   /** Before CONNECT nothing but a CONNECT may come, 5.0 [MQTT-3.1.0-1]: seen in the first byte. */
@@ -212,6 +259,10 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
 
   /** Hot path. One whole packet. */
   packet(firstByte: number, buffer: Buffer, start: number, end: number): void {
+    if (this.settled !== undefined && this.context.enforcement.hasEnded(this.peer.subject)) {
+      this.disconnect(0x87, tokenHasEnded);
+      return;
+    }
     if (firstByte >> 4 === packetTypes.PUBLISH && this.settled !== undefined) {
       this.#published += 1;
       this.#publish ??= new PublishHandler(this, this.settled.session);
@@ -267,8 +318,8 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
         this.#disconnected(session, packet.reasonCode, packet.properties.sessionExpiryInterval);
         return;
       case "AUTH":
-        // Without an Authentication Method in CONNECT there is no AUTH, 5.0 [MQTT-4.12.0-6].
-        throw new MqttError("ERR_MQTT_AUTHENTICATION_METHOD");
+        handleAuth(this, packet);
+        return;
       default:
         throw new MqttError("ERR_MQTT_DIRECTION");
     }
@@ -306,9 +357,55 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
 
   // --- the life of the connection ----------------------------------------------------------------
 
+  /** A token, or the session it found, says who is at the other end. */
+  become(subject: SubjectState): void {
+    this.context.connections.delete(this);
+    this.peer.subject = subject;
+    this.context.connections.add(this);
+  }
+
+  /** The CONNECT came with a token: nothing more is read until it is judged. */
+  wait(): void {
+    this.#state = "judging";
+    this.#reader.isStopped = true;
+    this.#transport.pause();
+  }
+
+  /** The token was judged, and the CONNECT accepted: what came behind it follows. */
+  readOn(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    this.#transport.resume();
+    if (held !== undefined) this.receive(held);
+  }
+
+  /** Goes on with what a token was judged to be, unless the peer is gone; a mistake of ours ends the connection. */
+  judged(goOn: () => void): void {
+    if (this.#state === "closing" || this.#state === "closed") return;
+    try {
+      goOn();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** Refuses after a time that tells nothing of what was wrong, and is longer after each failure. */
+  refuseLater(delayMs: number, ...refusal: Parameters<Connection["refuse"]>): void {
+    if (this.#state !== "judging") return;
+    this.#refusal = () => this.refuse(...refusal);
+    this.context.wheel.schedule(this, delayMs);
+  }
+
+  /** A newer token speaks for the subject from now on. */
+  renewed(): void {
+    this.#isWarned = false;
+    this.#scheduleKeepAlive();
+  }
+
   /** The CONNECT is accepted: packets flow from here on. */
   open(settled: Settled): void {
     const { context } = this;
+    this.#reader.isStopped = false;
     this.settled = settled;
     this.version = settled.version;
     this.#will = settled.will;
@@ -322,10 +419,10 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
 
   /** Refuses before CONNECT was accepted: `connack`, where the protocol gives one, are our last words. */
   refuse(check: string, why: string, connack: Uint8Array | undefined, reasonCode?: number): void {
-    if (this.#state !== "awaiting") return;
+    if (this.#state !== "awaiting" && this.#state !== "judging") return;
     this.context.record({
       type: "connect-refused",
-      subject: this.peer.subject.id,
+      ...named(this.peer.subject),
       address: this.peer.address,
       listener: this.peer.listener,
       check,
@@ -339,7 +436,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
 
   /** Ends the connection from our side: DISCONNECT with the Reason Code on 5.0, then close. The will stays. */
   disconnect(reasonCode: number, why: string): void {
-    if (this.#state === "awaiting") {
+    if (this.#state === "awaiting" || this.#state === "judging") {
       this.refuse("ended", why, undefined, reasonCode);
       return;
     }
@@ -374,7 +471,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     const { code, message, reasonCode } = error;
     this.context.record({
       type: "protocol-error",
-      subject: this.peer.subject.id,
+      ...named(this.peer.subject),
       clientId: printable(this.clientId),
       address: this.peer.address,
       listener: this.peer.listener,
@@ -387,7 +484,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   }
 
   #endBecause(why: string, reasonCode: number): void {
-    if (this.#state === "awaiting") this.refuse("protocol", why, undefined, reasonCode);
+    if (this.settled === undefined) this.refuse("protocol", why, undefined, reasonCode);
     else this.disconnect(mayDisconnectWith(reasonCode) ? reasonCode : 0x81, why);
   }
 
@@ -437,8 +534,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   /** Hot path: rates, unread answers and memory are looked at once per read, not per packet. */
   #slowDown(bytes: number): void {
     const { context } = this;
-    const kind = this.peer.subject.record.kind === "device" ? "device" : "service";
-    this.#rate ??= new FlowRate(context.limits(), kind, monotonic);
+    this.#rate ??= new FlowRate(context.limits(), limitKindOf(this.peer.subject), monotonic);
     const pauseMs = this.#rate.take(this.#published, bytes);
     if (context.budget.isOverByParts && this.#reader.partialBytes > spareablePartBytes) {
       this.#endForMemory();
@@ -480,6 +576,14 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
       this.disconnect(0x87, "the certificate has expired");
       return;
     }
+    if (this.context.enforcement.hasEnded(this.peer.subject)) {
+      this.disconnect(0x87, tokenHasEnded);
+      return;
+    }
+    if (this.#tokenMs() <= 0 && !this.#isWarned) {
+      this.#isWarned = true;
+      tellOfToken(this, "ending");
+    }
     if (this.#paused === "time") {
       this.#resumeReading();
       return;
@@ -495,7 +599,16 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     const { wheel } = this.context;
     const sinceMs = (wheel.now - this.#lastPacket) * wheel.tickMs;
     const keepAliveMs = (this.settled?.keepAliveSeconds ?? 0) * 1500 - sinceMs;
-    wheel.schedule(this, Math.min(keepAliveMs, this.peer.notAfter - this.context.now()));
+    const certificateMs = this.peer.notAfter - this.context.now();
+    wheel.schedule(this, Math.min(keepAliveMs, certificateMs, this.#tokenMs()));
+  }
+
+  /** Milliseconds until something has to be done about the token: say that it ends soon, then end. */
+  #tokenMs(): number {
+    const { grant } = this.peer.subject;
+    if (grant === undefined) return Number.POSITIVE_INFINITY;
+    const endsInMs = grant.expiresAt - this.context.tokens.now();
+    return this.#isWarned ? endsInMs : endsInMs - warningMs(grant);
   }
 
   // --- packets out -----------------------------------------------------------------------------------
@@ -570,6 +683,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     now: number,
   ): boolean {
     const { output } = this;
+    if (this.context.enforcement.hasEnded(this.peer.subject)) return true; // `due` ends it in a moment
     if (qos === 0 && output.isBlocked && this.#refusesMore()) return false;
     if (frames !== undefined && identifiers === undefined && this.#mayAlias === 0) {
       const frame = frames.get(this.version, qos > 0, retain);

@@ -1,9 +1,13 @@
-import type { SecurityEvent } from "@wardmq/events";
-import type { BrokerSettings, Limits } from "@wardmq/feed";
+import type { ListenerName, SecurityEvent } from "@wardmq/events";
+import type { BrokerSettings, Limits, Proof } from "@wardmq/feed";
+import type { Grant } from "@wardmq/tokens/verify";
 import type { Enforcement } from "../enforcement/enforcement.ts";
 import type { SubjectState } from "../enforcement/subjects.ts";
 import type { Router } from "../routing/router.ts";
 import type { Sessions } from "../session/sessions.ts";
+import type { AttemptCounter } from "../tokens/attempts.ts";
+import type { Refused, TokenQuestion } from "../tokens/token-judge.ts";
+import type { TokenSubjects } from "../tokens/token-subjects.ts";
 import type { Connections } from "./connections.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
 import type { Flusher } from "./output.ts";
@@ -11,15 +15,28 @@ import type { TimingWheel } from "./timing-wheel.ts";
 
 /** Who is at the other end, as the door has found out. */
 export interface Peer {
-  readonly subject: SubjectState;
-  /** Of the certificate presented. */
-  readonly fingerprint: string;
+  /** Nobody before a token has said who it is, where there is no certificate. */
+  subject: SubjectState;
+  /** Of the certificate presented; undefined without one. */
+  readonly fingerprint: string | undefined;
   /** Milliseconds since 1970: the connection ends with its certificate. */
   readonly notAfter: number;
   readonly address: string;
-  readonly listener: "mqtts" | "wss";
+  readonly listener: ListenerName;
+  /** By what the listener takes a client. */
+  readonly proof: Proof;
   /** Milliseconds from accept to here, which the time for a CONNECT has already lost. */
   readonly waitedMs?: number;
+}
+
+/** How tokens are judged, and what is counted by whom. */
+export interface Tokens {
+  /** Gives what the token grants, or why it is refused; never rejects. */
+  judge(question: TokenQuestion): Promise<Grant | Refused>;
+  readonly attempts: AttemptCounter;
+  readonly subjects: TokenSubjects;
+  /** The time tokens are measured by. */
+  readonly now: () => number;
 }
 
 /** What every connection shares; `main.ts` makes it. */
@@ -32,6 +49,7 @@ export interface ConnectionContext {
   readonly enforcement: Enforcement;
   readonly router: Router;
   readonly sessions: Sessions;
+  readonly tokens: Tokens;
   readonly connections: Connections;
   /** Milliseconds since 1970. */
   readonly now: () => number;

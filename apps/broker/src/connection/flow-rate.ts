@@ -1,4 +1,4 @@
-import type { Limits } from "@wardmq/feed";
+import type { Limits, PerKind } from "@wardmq/feed";
 
 /** A bucket that holds one second's worth; it may go below empty, and refills from there. */
 interface Bucket {
@@ -17,7 +17,7 @@ export class FlowRate {
   #refilledAt: number;
 
   /** `now` gives monotonic milliseconds. */
-  constructor(limits: Limits, kind: "device" | "service", now: () => number) {
+  constructor(limits: Limits, kind: keyof PerKind, now: () => number) {
     this.#messages = full(limits.messagesPerSecond[kind]);
     this.#bytes = full(limits.bytesPerSecond[kind]);
     this.#now = now;

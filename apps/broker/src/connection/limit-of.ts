@@ -1,3 +1,11 @@
+import type { PerKind } from "@wardmq/feed";
+import type { SubjectState } from "../enforcement/subjects.ts";
+
+/** Which of the limits that each kind has is this subject's; an app that comes with a token is a service. */
+export function limitKindOf({ record: { kind } }: SubjectState): keyof PerKind {
+  return kind === "app" ? "service" : kind;
+}
+
 const limits: Readonly<Record<string, string>> = {
   "connect-timeout": "connectTimeoutMs",
   ERR_MQTT_PACKET_TOO_LARGE: "packetBytes",

@@ -17,6 +17,8 @@ export class PacketReader {
   maximumPacketBytes: number;
   /** Set by the handler to have the rest of the bytes ignored. */
   isStopped = false;
+  /** How much of the bytes of the last read was taken: less than all where it was stopped. */
+  taken = 0;
   readonly #handler: PacketHandler;
   readonly #budget: MemoryBudget;
   #partial: Buffer | undefined;
@@ -52,6 +54,7 @@ export class PacketReader {
       packets += 1;
       at += total;
     }
+    this.taken = at;
     return packets;
   }
 

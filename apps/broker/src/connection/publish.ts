@@ -12,6 +12,7 @@ import { Topic } from "../routing/topic.ts";
 import type { Session } from "../session/session.ts";
 import type { Connection } from "./connection.ts";
 import type { ConnectionContext } from "./context.ts";
+import { renew, renewalTopic } from "./token.ts";
 
 /** What one connection has found out about a topic it publishes to. */
 interface PublishTopic {
@@ -68,6 +69,7 @@ export class PublishHandler {
     }
     // Every denial is an event, so a refusal that was remembered is asked for again.
     if (topic.epoch !== this.#context.enforcement.epoch || topic.refusal !== 0) {
+      if (this.#isRenewal(topic, buffer)) return;
       this.#authorize(topic);
     }
     if (topic.refusal !== 0) {
@@ -124,6 +126,21 @@ export class PublishHandler {
     }
     this.#last = found;
     return found;
+  }
+
+  /** The next token of a client that has no AUTH; it goes no further, and no policy allows its topic. */
+  #isRenewal({ topic }: PublishTopic, buffer: Buffer): boolean {
+    const connection = this.#connection;
+    if (topic.name !== renewalTopic || connection.peer.subject.grant === undefined) return false;
+    const { qos, packetId, payloadStart, payloadEnd } = frame;
+    if (qos === 2) this.#rememberPacketId(packetId);
+    const acknowledge = (grant: unknown) => {
+      const reasonCode = grant === undefined && connection.version === 5 ? 0x87 : 0;
+      if (qos === 1) connection.sendPuback(packetId, reasonCode);
+      else if (qos === 2) connection.sendPubrec(packetId, reasonCode);
+    };
+    renew(connection, buffer.subarray(payloadStart, payloadEnd), acknowledge);
+    return true;
   }
 
   #authorize(known: PublishTopic): void {

@@ -10,6 +10,7 @@ import type { Subscription } from "../routing/subscription.ts";
 import type { Session } from "../session/session.ts";
 import type { Connection } from "./connection.ts";
 import { brokenTopicLimit } from "./publish.ts";
+import { listenToToken } from "./token.ts";
 
 /** SUBSCRIBE, 5.0 section 3.8.4: each filter is authorized by itself; retained messages follow the SUBACK. */
 export function handleSubscribe(
@@ -20,6 +21,7 @@ export function handleSubscribe(
   const identifier = packet.properties.subscriptionIdentifier?.[0] ?? 0;
   const wantRetained: Subscription[] = [];
   const reasonCodes = packet.subscriptions.map((request) => {
+    if (listenToToken(connection, request.filter, true)) return 0;
     const subscription = asSubscription(request, identifier);
     const refusal = refuse(connection, session, subscription);
     if (refusal !== 0) return connection.version === 5 ? refusal : 0x80;
@@ -52,7 +54,9 @@ export function handleUnsubscribe(
   packet: UnsubscribePacket,
 ): void {
   const { sessions } = connection.context;
-  const found = packet.filters.map((filter) => sessions.unsubscribe(session, filter));
+  const found = packet.filters.map(
+    (filter) => listenToToken(connection, filter, false) || sessions.unsubscribe(session, filter),
+  );
   const reasonCodes = connection.version === 5 ? found.map((existed) => (existed ? 0 : 0x11)) : [];
   const { packetId } = packet;
   connection.answer(

@@ -6,7 +6,7 @@ import {
   type Server,
   type TLSSocket,
 } from "node:tls";
-import { printable, type SecurityEvent } from "@wardmq/events";
+import { type ListenerName, printable, type SecurityEvent } from "@wardmq/events";
 import type { BrokerSettings, ListenerSettings } from "@wardmq/feed";
 import {
   Admission,
@@ -23,6 +23,7 @@ import {
 } from "@wardmq/tls";
 import type { Peer } from "../connection/context.ts";
 import type { Subjects } from "../enforcement/subjects.ts";
+import { named } from "../enforcement/subjects.ts";
 import { identify } from "./identity.ts";
 import { TlsTransport } from "./tls-transport.ts";
 import type { Transport, TransportHandler } from "./transport.ts";
@@ -40,8 +41,6 @@ export interface DoorParts {
   /** Takes over a connection whose peer is known. */
   readonly onConnection: (transport: Transport, peer: Peer) => TransportHandler;
 }
-
-type ListenerName = Peer["listener"];
 
 const webSocketPath = "/mqtt";
 const maximumHeaderBytes = 8_192;
@@ -184,6 +183,7 @@ export class Door {
     if (arrival === undefined || arrival.isShed) return void socket.destroy();
     this.#admission.handshakeEnded(arrival);
     const { address } = arrival;
+    const proof = this.#parts.settings().listeners[listener].accept;
     const found = this.#parts.isStale()
       ? {
           check: "revocation-data",
@@ -199,6 +199,7 @@ export class Door {
           },
           this.#parts.settings(),
           this.#parts.subjects,
+          proof,
         );
     if ("check" in found) {
       const certificate = socket.getPeerX509Certificate();
@@ -214,14 +215,15 @@ export class Door {
       });
       return;
     }
-    this.#admission.becomesFamiliar(address);
+    if (found.bound !== undefined) this.#admission.becomesFamiliar(address);
     socket.setNoDelay(true);
     this.#handOn(socket, arrival.at, {
       subject: found.subject,
-      fingerprint: found.bound.fingerprint,
-      notAfter: found.bound.notAfter,
+      fingerprint: found.bound?.fingerprint,
+      notAfter: found.bound?.notAfter ?? Number.POSITIVE_INFINITY,
       address,
       listener,
+      proof,
     });
   }
 
@@ -229,7 +231,7 @@ export class Door {
     const { onConnection, record, settings, monotonic } = this.#parts;
     const waitedMs = monotonic() - arrivedAt;
     const peer: Peer = { ...who, waitedMs };
-    if (peer.listener === "mqtts") {
+    if (alpnOf[peer.listener] === "mqtt") {
       const transport = new TlsTransport(socket);
       transport.attach(onConnection(transport, peer));
       return;
@@ -242,7 +244,7 @@ export class Door {
       clearTimeout(upgrade);
       record({
         type: check === "web-socket-frame" ? "protocol-error" : "connect-refused",
-        subject: peer.subject.id,
+        ...named(peer.subject),
         address: peer.address,
         listener: peer.listener,
         check,
@@ -269,7 +271,12 @@ const shedWhy: Readonly<Record<HandshakeLimit, string>> = {
   handshakes: "an address of a subject took its place",
   preAuthBytes: "the handshake is larger than a peer without an identity may send",
 };
-const alpnOf: Readonly<Record<ListenerName, string>> = { mqtts: "mqtt", wss: "http/1.1" };
+const alpnOf: Readonly<Record<ListenerName, "mqtt" | "http/1.1">> = {
+  mqtts: "mqtt",
+  wss: "http/1.1",
+  tokenMqtts: "mqtt",
+  tokenWss: "http/1.1",
+};
 
 /** The `close` that follows an error says all we need. */
 function ignore(): void {}

@@ -1,8 +1,9 @@
 import type { PeerCertificate } from "node:tls";
 import { printable } from "@wardmq/events";
-import type { BoundCertificate, BrokerSettings } from "@wardmq/feed";
+import type { BoundCertificate, BrokerSettings, Proof } from "@wardmq/feed";
 import { fingerprintOf, refuseNegotiated } from "@wardmq/tls";
 import type { SubjectState, Subjects } from "../enforcement/subjects.ts";
+import { nobody } from "../tokens/token-subjects.ts";
 
 /** What the TLS layer found out about a peer. */
 export interface Handshake {
@@ -17,7 +18,8 @@ export interface Handshake {
 }
 
 export type Identification =
-  | { readonly subject: SubjectState; readonly bound: BoundCertificate }
+  /** Without a certificate the subject is `nobody`, until a token says who it is. */
+  | { readonly subject: SubjectState; readonly bound: BoundCertificate | undefined }
   | { readonly check: string; readonly why: string };
 
 /**
@@ -28,11 +30,13 @@ export function identify(
   handshake: Handshake,
   settings: Pick<BrokerSettings, "hosts" | "tls">,
   subjects: Subjects,
+  proof: Proof,
 ): Identification {
   const { certificate } = handshake;
   const refused = refuseNegotiated(handshake, settings);
   if (refused !== undefined) return refused;
   if (certificate.fingerprint256 === undefined) {
+    if (proof === "token" || proof === "both") return { subject: nobody, bound: undefined };
     return { check: "client-certificate", why: "the client presented no certificate" };
   }
   if (!handshake.isAuthorized) {

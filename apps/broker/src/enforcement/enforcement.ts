@@ -1,5 +1,6 @@
 import { printable, type SecurityEvent } from "@wardmq/events";
 import type { CompiledPolicy, Decision } from "@wardmq/policy/compile";
+import type { TokenAction } from "@wardmq/tokens/verify";
 import type { SubjectState, Subjects } from "./subjects.ts";
 
 export type Act = "publish" | "subscribe" | "will" | "delivery";
@@ -28,10 +29,22 @@ export class Enforcement {
   #policy: CompiledPolicy | undefined;
   readonly #subjects: Subjects;
   readonly #record: (event: Omit<SecurityEvent, "at">) => void;
+  readonly #tokenNow: () => number;
 
-  constructor(subjects: Subjects, record: (event: Omit<SecurityEvent, "at">) => void) {
+  /** `tokenNow` is the time that tokens end by. */
+  constructor(
+    subjects: Subjects,
+    record: (event: Omit<SecurityEvent, "at">) => void,
+    tokenNow: () => number,
+  ) {
     this.#subjects = subjects;
     this.#record = record;
+    this.#tokenNow = tokenNow;
+  }
+
+  /** Hot path. Whether the token that speaks for the subject has ended: from then on it sends and gets nothing. */
+  hasEnded({ grant }: SubjectState): boolean {
+    return grant !== undefined && this.#tokenNow() >= grant.expiresAt;
   }
 
   usePolicy(policy: CompiledPolicy): void {
@@ -46,11 +59,11 @@ export class Enforcement {
   }
 
   decidePublish(subject: SubjectState, topicName: string): Decision {
-    return this.#decide(subject, (rights) => rights.decidePublish(topicName));
+    return this.#decide(subject, "publish", (rights) => rights.decidePublish(topicName));
   }
 
   decideReceive(subject: SubjectState, topicName: string): Decision {
-    return this.#decide(subject, (rights) => rights.decideReceive(topicName));
+    return this.#decide(subject, "subscribe", (rights) => rights.decideReceive(topicName));
   }
 
   authorizePublish(requester: Requester, topicName: string, act: "publish" | "will"): boolean {
@@ -58,21 +71,26 @@ export class Enforcement {
       requester,
       act,
       topicName,
-      this.decidePublish(requester.subject, topicName),
+      this.#endedOf(requester.subject) ?? this.decidePublish(requester.subject, topicName),
     );
   }
 
   /** `topicFilter` without `$share/group/`. */
   authorizeSubscribe(requester: Requester, topicFilter: string): boolean {
-    const decision = this.#decide(requester.subject, (rights) =>
-      rights.decideSubscribe(topicFilter),
-    );
+    const { subject } = requester;
+    const decision =
+      this.#endedOf(subject) ??
+      this.#decide(subject, "subscribe", (rights) => rights.decideSubscribe(topicFilter));
     return this.#enforce(requester, "subscribe", topicFilter, decision);
   }
 
-  /** A message that waited, in a queue or as a retained one: both ends still need their right to it. */
+  /**
+   * A message that waited, in a queue or as a retained one: both ends still need their right to it. That the token of
+   * its publisher has ended since takes nothing back.
+   */
   authorizeDelivery(requester: Requester, topicName: string, publisher: SubjectState): boolean {
-    const mayReceive = this.decideReceive(requester.subject, topicName);
+    const { subject } = requester;
+    const mayReceive = this.#endedOf(subject) ?? this.decideReceive(subject, topicName);
     if (mayReceive.effect === "Deny") {
       return this.#enforce(requester, "delivery", topicName, mayReceive);
     }
@@ -80,12 +98,20 @@ export class Enforcement {
     return this.#enforce({ subject: publisher }, "delivery", topicName, mayPublish);
   }
 
+  #endedOf(subject: SubjectState): Decision | undefined {
+    return this.hasEnded(subject) ? deny("the token has ended") : undefined;
+  }
+
   #decide(
     subject: SubjectState,
+    action: TokenAction,
     ask: (rights: NonNullable<SubjectState["rights"]>) => Decision,
   ): Decision {
     if (this.#policy === undefined) return deny("no policy has been received yet");
     if (!subject.isAdmitted) return deny(`the subject is ${subject.record.state}`);
+    if (subject.grant?.actions.includes(action) === false) {
+      return deny(`the scopes of the token leave no right to ${action}`);
+    }
     try {
       return ask(this.#subjects.rightsOf(subject, this.#policy));
     } catch {

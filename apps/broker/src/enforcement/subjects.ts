@@ -1,5 +1,6 @@
 import type { BoundCertificate, SubjectRecord } from "@wardmq/feed";
 import type { CompiledPolicy, SubjectRights } from "@wardmq/policy/compile";
+import type { Grant } from "@wardmq/tokens/verify";
 import { quarantineRights } from "./quarantine.ts";
 import { RecordTable } from "./record-table.ts";
 
@@ -7,6 +8,10 @@ import { RecordTable } from "./record-table.ts";
 export class SubjectState {
   record: SubjectRecord;
   rights: SubjectRights | undefined;
+  /** The policy they are of. */
+  policy: CompiledPolicy | undefined;
+  /** The token that speaks for it, of a person or an app. */
+  grant: Grant | undefined;
   /** Authenticated MQTT connections open now. */
   connections = 0;
 
@@ -35,6 +40,11 @@ export class SubjectState {
   certificate(fingerprint: string): BoundCertificate | undefined {
     return this.record.certificates.find((bound) => bound.fingerprint === fingerprint);
   }
+}
+
+/** Who an event is about; nobody where no token has said it yet. */
+export function named({ id }: SubjectState): { readonly subject?: string } {
+  return id === "" ? {} : { subject: id };
 }
 
 /**
@@ -117,10 +127,13 @@ export class Subjects {
   }
 
   rightsOf(subject: SubjectState, policy: CompiledPolicy): SubjectRights {
+    // Those of tokens are in no table that could be told of a new policy.
+    if (subject.policy !== policy) subject.rights = undefined;
+    subject.policy = policy;
     const { id, kind, attributes } = subject.record;
     subject.rights ??= subject.isQuarantined
       ? quarantineRights(subject.record)
-      : policy.rightsOf({ id, kind, attributes });
+      : policy.rightsOf({ id, kind, attributes, roles: subject.grant?.roles ?? [] });
     return subject.rights;
   }
 

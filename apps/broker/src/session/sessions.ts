@@ -1,5 +1,6 @@
 import { printable, type SecurityEvent } from "@wardmq/events";
 import type { Limits } from "@wardmq/feed";
+import type { Grant } from "@wardmq/tokens/verify";
 import { type MemoryBudget, price } from "../connection/memory-budget.ts";
 import type { TimingWheel } from "../connection/timing-wheel.ts";
 import type { Enforcement } from "../enforcement/enforcement.ts";
@@ -7,6 +8,7 @@ import type { SubjectState } from "../enforcement/subjects.ts";
 import type { ApplicationMessage } from "../routing/application-message.ts";
 import type { Router } from "../routing/router.ts";
 import type { Subscription } from "../routing/subscription.ts";
+import { replaceGrant } from "../tokens/token-subjects.ts";
 import { Session } from "./session.ts";
 import type { SessionStore } from "./session-store.ts";
 import { PendingWill, type Will } from "./will.ts";
@@ -199,6 +201,14 @@ export class Sessions implements SessionContext {
       closed += 1;
     }
     return closed;
+  }
+
+  /** A newer token speaks for the subject of a session: its rights take the place of the former ones. */
+  replaceGrant(subject: SubjectState, grant: Grant): void {
+    if (!replaceGrant(subject, grant)) return;
+    this.#parts.enforcement.worldChanged();
+    this.#parts.router.dropAllRoutes();
+    this.authorizeAgain(new Set([subject]));
   }
 
   epoch(): number {

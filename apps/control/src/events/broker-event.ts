@@ -1,4 +1,10 @@
-import { type EventType, eventTypes, printable, type SecurityEvent } from "@wardmq/events";
+import {
+  type EventType,
+  eventTypes,
+  listenerNames,
+  printable,
+  type SecurityEvent,
+} from "@wardmq/events";
 
 /** Events that only control itself may record: a broker never speaks for an operator. */
 const ofControl: ReadonlySet<EventType> = new Set<EventType>([
@@ -66,7 +72,7 @@ const fields: {
   subject: safeText,
   clientId: safeText,
   address: safeText,
-  listener: (value) => (value === "mqtts" || value === "wss" ? value : undefined),
+  listener: (value) => listenerNames.find((name) => name === value),
   check: safeText,
   why: safeText,
   topic: safeText,

@@ -1,0 +1,99 @@
+/** What refused tokens are counted by: an address, or the certificate they came with. */
+export type AttemptKey = `address ${string}` | `certificate ${string}`;
+
+export interface Ban {
+  readonly key: AttemptKey;
+  readonly failures: number;
+  /** Token-clock milliseconds. */
+  readonly until: number;
+}
+
+interface Attempts {
+  failures: number;
+  lastAt: number;
+  bans: number;
+  bannedUntil: number;
+}
+
+const forgottenAfterMs = 15 * 60_000;
+const remembered = 10_000;
+/** Every refusal waits at least so long, whatever was wrong: its time tells nothing. */
+const shortestDelayMs = 250;
+const longestDelayMs = 4_000;
+const freeFailures = 5;
+/** So many failures within a quarter of an hour of each other are an attack. */
+const failuresToBan = 50;
+const shortestBanMs = 60_000;
+const longestBanMs = 60 * 60_000;
+
+/**
+ * Failed tokens by where they came from. Delays grow with them, then a ban begins, which ends by itself and is longer
+ * each time. Nobody is counted or banned by a client identifier, a user name or a claim, which anyone can write; and
+ * only those who come with a token are touched: a device with its certificate comes in from a banned address too.
+ */
+export class AttemptCounter {
+  readonly #now: () => number;
+  readonly #byKey = new Map<AttemptKey, Attempts>();
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** The ban that is in force for any of these, if one is. */
+  banOf(keys: readonly AttemptKey[]): Ban | undefined {
+    const now = this.#now();
+    for (const key of keys) {
+      const attempts = this.#byKey.get(key);
+      if (attempts !== undefined && attempts.bannedUntil > now) {
+        return { key, failures: attempts.failures, until: attempts.bannedUntil };
+      }
+    }
+    return undefined;
+  }
+
+  /** Counts a refusal; gives the milliseconds its answer has to wait, and the ban that has begun with it. */
+  failed(keys: readonly AttemptKey[]): { readonly delayMs: number; readonly ban: Ban | undefined } {
+    const now = this.#now();
+    let most = 0;
+    let ban: Ban | undefined;
+    for (const key of keys) {
+      const attempts = this.#take(key, now);
+      attempts.failures += 1;
+      attempts.lastAt = now;
+      most = Math.max(most, attempts.failures);
+      if (attempts.failures % failuresToBan !== 0) continue;
+      attempts.bannedUntil = now + Math.min(longestBanMs, shortestBanMs * 2 ** attempts.bans);
+      attempts.bans += 1;
+      ban = { key, failures: attempts.failures, until: attempts.bannedUntil };
+    }
+    const doublings = Math.min(10, Math.max(0, most - freeFailures));
+    return { delayMs: Math.min(longestDelayMs, shortestDelayMs * 2 ** doublings), ban };
+  }
+
+  /** A good token: many people share an address, so half of what is counted against it stays. */
+  succeeded(keys: readonly AttemptKey[]): void {
+    for (const key of keys) {
+      const attempts = this.#byKey.get(key);
+      if (attempts !== undefined) attempts.failures = Math.floor(attempts.failures / 2);
+    }
+  }
+
+  #take(key: AttemptKey, now: number): Attempts {
+    const known = this.#byKey.get(key);
+    this.#byKey.delete(key); // the one touched last is forgotten last
+    const isOld =
+      known !== undefined && now - known.lastAt > forgottenAfterMs && known.bannedUntil <= now;
+    const attempts =
+      known === undefined || isOld
+        ? { failures: 0, lastAt: now, bans: known?.bans ?? 0, bannedUntil: 0 }
+        : known;
+    if (this.#byKey.size >= remembered) {
+      for (const oldest of this.#byKey.keys()) {
+        this.#byKey.delete(oldest);
+        break;
+      }
+    }
+    this.#byKey.set(key, attempts);
+    return attempts;
+  }
+}

@@ -1,0 +1,166 @@
+import { Worker } from "node:worker_threads";
+import {
+  type Grant,
+  type Issuer,
+  isRevoked,
+  maximumTokenBytes,
+  type TokenRevocation,
+} from "@wardmq/tokens/verify";
+
+/** A token as it came, and with what. */
+export interface TokenQuestion {
+  readonly token: string;
+  /** SHA-256 of the certificate of the connection, lower-case hex. */
+  readonly fingerprint: string | undefined;
+  readonly username: string | undefined;
+  readonly address: string;
+}
+
+/** Why a token gets nobody in: the name of the check, and a sentence for the event. */
+export interface Refused {
+  readonly check: string;
+  readonly why: string;
+  /** The name of the issuer the token says it is of, where that is one of ours. */
+  readonly issuer?: string;
+}
+
+export type ToWorker =
+  | {
+      readonly type: "world";
+      readonly org: string;
+      readonly issuers: readonly Issuer[];
+      readonly revocations: readonly TokenRevocation[];
+    }
+  | ({ readonly type: "question"; readonly id: number; readonly now: number } & Omit<
+      TokenQuestion,
+      "address"
+    >);
+
+export type FromWorker =
+  | { readonly id: number; readonly verdict: Grant | Refused }
+  | { readonly id: number; readonly failure: string };
+
+interface Waiting {
+  readonly address: string;
+  readonly answer: (verdict: Grant | Refused) => void;
+}
+
+export interface TokenJudgeParts {
+  /** Token-clock milliseconds. */
+  readonly now: () => number;
+  readonly failed: (error: unknown) => void;
+  /** A token names a key that its issuer may have begun to use. */
+  readonly keyMissing: (issuer: string) => void;
+}
+
+/** How many tokens may wait to be judged, in all and from one address: a flood waits for itself. */
+const mostWaiting = 512;
+const mostOfAddress = 64;
+const busy: Refused = { check: "token-busy", why: "too many tokens wait to be judged" };
+const broken: Refused = { check: "token-judge", why: "the token could not be judged" };
+
+/**
+ * Judges tokens in a thread of its own, so that a flood of bad ones costs the event loop no more than passing them on.
+ * The thread starts with the first token; when it ends, whoever waited is refused, and the next token starts another.
+ */
+export class TokenJudge {
+  readonly #parts: TokenJudgeParts;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #byAddress = new Map<string, number>();
+  #world: Extract<ToWorker, { type: "world" }> | undefined;
+  #worker: Worker | undefined;
+  #lastId = 0;
+
+  constructor(parts: TokenJudgeParts) {
+    this.#parts = parts;
+  }
+
+  /** What tokens are judged by from here on. */
+  use(org: string, issuers: readonly Issuer[], revocations: readonly TokenRevocation[]): void {
+    this.#world = { type: "world", org, issuers, revocations };
+    this.#worker?.postMessage(this.#world);
+  }
+
+  /** Gives what the token grants, or why it is refused; never rejects. */
+  judge({ address, ...question }: TokenQuestion): Promise<Grant | Refused> {
+    const world = this.#world;
+    if (world === undefined || world.issuers.length === 0) {
+      return Promise.resolve({ check: "iss", why: "no issuer is configured in issuers.yaml" });
+    }
+    if (question.token.length > maximumTokenBytes) {
+      const why = `expected size to be at most ${maximumTokenBytes} characters`;
+      return Promise.resolve({ check: "size", why });
+    }
+    const ofAddress = this.#byAddress.get(address) ?? 0;
+    if (this.#waiting.size >= mostWaiting || ofAddress >= mostOfAddress)
+      return Promise.resolve(busy);
+    this.#byAddress.set(address, ofAddress + 1);
+    this.#lastId += 1;
+    const id = this.#lastId;
+    return new Promise((answer) => {
+      this.#waiting.set(id, { address, answer });
+      this.#thread(world).postMessage({
+        type: "question",
+        id,
+        now: this.#parts.now(),
+        ...question,
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#worker?.terminate();
+  }
+
+  #thread(world: ToWorker): Worker {
+    if (this.#worker !== undefined) return this.#worker;
+    const worker = new Worker(new URL("./token-worker.ts", import.meta.url));
+    worker.unref();
+    worker.on("message", (answer: FromWorker) => this.#answered(answer));
+    worker.on("error", (error) => this.#ended(worker, error));
+    worker.on("exit", () => this.#ended(worker, undefined));
+    worker.postMessage(world);
+    this.#worker = worker;
+    return worker;
+  }
+
+  #answered(answer: FromWorker): void {
+    if ("failure" in answer) {
+      this.#parts.failed(new Error(`a token could not be judged: ${answer.failure}`));
+      this.#settle(answer.id, broken);
+      return;
+    }
+    const { verdict } = answer;
+    if (!("check" in verdict)) {
+      // The thread may not have heard yet of what was revoked while it worked.
+      const isLate = isRevoked(verdict, this.#world?.revocations ?? []);
+      this.#settle(
+        answer.id,
+        isLate ? { check: "revoked", why: "the token was revoked" } : verdict,
+      );
+      return;
+    }
+    if (verdict.check === "kid" && verdict.issuer !== undefined) {
+      this.#parts.keyMissing(verdict.issuer);
+    }
+    this.#settle(answer.id, verdict);
+  }
+
+  #settle(id: number, verdict: Grant | Refused): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return;
+    this.#waiting.delete(id);
+    const { address, answer } = waiting;
+    const others = (this.#byAddress.get(address) ?? 1) - 1;
+    if (others === 0) this.#byAddress.delete(address);
+    else this.#byAddress.set(address, others);
+    answer(verdict);
+  }
+
+  #ended(worker: Worker, error: unknown): void {
+    if (this.#worker !== worker) return;
+    this.#worker = undefined;
+    if (error !== undefined) this.#parts.failed(error);
+    for (const id of [...this.#waiting.keys()]) this.#settle(id, broken);
+  }
+}

@@ -1,0 +1,29 @@
+import { parentPort } from "node:worker_threads";
+import { verifyToken } from "@wardmq/tokens/verify";
+import type { FromWorker, ToWorker } from "./token-judge.ts";
+
+/** The thread that judges tokens: it holds public keys only, and gives back what a token grants or why it does not. */
+let world: Extract<ToWorker, { type: "world" }> = {
+  type: "world",
+  org: "",
+  issuers: [],
+  revocations: [],
+};
+
+parentPort?.on("message", (message: ToWorker) => {
+  if (message.type === "world") world = message;
+  else void judge(message);
+});
+
+async function judge(question: Extract<ToWorker, { type: "question" }>): Promise<void> {
+  const { id, token, now, fingerprint, username } = question;
+  const { org, issuers, revocations } = world;
+  let answer: FromWorker;
+  try {
+    const where = { org, issuers, revocations, now, fingerprint, username };
+    answer = { id, verdict: await verifyToken(token, where) };
+  } catch (error) {
+    answer = { id, failure: error instanceof Error ? error.name : "unknown" };
+  }
+  parentPort?.postMessage(answer);
+}
