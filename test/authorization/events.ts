@@ -1,19 +1,14 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { SecurityEvent } from "@wardmq/events";
 import type { Deployment } from "../support/deployment.ts";
+import { readEvents } from "../support/events.ts";
 import type { RawClient } from "../support/raw-client.ts";
 
 const patienceMs = 15_000;
 
 /** All events of a deployment so far, oldest first. */
 export async function eventsOf({ directory }: Deployment): Promise<SecurityEvent[]> {
-  const text = await readFile(join(directory, "control/events.ndjson"), "utf8");
-  return text
-    .split("\n")
-    .slice(0, -1)
-    .map((line) => JSON.parse(line) as SecurityEvent);
+  return [...readEvents(directory)];
 }
 
 /** Waits for an event that answers to a description, and returns it. */

@@ -1,23 +1,20 @@
-import { readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
 import type { SecurityEvent } from "@wardmq/events";
+import { readEvents } from "../support/events.ts";
 import { until } from "./waiting.ts";
 
 /** What control has recorded in a deployment since this was made. */
 export class EventWatch {
-  readonly #path: string;
+  readonly #directory: string;
   readonly #from: number;
 
   constructor(directory: string) {
-    this.#path = join(directory, "control/events.ndjson");
-    this.#from = statSync(this.#path).size;
+    this.#directory = directory;
+    this.#from = readEvents(directory).length;
   }
 
   /** The events so far. */
   get all(): readonly SecurityEvent[] {
-    const text = readFileSync(this.#path).subarray(this.#from).toString();
-    const whole = text.slice(0, text.lastIndexOf("\n") + 1);
-    return whole.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line)]));
+    return readEvents(this.#directory).slice(this.#from);
   }
 
   /** The first event with these fields; waits for it, since events reach control in batches. */

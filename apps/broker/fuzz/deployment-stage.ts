@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { type Deployment, startDeployment } from "../../../test/support/deployment.ts";
+import { readEvents } from "../../../test/support/events.ts";
 import { openWebSocket } from "../../../test/support/web-socket.ts";
 import { openTls, tlsWire } from "../../../test/support/wire.ts";
 import { limits } from "./model.ts";
@@ -81,9 +81,9 @@ export class DeploymentStage implements Stage, AsyncDisposable {
   }
 
   async complaint(): Promise<string | undefined> {
-    const events = readFileSync(join(this.#deployment.directory, "control/events.ndjson"), "utf8");
-    const [mistake] = events.split("\n").filter((line) => line.includes('"internal-error"'));
-    if (mistake !== undefined) return `the broker recorded ${mistake}`;
+    const events = readEvents(this.#deployment.directory);
+    const mistake = events.find(({ type }) => type === "internal-error");
+    if (mistake !== undefined) return `the broker recorded ${JSON.stringify(mistake)}`;
     const { exitCode } = this.#deployment.brokerProcess;
     if (exitCode !== null) return `the broker has ended with ${exitCode}`;
     const grown = this.#residentBytes() - this.#startBytes;

@@ -6,6 +6,7 @@ import { addDeploymentCommands } from "./commands/deployment.ts";
 import { addEventCommands } from "./commands/events.ts";
 import { addPolicyCommands } from "./commands/policy.ts";
 import { addServeCommands } from "./commands/serve.ts";
+import { addStateCommands } from "./commands/state.ts";
 import { addSubjectCommands } from "./commands/subjects.ts";
 
 /** The command `wardmq` and everything below it. */
@@ -45,3 +46,4 @@ addCertificateCommands(program);
 addCaCommands(program);
 addPolicyCommands(program);
 addEventCommands(program);
+addStateCommands(program);

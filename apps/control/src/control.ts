@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { CommandResponse } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { SubjectRecord, World, WorldChange } from "@wardmq/feed";
-import { type LocalSigner, readPrivateText } from "@wardmq/keys";
+import { type KeyFile, type LocalSigner, readPrivateText } from "@wardmq/keys";
 import { decodePems, encodePem, sameBytes } from "@wardmq/x509";
 import { type Authority, openAuthority } from "./ca/authority.ts";
 import { caIdOf } from "./ca/certificate-authority.ts";
@@ -25,8 +25,9 @@ import { EventLog } from "./events/event-log.ts";
 import { Failure, responseOf } from "./failure.ts";
 import { FeedPublisher } from "./feed/publisher.ts";
 import { readText, stateFile } from "./files.ts";
-import { openControlKeys, openSigner } from "./keys.ts";
+import { controlPlace, openControlKeys, openSigner, sealedFilesOf } from "./keys.ts";
 import { Registry } from "./registry/registry.ts";
+import { type Resealable, rekey } from "./rekey.ts";
 import { reload, type Sources } from "./reload.ts";
 import { askHttps } from "./tokens/https-text.ts";
 import { Issuers } from "./tokens/issuers.ts";
@@ -43,6 +44,8 @@ export interface ControlOptions {
 export class Control {
   readonly #options: ControlOptions;
   readonly #registry: Registry;
+  readonly #keys: KeyFile;
+  readonly #sealed: readonly Resealable[];
   readonly #events: EventLog;
   readonly #publisher: FeedPublisher;
   readonly #lists: RevocationLists;
@@ -59,9 +62,9 @@ export class Control {
     const registry = Registry.open(paths.registry);
     try {
       if (existsSync(paths.rootKey)) readPrivateText(paths.rootKey); // it may lie elsewhere, but not open to others
-      openControlKeys();
+      const keys = openControlKeys();
       const sources = readSources(options, registry);
-      const control = new Control(options, registry, openFeedSigner(), sources);
+      const control = new Control(options, registry, keys, openFeedSigner(), sources);
       await control.#renewServerCertificate(sources);
       warnOfEnd(sources.authority, options);
       control.publishRevocationLists();
@@ -75,6 +78,7 @@ export class Control {
   private constructor(
     options: ControlOptions,
     registry: Registry,
+    keys: KeyFile,
     feedSigner: LocalSigner,
     sources: Sources,
   ) {
@@ -83,7 +87,12 @@ export class Control {
     this.#registry = registry;
     this.#feedKey = encodePem("PUBLIC KEY", feedSigner.publicKey);
     this.#sources = sources;
-    this.#events = new EventLog({ path: paths.events, report });
+    this.#keys = keys;
+    this.#events = new EventLog({
+      path: paths.events,
+      place: controlPlace(keys, "events"),
+      report,
+    });
     this.#publisher = new FeedPublisher({
       world: () => this.#world(),
       sign: (bytes) => feedSigner.sign(bytes),
@@ -111,7 +120,9 @@ export class Control {
         now,
       }),
     };
-    this.#revocations = new TokenRevocations({ now, file: stateFile(paths.tokenRevocations) });
+    const sealedFiles = sealedFilesOf(keys);
+    this.#sealed = [this.#events, ...Object.values(sealedFiles)];
+    this.#revocations = new TokenRevocations({ now, file: sealedFiles.tokenRevocations });
     this.#issuers = new Issuers({
       ask: askHttps,
       now,
@@ -201,6 +212,7 @@ export class Control {
       record: (event) => this.#record(event),
       reload: ({ actor }) => this.reload(actor),
       lastEvents: (count) => this.#events.last(count),
+      rekey: (doing) => rekey({ keys: this.#keys, sealed: this.#sealed, ...doing }),
     };
   }
 

@@ -67,6 +67,10 @@ export const controlErrors = {
     meaning:
       "the server certificate does not belong to its key, or is of another CA and has expired",
   },
+  ERR_STATE: {
+    exitCode: 1,
+    meaning: "a sealed file of control is damaged, or of another key",
+  },
   ERR_REGISTRY: {
     exitCode: 1,
     meaning: "the registry is damaged, or of a version this control does not know",

@@ -11,8 +11,10 @@ import { parseRequest, wrongRequest } from "./commands/requests.ts";
 import { enterDeployment, paths, readOperatorFiles } from "./deployment.ts";
 import { EventLog } from "./events/event-log.ts";
 import { responseOf } from "./failure.ts";
+import { controlPlace, openControlKeys, sealedFilesOf } from "./keys.ts";
 import { takeLock } from "./lock.ts";
 import { Registry } from "./registry/registry.ts";
+import { rekey } from "./rekey.ts";
 
 const lockWaitMs = 10_000;
 const longestRequest = 64 * 1024;
@@ -62,7 +64,8 @@ async function onFiles(
   stack.defer(() => lock.release());
   const registry = Registry.open(paths.registry);
   stack.defer(() => registry.close());
-  const events = new EventLog({ path: paths.events, report });
+  const keys = openControlKeys();
+  const events = new EventLog({ path: paths.events, place: controlPlace(keys, "events"), report });
   stack.defer(() => events.close());
   const authority = () => openAuthority(Date.now());
   const lists = new RevocationLists({
@@ -82,6 +85,8 @@ async function onFiles(
       return [];
     },
     lastEvents: (count) => events.last(count),
+    rekey: (doing) =>
+      rekey({ keys, sealed: [events, ...Object.values(sealedFilesOf(keys))], ...doing }),
   };
   return await execute(on, request, { actor: currentActor(), role: "local", at: Date.now() });
 }

@@ -8,12 +8,20 @@ import { caCommands } from "./ca.ts";
 import { certificateCommands } from "./certificates.ts";
 import { deploymentCommands } from "./deployment.ts";
 import { eventCommands } from "./events.ts";
+import { stateCommands } from "./state.ts";
 import { type certificateSummary, subjectCommands, type subjectSummary } from "./subjects.ts";
 
 export { expiryClasses } from "./ca.ts";
 export * from "./command.ts";
 export type { FormCode } from "./forms.ts";
-export { caCommands, certificateCommands, deploymentCommands, eventCommands, subjectCommands };
+export {
+  caCommands,
+  certificateCommands,
+  deploymentCommands,
+  eventCommands,
+  stateCommands,
+  subjectCommands,
+};
 
 /** Every command: summary, arguments, result, who may call it, and where. */
 export const commands = {
@@ -22,6 +30,7 @@ export const commands = {
   ...certificateCommands,
   ...caCommands,
   ...eventCommands,
+  ...stateCommands,
 } as const;
 
 type Table = typeof commands;

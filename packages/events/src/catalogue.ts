@@ -102,6 +102,11 @@ export const eventTypes = {
     severity: "warning",
     summary: "a certificate request was refused; `check` names the rule it failed",
   },
+  "state-key-destroyed": {
+    severity: "notice",
+    summary:
+      "a key that had sealed a store was destroyed, after everything was sealed under another one",
+  },
   "certificate-issued": { severity: "notice", summary: "control issued a certificate" },
 } as const satisfies Record<string, EventDefinition>;
 

@@ -35,7 +35,8 @@ export function eventsDocument(): string {
 
 <!-- Written from packages/events/src/catalogue.ts by \`node packages/events/test/write-docs.ts\`; change it there. -->
 
-Control appends every event to \`control/events.ndjson\` of the deployment: one JSON object a line, its own and those of the broker.
+Control appends every event to \`control/events.sealed\` of the deployment, its own and those of the broker: sealed, because they name
+clients and topics. \`wardmq events DIR --json\` prints them, one JSON object a line.
 Each has \`type\` and \`at\` (milliseconds since 1970). No event ever holds a payload, a key, a token or anything about a patient;
 what a peer chose is escaped to printable ASCII and cut.
 

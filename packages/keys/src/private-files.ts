@@ -52,10 +52,19 @@ const formerOf = (path: string) => `${path}.former`;
  * call of `endReplacement` destroys. A disk that writes elsewhere (flash, snapshots) may keep the old blocks all the same.
  */
 export function replaceSecretFile(path: string, content: string | Uint8Array): void {
+  const next = `${path}.next`;
+  rmSync(next, { force: true });
+  writeNewFile(next, content, 0o600);
+  putInPlace(next, path);
+}
+
+/** Moves a file that is on the disk over another, and overwrites what that one held. */
+export function putInPlace(next: string, path: string): void {
   const former = formerOf(path);
   destroyFile(former);
   if (existsSync(path)) linkSync(path, former);
-  replaceFile(path, content, 0o600);
+  renameSync(next, path);
+  syncFolder(dirname(path));
   destroyFile(former);
 }
 

@@ -5,6 +5,7 @@ import { certificateHandlers } from "./certificates.ts";
 import { deploymentHandlers } from "./deployment.ts";
 import { eventHandlers } from "./events.ts";
 import type { Caller, HandlersOf, Surroundings } from "./handler.ts";
+import { stateHandlers } from "./state.ts";
 import { subjectHandlers } from "./subjects.ts";
 
 const handlers: HandlersOf<typeof commands> = {
@@ -13,6 +14,7 @@ const handlers: HandlersOf<typeof commands> = {
   ...certificateHandlers,
   ...caHandlers,
   ...eventHandlers,
+  ...stateHandlers,
 };
 
 /** Does what a request asks for, whichever way it came: the one place that asks whether the caller may. */

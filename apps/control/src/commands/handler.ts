@@ -5,6 +5,7 @@ import type { z } from "zod";
 import type { Authority } from "../ca/authority.ts";
 import type { RevocationLists } from "../ca/revocation-lists.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
+import type { Rekeyed } from "../rekey.ts";
 
 /** How brokers hear of a change, and what they did about it. */
 export interface Publisher {
@@ -31,6 +32,8 @@ export interface Surroundings {
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
   readonly reload: (doing: Doing) => Promise<readonly string[]>;
   readonly lastEvents: (count: number) => readonly unknown[];
+  /** Seals everything of control anew under a new key, and destroys the former ones. */
+  readonly rekey: (doing: Doing) => Promise<Rekeyed>;
 }
 
 /** Who gives a command, and when. `local` is the owner of the deployment's folder. */

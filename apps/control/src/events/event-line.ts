@@ -69,8 +69,7 @@ export class LineBudget {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#left = this.#perSecond;
-    if (this.#heldBack > 0)
-      this.#write(`${this.#heldBack} more events are in control/events.ndjson`);
+    if (this.#heldBack > 0) this.#write(`${this.#heldBack} more events are in the log`);
     this.#heldBack = 0;
   }
 }

@@ -1,0 +1,16 @@
+import type { stateCommands } from "@wardmq/commands";
+import type { HandlersOf } from "./handler.ts";
+
+export const stateHandlers: HandlersOf<typeof stateCommands> = {
+  "state.rekey": async ({ rekey, registry, record }, _, caller) => {
+    const { current, destroyed } = await rekey(caller);
+    registry.recordChange("state.rekey", caller);
+    for (const keyId of destroyed) {
+      record({
+        type: "state-key-destroyed",
+        details: { actor: caller.actor, store: "control", keyId },
+      });
+    }
+    return { current, destroyed: [...destroyed] };
+  },
+};

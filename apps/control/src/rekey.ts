@@ -1,0 +1,32 @@
+import type { KeyFile } from "@wardmq/keys";
+import type { Doing } from "./registry/registry.ts";
+
+/** Something that is sealed under the data keys and can be sealed again under the current one while it is used. */
+export interface Resealable {
+  reseal(): Promise<void>;
+}
+
+export interface Rekeyed {
+  /** The id of the key that seals now. */
+  readonly current: string;
+  /** The ids of the keys that were destroyed. */
+  readonly destroyed: readonly string[];
+}
+
+interface Rekeying extends Doing {
+  readonly keys: KeyFile;
+  /** INVARIANT: everything that the keys seal; what is missing here can not be opened afterwards. */
+  readonly sealed: readonly Resealable[];
+}
+
+/**
+ * A new key seals from here on, everything is sealed again, and only then the former keys are destroyed. Interrupted at
+ * any point it leaves all keys that are needed, and the next one destroys those as well.
+ */
+export async function rekey({ keys, sealed, at }: Rekeying): Promise<Rekeyed> {
+  const current = keys.rotate(at);
+  for (const one of sealed) await one.reseal();
+  const former = keys.entries.filter(({ state }) => state === "reading").map(({ id }) => id);
+  for (const id of former) keys.destroy(id, at);
+  return { current, destroyed: former };
+}
