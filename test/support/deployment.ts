@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CommandName, CommandResponse, Commands, SubjectSummary } from "@wardmq/commands";
+import type { ListenerName } from "@wardmq/events";
 import { newCertificateRequest } from "./certificate-request.ts";
 import { firstLine, lines } from "./lines.ts";
 
@@ -40,6 +41,8 @@ export interface Credential {
 
 export interface DeploymentOptions {
   readonly policy?: string;
+  /** Files beside wardmq.yaml, such as issuers.yaml. */
+  readonly files?: Readonly<Record<string, string>>;
   readonly services?: readonly string[];
   /** How many devices there are; they all stand in site north, ward icu. */
   readonly devices?: number;
@@ -57,6 +60,8 @@ export interface Deployment extends AsyncDisposable {
   readonly directory: string;
   readonly mqtts: Address;
   readonly wss: Address;
+  /** Where another listener, which the settings have to open, is. */
+  readonly listener: (name: ListenerName) => Address;
   /** The credential of the service of this name, or of the device with this uuid. */
   readonly credential: (subject: string) => Credential;
   readonly devices: readonly string[];
@@ -74,6 +79,8 @@ export interface Deployment extends AsyncDisposable {
 const roomForTests = {
   "listeners.mqtts.port": 0,
   "listeners.wss.port": 0,
+  "listeners.tokenMqtts.port": 0,
+  "listeners.tokenWss.port": 0,
   "limits.acceptsPerSecond": 10_000,
   "limits.connectionsPerSubject.service": 1_000,
   "limits.subscriptions": 1_000,
@@ -94,6 +101,9 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
       hosts: ["localhost"],
     });
     await writeFile(join(directory, "policy.yaml"), options.policy ?? testPolicy);
+    for (const [name, text] of Object.entries(options.files ?? {})) {
+      await writeFile(join(directory, name), text);
+    }
     const settings = Object.entries({ ...roomForTests, ...options.settings });
     const set = settings.flatMap(([key, value]) => ["--set", `${key}=${value}`]);
     const controlProcess = run(control, ["serve", directory, ...set], directory);
@@ -122,6 +132,7 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
       directory,
       mqtts: parseAddress(addresses["mqtts"]),
       wss: parseAddress(addresses["wss"]),
+      listener: (name) => parseAddress(addresses[name]),
       devices,
       credential: (subject) => {
         const found = credentials.get(subject);

@@ -8,6 +8,7 @@ import { addPolicyCommands } from "./commands/policy.ts";
 import { addServeCommands } from "./commands/serve.ts";
 import { addStateCommands } from "./commands/state.ts";
 import { addSubjectCommands } from "./commands/subjects.ts";
+import { addTokenCommands } from "./commands/tokens.ts";
 
 /** The command `wardmq` and everything below it. */
 export const program = new Command("wardmq")
@@ -47,3 +48,4 @@ addCaCommands(program);
 addPolicyCommands(program);
 addEventCommands(program);
 addStateCommands(program);
+addTokenCommands(program);

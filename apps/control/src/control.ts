@@ -29,6 +29,7 @@ import { controlPlace, openControlKeys, openSigner, sealedFilesOf } from "./keys
 import { Registry } from "./registry/registry.ts";
 import { type Resealable, rekey } from "./rekey.ts";
 import { reload, type Sources } from "./reload.ts";
+import { Bans } from "./tokens/bans.ts";
 import { askHttps } from "./tokens/https-text.ts";
 import { Issuers } from "./tokens/issuers.ts";
 import { TokenRevocations } from "./tokens/token-revocations.ts";
@@ -52,6 +53,7 @@ export class Control {
   readonly #public: PublicObjects;
   readonly #issuers: Issuers;
   readonly #revocations: TokenRevocations;
+  readonly #bans: Bans;
   readonly #feedKey: string;
   #sources: Sources;
   /** One reload after the other. */
@@ -97,8 +99,11 @@ export class Control {
       world: () => this.#world(),
       sign: (bytes) => feedSigner.sign(bytes),
       now,
-      onEvents: (events) =>
-        this.#events.append(events.map(parseBrokerEvent).filter((event) => event !== undefined)),
+      onEvents: (events) => {
+        const known = events.map(parseBrokerEvent).filter((event) => event !== undefined);
+        this.#events.append(known);
+        this.#bans.hear(known);
+      },
       onKeyMissing: (issuer) => this.#issuers.keyIsMissing(issuer),
       onUsed: () => {},
       report,
@@ -120,6 +125,7 @@ export class Control {
         now,
       }),
     };
+    this.#bans = new Bans(now);
     const sealedFiles = sealedFilesOf(keys);
     this.#sealed = [this.#events, ...Object.values(sealedFiles)];
     this.#revocations = new TokenRevocations({ now, file: sealedFiles.tokenRevocations });
@@ -209,6 +215,11 @@ export class Control {
       authority: () => this.#sources.authority,
       lists: this.#lists,
       publisher: { publish: (change) => this.#publish(change) },
+      tokens: {
+        issuers: () => this.#issuers.list(),
+        revocations: this.#revocations,
+        bans: () => this.#bans.list(),
+      },
       record: (event) => this.#record(event),
       reload: ({ actor }) => this.reload(actor),
       lastEvents: (count) => this.#events.last(count),

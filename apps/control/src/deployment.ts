@@ -86,6 +86,10 @@ export function readOperatorFiles(
     throw new ConfigError([{ ...at, key, message, hint }]);
   }
   const policy = parsePolicy(readText(paths.policy));
-  const issuers = existsSync(paths.issuers) ? parseIssuers(readText(paths.issuers)) : [];
-  return { settings, policy, issuers };
+  return { settings, policy, issuers: readIssuers() };
+}
+
+/** Nobody where there is no issuers.yaml. */
+export function readIssuers(): readonly IssuerSettings[] {
+  return existsSync(paths.issuers) ? parseIssuers(readText(paths.issuers)) : [];
 }

@@ -99,6 +99,11 @@ export const controlErrors = {
     exitCode: 1,
     meaning: "the device or service is revoked",
   },
+  ERR_TOKEN_REVOCATION: {
+    exitCode: 2,
+    meaning:
+      "a revocation of tokens names no issuer that is known, or more or less than one kind of token",
+  },
   ERR_CERTIFICATE_REQUEST: {
     exitCode: 1,
     meaning:

@@ -8,13 +8,16 @@ import { execute } from "./commands/execute.ts";
 import type { Surroundings } from "./commands/handler.ts";
 import { init } from "./commands/init.ts";
 import { parseRequest, wrongRequest } from "./commands/requests.ts";
-import { enterDeployment, paths, readOperatorFiles } from "./deployment.ts";
+import { enterDeployment, paths, readIssuers, readOperatorFiles } from "./deployment.ts";
 import { EventLog } from "./events/event-log.ts";
 import { responseOf } from "./failure.ts";
+import { stateFile } from "./files.ts";
 import { controlPlace, openControlKeys, sealedFilesOf } from "./keys.ts";
 import { takeLock } from "./lock.ts";
 import { Registry } from "./registry/registry.ts";
 import { rekey } from "./rekey.ts";
+import { keptIssuers } from "./tokens/issuers.ts";
+import { TokenRevocations } from "./tokens/token-revocations.ts";
 
 const lockWaitMs = 10_000;
 const longestRequest = 64 * 1024;
@@ -65,6 +68,7 @@ async function onFiles(
   const registry = Registry.open(paths.registry);
   stack.defer(() => registry.close());
   const keys = openControlKeys();
+  const sealedFiles = sealedFilesOf(keys);
   const events = new EventLog({ path: paths.events, place: controlPlace(keys, "events"), report });
   stack.defer(() => events.close());
   const authority = () => openAuthority(Date.now());
@@ -79,14 +83,18 @@ async function onFiles(
     authority,
     lists,
     publisher: { publish: () => async () => ({ answers: [], unconfirmed: 0 }) },
+    tokens: {
+      issuers: () => keptIssuers(readIssuers(), stateFile(paths.issuerKeys).read()),
+      revocations: new TokenRevocations({ now: Date.now, file: sealedFiles.tokenRevocations }),
+      bans: () => [],
+    },
     record: (event) => events.append([{ ...event, at: Date.now() }]),
     reload: async () => {
       readOperatorFiles([], registry.identity); // nobody runs who would have the former ones
       return [];
     },
     lastEvents: (count) => events.last(count),
-    rekey: (doing) =>
-      rekey({ keys, sealed: [events, ...Object.values(sealedFilesOf(keys))], ...doing }),
+    rekey: (doing) => rekey({ keys, sealed: [events, ...Object.values(sealedFiles)], ...doing }),
   };
   return await execute(on, request, { actor: currentActor(), role: "local", at: Date.now() });
 }

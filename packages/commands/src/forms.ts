@@ -55,6 +55,14 @@ export const subjectId = formed(
   },
 );
 
+export const tokenSubject = formed(/^(person|app):[A-Za-z0-9_-]{1,64}$/, {
+  code: "ERR_SUBJECT",
+  message: "names no person or app",
+  hint: "write person:ID or app:ID as wardmq events shows it",
+  description: "a person or an app that comes with tokens",
+  example: "person:hospital_4f1c",
+});
+
 /** Text that is parsed later, such as PEM. */
 export const longText = z.string().max(65_536);
 

@@ -10,6 +10,7 @@ import { deploymentCommands } from "./deployment.ts";
 import { eventCommands } from "./events.ts";
 import { stateCommands } from "./state.ts";
 import { type certificateSummary, subjectCommands, type subjectSummary } from "./subjects.ts";
+import { tokenCommands } from "./tokens.ts";
 
 export { expiryClasses } from "./ca.ts";
 export * from "./command.ts";
@@ -21,6 +22,7 @@ export {
   eventCommands,
   stateCommands,
   subjectCommands,
+  tokenCommands,
 };
 
 /** Every command: summary, arguments, result, who may call it, and where. */
@@ -31,6 +33,7 @@ export const commands = {
   ...caCommands,
   ...eventCommands,
   ...stateCommands,
+  ...tokenCommands,
 } as const;
 
 type Table = typeof commands;

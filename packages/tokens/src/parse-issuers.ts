@@ -56,7 +56,7 @@ const issuer = z.strictObject({
     .default(8 * hour),
   requiredClaims: z.array(claim).max(16).default(["client_id", "jti"]),
   roles: z.array(role).min(1).max(1_000),
-  attributes: z.record(z.enum(["site", "ward"]), claim).optional(),
+  attributes: z.partialRecord(z.enum(["site", "ward"]), claim).optional(),
   introspection: z
     .strictObject({
       clientId: z.string().min(1).max(255),

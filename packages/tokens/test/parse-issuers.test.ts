@@ -87,5 +87,10 @@ describe("issuers.yaml", () => {
     ]);
   });
 
+  test("may map one attribute of two", () => {
+    const [issuer] = parseIssuers(add("    attributes: { ward: department }"));
+    assert.deepEqual(issuer?.attributes, { ward: "department" });
+  });
+
   test("may name nobody", () => assert.deepEqual(parseIssuers("issuers: {}"), []));
 });

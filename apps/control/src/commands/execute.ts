@@ -7,6 +7,7 @@ import { eventHandlers } from "./events.ts";
 import type { Caller, HandlersOf, Surroundings } from "./handler.ts";
 import { stateHandlers } from "./state.ts";
 import { subjectHandlers } from "./subjects.ts";
+import { tokenHandlers } from "./tokens.ts";
 
 const handlers: HandlersOf<typeof commands> = {
   ...deploymentHandlers,
@@ -15,6 +16,7 @@ const handlers: HandlersOf<typeof commands> = {
   ...caHandlers,
   ...eventHandlers,
   ...stateHandlers,
+  ...tokenHandlers,
 };
 
 /** Does what a request asks for, whichever way it came: the one place that asks whether the caller may. */

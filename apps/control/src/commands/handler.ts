@@ -1,11 +1,14 @@
 import type { CommandTable, Frozen, Role } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { WorldChange } from "@wardmq/feed";
+import type { Issuer } from "@wardmq/tokens";
 import type { z } from "zod";
 import type { Authority } from "../ca/authority.ts";
 import type { RevocationLists } from "../ca/revocation-lists.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
 import type { Rekeyed } from "../rekey.ts";
+import type { BanSummary } from "../tokens/bans.ts";
+import type { TokenRevocations } from "../tokens/token-revocations.ts";
 
 /** How brokers hear of a change, and what they did about it. */
 export interface Publisher {
@@ -22,6 +25,13 @@ export interface Publication {
   readonly unconfirmed: number;
 }
 
+/** What is known of access tokens. */
+export interface TokenWorld {
+  readonly issuers: () => readonly Issuer[];
+  readonly revocations: TokenRevocations;
+  readonly bans: () => readonly BanSummary[];
+}
+
 /** What the commands act on; main joins it. */
 export interface Surroundings {
   readonly registry: Registry;
@@ -29,6 +39,7 @@ export interface Surroundings {
   readonly authority: () => Authority;
   readonly lists: RevocationLists;
   readonly publisher: Publisher;
+  readonly tokens: TokenWorld;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
   readonly reload: (doing: Doing) => Promise<readonly string[]>;
   readonly lastEvents: (count: number) => readonly unknown[];

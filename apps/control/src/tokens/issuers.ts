@@ -34,7 +34,7 @@ interface Followed {
 }
 
 /** After a failure, and for a token that names a key we do not have: no issuer is asked more often than this. */
-const cooldownMs = 15_000;
+const cooldownMs = 5_000;
 
 /** The issuers of issuers.yaml with their keys: fetched over HTTPS, fetched again in time, never believed too long. */
 export class Issuers {
@@ -63,16 +63,7 @@ export class Issuers {
 
   /** What brokers need to know. */
   list(): readonly Issuer[] {
-    return [...this.#followed.values()].map(({ settings, fetched }) => {
-      const { jwksUri, caFile, refreshSeconds, keysMaximumAgeSeconds, introspection, ...told } =
-        settings;
-      return {
-        ...told,
-        introspects: introspection !== undefined,
-        keys: fetched?.keys ?? [],
-        keysUntil: fetched === undefined ? 0 : fetched.fetchedAt + keysMaximumAgeSeconds * 1000,
-      };
-    });
+    return [...this.#followed.values()].map(({ settings, fetched }) => told(settings, fetched));
   }
 
   /** A broker saw a token of a key that it does not know: the issuer may have begun to use a new one. */
@@ -152,6 +143,29 @@ export class Issuers {
     }
     return { jwksUri };
   }
+}
+
+/** What brokers would be told by what was kept, with nothing fetched: for a command that no control runs for. */
+export function keptIssuers(
+  issuers: readonly IssuerSettings[],
+  cache: string | undefined,
+): readonly Issuer[] {
+  const cached = readCache(cache);
+  return issuers.map((settings) => {
+    const kept = cached.get(settings.name);
+    return told(settings, kept?.issuer === settings.issuer ? kept : undefined);
+  });
+}
+
+function told(settings: IssuerSettings, fetched: Fetched | undefined): Issuer {
+  const { jwksUri, caFile, refreshSeconds, keysMaximumAgeSeconds, introspection, ...issuer } =
+    settings;
+  return {
+    ...issuer,
+    introspects: introspection !== undefined,
+    keys: fetched?.keys ?? [],
+    keysUntil: fetched === undefined ? 0 : fetched.fetchedAt + keysMaximumAgeSeconds * 1000,
+  };
 }
 
 /** What was kept, made anew from what can be believed; nothing where the file is not what we wrote. */

@@ -1,0 +1,135 @@
+import { readFileSync } from "node:fs";
+import type { Commands } from "@wardmq/commands";
+import { commands } from "@wardmq/commands";
+import { printable } from "@wardmq/events";
+import type { Command } from "commander";
+import { ask } from "../ask.ts";
+import { count, group, type Json, print, printJson } from "../command-line.ts";
+import { controlCommand } from "../control-command.ts";
+import { deploymentCommand, inDeployment } from "../deployment-command.ts";
+import { Failure, systemCode } from "../failure.ts";
+import { table } from "../table.ts";
+
+export function addTokenCommands(program: Command): void {
+  const token = group(
+    program,
+    "token",
+    "look into and revoke access tokens",
+    "wardmq token explain --help",
+  );
+  deploymentCommand(token, "explain", {
+    summary: commands["token.explain"].summary,
+    examples: [
+      "wardmq token explain /srv/wardmq < token.txt",
+      "wardmq token explain /srv/wardmq --file token.txt",
+    ],
+  })
+    .option(
+      "--file <path>",
+      "the file the token is in (default: standard input); never an argument",
+    )
+    .option("--json", "print the checks as JSON")
+    .action(async (words: string[], options: Json & { file?: string }) => {
+      const text = readToken(options.file); // before the deployment's folder becomes the current one
+      await inDeployment([], async (_, { json }: Json) => {
+        const { checks } = await ask("token.explain", { token: text });
+        if (json) printJson(checks);
+        else print(explanation(checks));
+        const failed = checks.filter(({ outcome }) => outcome === "failed");
+        if (failed.length > 0) {
+          throw new Failure(
+            1,
+            `the token is refused by ${failed[0]?.check}`,
+            "see the lines above",
+          );
+        }
+      })(words, options);
+    });
+
+  controlCommand<"token.revoke", { issuer?: string; jti?: string; sid?: string; subject?: string }>(
+    token,
+    "revoke",
+    "token.revoke",
+    {
+      examples: [
+        "wardmq token revoke /srv/wardmq --subject person:hospital_4f1c",
+        "wardmq token revoke /srv/wardmq --issuer hospital --jti 9b2e",
+      ],
+      options: (command) =>
+        command
+          .option("--subject <id>", "a person or app, as events name it")
+          .option("--issuer <name>", "the name of an issuer in issuers.yaml, with --jti or --sid")
+          .option("--jti <id>", "the id of one token")
+          .option("--sid <id>", "a session at the issuer"),
+      arguments: (_, { subject, issuer, jti, sid }) => ({
+        ...(subject === undefined ? {} : { subject }),
+        ...(issuer === undefined ? {} : { issuer }),
+        ...(jti === undefined ? {} : { jti }),
+        ...(sid === undefined ? {} : { sid }),
+      }),
+      text: revocation,
+      check: ({ unconfirmed = 0 }) => {
+        if (unconfirmed === 0) return;
+        throw new Failure(
+          1,
+          `${count(unconfirmed, "broker")} did not confirm within a second`,
+          "the revocation stands; look at wardmq events, and end that broker if it does not follow",
+        );
+      },
+    },
+  );
+
+  controlCommand(program, "bans", "bans", {
+    examples: ["wardmq bans /srv/wardmq"],
+    arguments: () => ({}),
+    json: ({ bans }) => bans,
+    text: ({ bans }) =>
+      bans.length === 0
+        ? "nobody is banned"
+        : table(
+            ["OF", "REFUSED TOKENS", "UNTIL"],
+            bans.map(({ of, failures, until }) => [
+              of,
+              String(failures),
+              new Date(until).toISOString(),
+            ]),
+          ),
+  });
+}
+
+/** A token is never an argument: everybody on the machine can read those. */
+function readToken(file: string | undefined): string {
+  try {
+    return readFileSync(file ?? 0, "utf8").trim();
+  } catch (error) {
+    const what = file === undefined ? "standard input" : printable(file, 1000);
+    throw new Failure(
+      2,
+      `cannot read ${what}: ${systemCode(error) ?? "unreadable"}`,
+      "name a file that holds the token",
+    );
+  }
+}
+
+const signs = { passed: "ok  ", failed: "FAIL", unknown: "  - " } as const;
+
+function explanation(checks: Commands["token.explain"]["result"]["checks"]): string {
+  return checks
+    .map(({ check, outcome, found, expected }) => {
+      const what = outcome === "unknown" ? "nothing to look at" : found;
+      const wanted = outcome === "passed" ? "" : `; expected ${expected}`;
+      return `${signs[outcome]} ${check.padEnd(10)} ${what}${wanted}`;
+    })
+    .join("\n");
+}
+
+function revocation({ brokers, unconfirmed = 0 }: Commands["token.revoke"]["result"]): string {
+  const closed = brokers.map(
+    ({ connectionsClosed, milliseconds }) =>
+      `the broker closed ${count(connectionsClosed, "connection")} in ${milliseconds} ms`,
+  );
+  const none = "no broker runs here; one that starts refuses these tokens";
+  return ["revoked the tokens", ...(brokers.length + unconfirmed === 0 ? [none] : closed)].join(
+    "\n",
+  );
+}

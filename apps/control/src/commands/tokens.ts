@@ -1,0 +1,66 @@
+import type { tokenCommands } from "@wardmq/commands";
+import { explainToken } from "@wardmq/tokens";
+import { Failure } from "../failure.ts";
+import type { RevokedTokens } from "../tokens/token-revocations.ts";
+import type { Caller, HandlersOf, Surroundings } from "./handler.ts";
+
+export const tokenHandlers: HandlersOf<typeof tokenCommands> = {
+  "token.explain": async ({ tokens, registry }, { token }, { at }) => ({
+    checks: [
+      ...(await explainToken(token.trim(), {
+        org: registry.identity.org,
+        issuers: tokens.issuers(),
+        revocations: tokens.revocations.list(),
+        now: at,
+        fingerprint: undefined,
+        username: undefined,
+      })),
+    ],
+  }),
+
+  "token.revoke": async (on, wanted, caller) => {
+    const { issuer, subject, jti, sid } = wanted;
+    const isOne = [subject, jti, sid].filter((one) => one !== undefined).length === 1;
+    if (!isOne || (subject === undefined) !== (issuer !== undefined)) {
+      throw new Failure("ERR_TOKEN_REVOCATION", "it does not say which tokens are meant", {
+        hint: "name a subject, or an issuer with a jti or a sid",
+      });
+    }
+    if (issuer !== undefined && !on.tokens.issuers().some(({ name }) => name === issuer)) {
+      throw new Failure("ERR_TOKEN_REVOCATION", `issuers.yaml has no issuer ${issuer}`, {
+        hint: "write its name, not its address",
+      });
+    }
+    return revokeTokens(on, { issuer, subject, jti, sid }, caller);
+  },
+
+  bans: ({ tokens }) => ({ bans: [...tokens.bans()] }),
+};
+
+/** On disk first: whatever happens to the brokers, these tokens never get anybody in again. */
+export async function revokeTokens(
+  { tokens, publisher, record }: Pick<Surroundings, "tokens" | "publisher" | "record">,
+  revoked: RevokedTokens,
+  { actor }: Pick<Caller, "actor">,
+) {
+  tokens.revocations.add(revoked);
+  const published = publisher.publish({ revokedTokens: tokens.revocations.list() });
+  const { subject, issuer, jti } = revoked;
+  record({
+    type: "tokens-revoked",
+    ...(subject === undefined ? {} : { subject }),
+    details: {
+      actor,
+      ...(issuer === undefined ? {} : { issuer }),
+      by: subject !== undefined ? "subject" : jti !== undefined ? "jti" : "sid",
+    },
+  });
+  const { answers, unconfirmed } = await published();
+  return {
+    brokers: answers.map(({ connectionsClosed, milliseconds }) => ({
+      connectionsClosed,
+      milliseconds,
+    })),
+    ...(unconfirmed > 0 ? { unconfirmed } : {}),
+  };
+}

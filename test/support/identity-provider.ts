@@ -1,0 +1,170 @@
+import { createHash, randomBytes } from "node:crypto";
+import { request } from "node:https";
+import { selfSigned } from "../../apps/idp/src/certificate.ts";
+import {
+  type ProviderOptions,
+  type RunningProvider,
+  startProvider,
+} from "../../apps/idp/src/provider.ts";
+
+export const audience = "urn:wardmq:test";
+
+export interface TestProvider extends RunningProvider {
+  /** PEM: what its HTTPS is trusted by. */
+  readonly ca: string;
+  /** The answer of the token endpoint for a person who logs in at the page. */
+  readonly logIn: (account: string, scope?: string) => Promise<Tokens>;
+  /** The answer of the token endpoint for an app that comes for itself. */
+  readonly appToken: (id: string, secret: string) => Promise<Tokens>;
+}
+
+export interface Tokens {
+  readonly access_token: string;
+  readonly refresh_token?: string;
+}
+
+/** A real OpenID Provider; `nurse` and `doctor` log in with any password, the app `reports` with its secret. */
+export async function startTestProvider(
+  options: Partial<ProviderOptions> = {},
+): Promise<TestProvider> {
+  const { key, certificate: ca } = await selfSigned(Date.now());
+  const provider = await startProvider({
+    key,
+    certificate: ca,
+    audience,
+    lifeSeconds: 600,
+    accounts: {
+      nurse: { groups: ["nurses"], ward: "icu", amr: ["pwd"] },
+      doctor: { groups: ["doctors"], amr: ["pwd", "mfa"] },
+      "visitor@home.example": { groups: ["nurses"] },
+    },
+    apps: { reports: { secret: "a-secret-of-the-app", groups: ["apps"] } },
+    ...options,
+  });
+  const ask = (url: string, rest: Question = {}) => https(url, ca, rest);
+  return {
+    ...provider,
+    ca,
+    logIn: (account, scope = "openid offline_access") => logIn(provider, ask, account, scope),
+    appToken: async (id, secret) => {
+      const form = { grant_type: "client_credentials", client_id: id, client_secret: secret };
+      return JSON.parse((await ask(`${provider.issuer}/token`, { form })).body);
+    },
+  };
+}
+
+/** What an `issuers.yaml` says of it. */
+export function issuersText(provider: TestProvider, caFile: string, more = ""): string {
+  return `issuers:
+  idp:
+    issuer: ${provider.issuer}
+    audience: ${audience}
+    caFile: ${caFile}
+    algorithms: [ES256]
+    attributes: { ward: ward }
+${more}    roles:
+      - { role: nurse, claim: groups, value: nurses }
+      - { role: doctor, claim: groups, value: doctors, amr: [mfa] }
+      - { role: tester, claim: groups, value: apps }
+`;
+}
+
+interface Question {
+  readonly form?: Readonly<Record<string, string>>;
+  readonly cookies?: Map<string, string>;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly location: string | undefined;
+  readonly body: string;
+}
+
+type Ask = (url: string, rest?: Question) => Promise<Answer>;
+
+/** The authorization code flow with PKCE, as a browser and `wardmq login` go through it together. */
+async function logIn(
+  { issuer, clientId }: RunningProvider,
+  ask: Ask,
+  account: string,
+  scope: string,
+): Promise<Tokens> {
+  const verifier = randomBytes(32).toString("base64url");
+  const redirect = "http://127.0.0.1:49152/callback";
+  const query = new URLSearchParams({
+    client_id: clientId,
+    response_type: "code",
+    redirect_uri: redirect,
+    scope,
+    resource: audience,
+    code_challenge: createHash("sha256").update(verifier).digest("base64url"),
+    code_challenge_method: "S256",
+    prompt: "consent",
+  });
+  const cookies = new Map<string, string>();
+  let at = `${issuer}/auth?${query}`;
+  for (let step = 0; step < 20; step += 1) {
+    const page = await ask(at, { cookies });
+    if (page.location !== undefined) at = new URL(page.location, at).href;
+    else {
+      const prompt = page.body.includes('value="login"') ? "login" : "consent";
+      const form: Record<string, string> =
+        prompt === "login" ? { prompt, login: account, password: "any" } : { prompt };
+      const { location = "" } = await ask(at, { cookies, form });
+      at = new URL(location, at).href;
+    }
+    if (!at.startsWith(redirect)) continue;
+    const code = new URL(at).searchParams.get("code") ?? "";
+    const exchange = {
+      grant_type: "authorization_code",
+      client_id: clientId,
+      code,
+      redirect_uri: redirect,
+      code_verifier: verifier,
+      resource: audience,
+    };
+    const { status, body } = await ask(`${issuer}/token`, { form: exchange });
+    if (status !== 200) throw new Error(`the token endpoint answered ${status}`);
+    return JSON.parse(body) as Tokens;
+  }
+  throw new Error("the login came to no end");
+}
+
+function https(url: string, ca: string, { form, cookies }: Question): Promise<Answer> {
+  const body = form === undefined ? undefined : new URLSearchParams(form).toString();
+  const cookie = [...(cookies ?? [])].map(([name, value]) => `${name}=${value}`).join("; ");
+  return new Promise((resolve, reject) => {
+    const asked = request(url, {
+      ca,
+      method: body === undefined ? "GET" : "POST",
+      headers: {
+        ...(cookie === "" ? {} : { cookie }),
+        ...(body === undefined
+          ? {}
+          : {
+              "content-type": "application/x-www-form-urlencoded",
+              "content-length": Buffer.byteLength(body),
+            }),
+      },
+    });
+    asked.on("error", reject);
+    asked.on("response", (response) => {
+      for (const line of response.headers["set-cookie"] ?? []) {
+        const [, name = "", value = ""] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
+        cookies?.set(name, value);
+      }
+      let text = "";
+      response.on("data", (part) => {
+        text += String(part);
+      });
+      response.on("end", () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          location: response.headers.location,
+          body: text,
+        }),
+      );
+    });
+    asked.end(body);
+  });
+}
