@@ -32,8 +32,8 @@ Over \`memoryBytes\` nobody loses what is there: who comes back for a session is
 publishers go on, slowly. When packets that arrive in parts are more than a quarter of it, one that holds more than 64 KiB ends
 its connection with 0x97.
 
-On Node a handshake that sends more than \`preAuthBytes\` is ended within a hundredth of a second. On Bun its bytes cannot be counted, and
-the TLS library refuses a message of more than 100 kB; \`handshakes\` and \`connectTimeoutMs\` bound how many of them, and how long.
+A handshake that sends more than \`preAuthBytes\` is ended within a hundredth of a second; for as long, the TLS library holds at most
+100 kB of it.
 
 \`test/limits/attacks.ts\` attacks all of this, in small in \`npm test\` and in full size in \`npm run fuzz\`, while a device goes on
 sending alarms.

@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import { createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
 import {
   createSecureContext,
   createServer,
@@ -57,6 +57,7 @@ const maximumMessageBytes = 2 ** 31;
 export class Door {
   readonly #parts: DoorParts;
   readonly #admission: Admission;
+  readonly #listeners: TcpServer[] = [];
   readonly #servers = new Map<ListenerName, Server>();
   /** Who sent each TCP connection that was let in. */
   readonly #arrivals = new WeakMap<Socket, Arrival>();
@@ -99,16 +100,20 @@ export class Door {
       // for in vain is said after the handshake, with everything known.
       SNICallback: (_serverName, answer) => answer(null, this.#context),
     });
-    server.on("connection", (socket: Socket) => this.#arrived(socket, name));
     server.on("secureConnection", (socket) => this.#secured(socket, name));
     server.on("tlsClientError", (error, socket) => this.#handshakeFailed(error, socket, name));
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ host: at.address, port: at.port, backlog: 1024 }, resolve);
+    // TLS is put on a TCP socket of ours and does not listen itself: only so Bun counts the bytes of a handshake.
+    const listener = createTcpServer((socket) => {
+      if (this.#admits(socket, name)) server.emit("connection", socket);
     });
-    server.on("error", () => {}); // accept errors (no file descriptors left): the next accept is tried again
+    await new Promise<void>((resolve, reject) => {
+      listener.once("error", reject);
+      listener.listen({ host: at.address, port: at.port, backlog: 1024 }, resolve);
+    });
+    listener.on("error", () => {}); // accept errors (no file descriptors left): the next accept is tried again
+    this.#listeners.push(listener);
     this.#servers.set(name, server);
-    const address = server.address();
+    const address = listener.address();
     if (address === null || typeof address === "string") throw new Error("no address after listen");
     return address.family === "IPv6"
       ? `[${address.address}]:${address.port}`
@@ -122,17 +127,17 @@ export class Door {
 
   /** Accepts nobody any more; open connections stay. */
   close(): void {
-    for (const server of this.#servers.values()) server.close();
+    for (const listener of this.#listeners) listener.close();
   }
 
-  #arrived(socket: Socket, listener: ListenerName): void {
+  #admits(socket: Socket, listener: ListenerName): boolean {
     const address = socket.remoteAddress ?? "unknown";
     const limit = this.#admission.arrived(address);
     if (limit !== undefined) {
       socket.on("error", ignore);
       socket.destroy();
       this.#parts.record({ type: "connection-shed", address, listener, limit });
-      return;
+      return false;
     }
     const close = (limit: HandshakeLimit) => {
       const type = limit === "handshakes" ? "connection-shed" : "handshake-refused";
@@ -147,6 +152,7 @@ export class Door {
       this.#admission.handshakeEnded(arrival);
       this.#admission.left(address);
     });
+    return true;
   }
 
   #watchHandshakes(): void {
