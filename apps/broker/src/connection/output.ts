@@ -30,6 +30,7 @@ const pool = new BufferPool();
 export class Flusher {
   #dirty: Output[] = [];
   readonly #failed: (error: unknown) => void;
+  readonly #flush = () => this.#writeAll();
 
   /** `failed` hears what a transport throws; the other connections are written all the same. */
   constructor(failed: (error: unknown) => void) {
@@ -37,11 +38,11 @@ export class Flusher {
   }
 
   add(output: Output): void {
-    if (this.#dirty.length === 0) setImmediate(() => this.#flush());
+    if (this.#dirty.length === 0) setImmediate(this.#flush);
     this.#dirty.push(output);
   }
 
-  #flush(): void {
+  #writeAll(): void {
     const dirty = this.#dirty;
     this.#dirty = [];
     for (const output of dirty) {
