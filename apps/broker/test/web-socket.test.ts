@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -825,10 +825,12 @@ async function listen(
       onSocket(socket);
     },
   );
-  cleanups.push(() => server.close());
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return (server.address() as AddressInfo).port;
+  // As the door does: TLS on a TCP socket.
+  const listener = createTcpServer((socket) => server.emit("connection", socket));
+  cleanups.push(() => listener.close());
+  listener.listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  return (listener.address() as AddressInfo).port;
 }
 
 async function dial(port: number, allowHalfOpen = false): Promise<TLSSocket> {

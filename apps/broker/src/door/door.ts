@@ -209,7 +209,7 @@ export class Door {
         );
     if ("check" in found) {
       const certificate = socket.getPeerX509Certificate();
-      socket.destroy();
+      socket.destroySoon(); // says goodbye in TLS first, or a client could take it for an attack on the connection
       this.#parts.record({
         type: "handshake-refused",
         address,
