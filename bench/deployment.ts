@@ -32,7 +32,9 @@ const org = "clinic";
 const site = "main";
 const ward = "icu";
 
-const policy = `roles:
+const policy = `topics:
+  templates: ["{org}/{site}/{ward}/device/{uuid}/{channel}", "{org}/bench/#"]
+roles:
   bedside-device:
     publish: ["{org}/{site}/{ward}/device/{id}/telemetry", "{org}/{site}/{ward}/device/{id}/alarm"]
     subscribe: ["{org}/{site}/{ward}/device/{id}/command"]

@@ -20,8 +20,9 @@ const ways = [
 ] as const;
 
 const policyOf = (reader: string, writer: string) => `
+topics: { schema: off }
 roles:
-  tester: { publish: ["#"], subscribe: ["#"] }
+  tester: { publish: [{ filter: "#", retain: allowed }], subscribe: ["#"] }
   reader: { subscribe: ${reader} }
   writer: { publish: ${writer} }
 bindings:

@@ -10,8 +10,9 @@ const deployment = await startDeployment({
   services: ["tester", "attacker"],
   devices: 2,
   policy: `
+topics: { schema: off }
 roles:
-  tester: { publish: ["#"], subscribe: ["#"] }
+  tester: { publish: [{ filter: "#", retain: allowed }], subscribe: ["#"] }
   attacker: { publish: ["attack/#"], subscribe: ["attack/#"] }
   device: { publish: ["{org}/{id}/up"], subscribe: ["{org}/{id}/down"] }
 bindings:

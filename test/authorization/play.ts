@@ -50,15 +50,20 @@ interface Take {
 const atOnce = 8;
 
 const roles = `
+topics: { schema: off }
 roles:
   observer:
-    publish: ["#"]
+    publish: [{ filter: "#", retain: allowed }]
     subscribe: ["#", "$SYS/#"]
   device:
-    publish: ["{org}/{site}/{ward}/device/{id}/telemetry", "{org}/{site}/{ward}/device/{id}/alarm"]
+    publish:
+      - { filter: "{org}/{site}/{ward}/device/{id}/telemetry", retain: allowed }
+      - { filter: "{org}/{site}/{ward}/device/{id}/alarm", retain: allowed }
     subscribe: ["{org}/{site}/{ward}/device/{id}/command"]
   service:
-    publish: ["{org}/north/icu/device/{id}/telemetry", "{org}/north/icu/device/{id}/alarm"]
+    publish:
+      - { filter: "{org}/north/icu/device/{id}/telemetry", retain: allowed }
+      - { filter: "{org}/north/icu/device/{id}/alarm", retain: allowed }
     subscribe: ["{org}/north/icu/device/{id}/command"]
 bindings:
   - { role: observer, to: "service:observer" }

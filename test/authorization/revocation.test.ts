@@ -14,8 +14,9 @@ const deployment = await startDeployment({
   services: ["tester", "other"],
   devices: 2,
   policy: `
+topics: { schema: off }
 roles:
-  tester: { publish: ["#"], subscribe: ["#"] }
+  tester: { publish: [{ filter: "#", retain: allowed }], subscribe: ["#"] }
 bindings:
   - { role: tester, to: "service:*" }
   - { role: tester, to: "device:*" }

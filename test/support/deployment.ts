@@ -15,9 +15,10 @@ const broker = join(repository, "apps/broker/src/main.ts");
 
 /** The service `tester` may do everything, so that a test of the protocol is no test of the policy; `limited` may not. */
 export const testPolicy = `
+topics: { schema: off }
 roles:
   tester:
-    publish: ["#"]
+    publish: [{ filter: "#", retain: allowed }]
     subscribe: ["#", "$SYS/#"]
   limited:
     publish: ["allowed/#"]

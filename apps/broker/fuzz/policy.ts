@@ -22,10 +22,16 @@ const policies: readonly Readonly<Record<"tester" | "limited" | "device", Rules>
   },
 ];
 
+const retaining = ({ publish, subscribe }: Rules) => ({
+  publish: publish.map((filter) => ({ filter, retain: "allowed" })),
+  subscribe,
+});
+
 /** The texts of these policies. */
 export const policyTexts: readonly string[] = policies.map(({ tester, limited, device }) =>
   JSON.stringify({
-    roles: { tester, limited, device },
+    topics: { schema: "off" },
+    roles: { tester: retaining(tester), limited: retaining(limited), device: retaining(device) },
     bindings: [
       { role: "tester", to: "service:tester" },
       { role: "limited", to: "service:limited" },

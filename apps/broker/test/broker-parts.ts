@@ -32,8 +32,9 @@ export const settings: BrokerSettings = parseConfig(
 
 /** Everything for everybody; tests of the policy bring their own. */
 export const openPolicy = `
+topics: { schema: off }
 roles:
-  all: { publish: ["#"], subscribe: ["#", "$SYS/#"] }
+  all: { publish: [{ filter: "#", retain: allowed }], subscribe: ["#", "$SYS/#"] }
 bindings:
   - { role: all, to: "service:*" }
   - { role: all, to: "device:*" }

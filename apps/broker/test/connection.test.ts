@@ -330,6 +330,7 @@ describe("packets in the wrong state or direction", () => {
 describe("what a Shared Subscription owes when a session ends", () => {
   const policy = (publishers: readonly string[]) =>
     JSON.stringify({
+      topics: { schema: "off" },
       roles: { reader: { subscribe: ["t"] }, writer: { publish: ["t"] } },
       bindings: [
         { role: "reader", to: "service:*" },

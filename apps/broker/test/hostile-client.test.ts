@@ -46,6 +46,7 @@ describe("a client that makes up names", () => {
   test("has none remembered that it may not publish to, by policy or by a limit", () => {
     const parts = new BrokerParts({
       policy: `
+topics: { schema: off }
 roles: { some: { publish: ["a/#"], subscribe: ["a/#"] } }
 bindings: [{ role: some, to: "service:*" }]
 `,

@@ -14,14 +14,16 @@ const clients = 4;
 /** What each client may read in the two policies that are tried in turn. */
 const policies = [
   `
+topics: { schema: off }
 roles:
-  all: { publish: ["#"], subscribe: ["#", "$SYS/#"] }
+  all: { publish: [{ filter: "#", retain: allowed }], subscribe: ["#", "$SYS/#"] }
 bindings:
   - { role: all, to: "service:*" }
 `,
   `
+topics: { schema: off }
 roles:
-  all: { publish: ["#"], subscribe: ["#", "$SYS/#"] }
+  all: { publish: [{ filter: "#", retain: allowed }], subscribe: ["#", "$SYS/#"] }
   some: { publish: ["a/#"], subscribe: ["a/#"] }
 bindings:
   - { role: all, to: "service:c0" }
@@ -217,7 +219,7 @@ class Comparison {
     const { client: index, filter } = action;
     const session = this.#session(index);
     const requester = { subject: session.subject, clientId: session.clientId };
-    const allowed = this.#parts.enforcement.authorizeSubscribe(requester, filter);
+    const allowed = this.#parts.enforcement.authorizeSubscribe(requester, filter) !== undefined;
     assert.equal(allowed, maySubscribe(index, filter, this.#policy), filter);
     if (!allowed) return [];
     const subscription = {

@@ -2,6 +2,7 @@ export * from "./decode.ts";
 export { checkPayloadFormat, connackVersion, decodeConnect } from "./decode-connect.ts";
 export * from "./encode.ts";
 export * from "./errors.ts";
+export * from "./find-property.ts";
 export * from "./packet.ts";
 export * from "./properties.ts";
 export * from "./publish-frame.ts";

@@ -1,4 +1,5 @@
 /** What the broker needs: compiling and deciding, without the YAML parser and its ten megabytes. */
-export { compilePolicy } from "./compile-policy.ts";
-export type { CompiledPolicy, Decision, SubjectRights } from "./decision.ts";
-export type { Policy } from "./policy.ts";
+export { compilePolicy } from "./decide/compile-policy.ts";
+export type { CompiledPolicy, Decision, Subject, SubjectRights } from "./decide/decision.ts";
+export { denyByTerms, isWithin, type MessageTraits, type Terms } from "./decide/terms.ts";
+export type { Policy } from "./language/policy.ts";

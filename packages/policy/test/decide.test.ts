@@ -25,8 +25,9 @@ interface Row {
 function check(rights: SubjectRights, rows: readonly Row[]): void {
   for (const { ask, permit, ruleId, deny } of rows) {
     for (const topic of deny) assert.equal(rights[ask](topic).effect, "Deny", `${ask} ${topic}`);
-    const permitted: Decision = { effect: "Permit", because: "Permit", ruleId, hint: undefined };
-    assert.deepEqual({ ...rights[ask](permit) }, permitted, `${ask} ${permit}`);
+    const { effect, because, ruleId: by, hint } = rights[ask](permit);
+    const permitted = { effect: "Permit", because: "Permit", by: ruleId, hint: undefined };
+    assert.deepEqual({ effect, because, by, hint }, permitted, `${ask} ${permit}`);
   }
 }
 
@@ -420,7 +421,7 @@ describe("the hint of a Deny", () => {
 
 describe("compilePolicy refuses what parsePolicy would have refused", () => {
   const good: Policy = parsePolicy(
-    '{"roles": {"r": {"publish": ["a"], "subscribe": ["b"]}}, "bindings": [{"role": "r", "to": "device:*"}]}',
+    '{"topics": {"schema": "off"}, "roles": {"r": {"publish": ["a"], "subscribe": ["b"]}}, "bindings": [{"role": "r", "to": "device:*"}]}',
   );
   const [role] = good.roles;
   const [binding] = good.bindings;
@@ -433,7 +434,7 @@ describe("compilePolicy refuses what parsePolicy would have refused", () => {
     "a list": [],
     "an empty object": {},
     "no bindings": { roles: [] },
-    "an unknown key": { ...good, deny: [] },
+    "an unknown key": { ...good, allow: [] },
     "roles as an object": { ...good, roles: {} },
     "a role that is null": { ...good, roles: [null] },
     "a role without a name": { ...good, roles: [{ ...role, name: undefined }] },

@@ -22,7 +22,11 @@ export function policyText(
   roles: Readonly<Record<string, Rules>>,
   bindings: readonly (readonly [role: string, to: string])[],
 ): string {
-  return JSON.stringify({ roles, bindings: bindings.map(([role, to]) => ({ role, to })) });
+  return JSON.stringify({
+    topics: { schema: "off" },
+    roles,
+    bindings: bindings.map(([role, to]) => ({ role, to })),
+  });
 }
 
 /** A device in ward icu-1 of the site main of st-anna; `attributes` replace its own. */

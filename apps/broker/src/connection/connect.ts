@@ -227,7 +227,10 @@ function checkWill(
   // be sent it is asked for again, and withheld.
   if (peer.subject.isQuarantined) return undefined;
   const requester = { subject: peer.subject, clientId, address: peer.address };
-  if (context.enforcement.authorizePublish(requester, will.topic, "will")) return undefined;
+  const { qos, retain, payload, properties } = will;
+  const { contentType } = properties;
+  const message = { qos, retain, payloadLength: payload.length, contentType };
+  if (context.enforcement.authorizeWill(requester, will.topic, message)) return undefined;
   return { check: "will", reasonCode: 0x87, why: "the will is not allowed by the policy" };
 }
 

@@ -7,6 +7,7 @@ import {
   PublishFrame,
   parseTopicName,
 } from "@wardmq/mqtt";
+import { isWithin, type Terms } from "@wardmq/policy/compile";
 import { ApplicationMessage } from "../routing/application-message.ts";
 import { Topic } from "../routing/topic.ts";
 import type { Session } from "../session/session.ts";
@@ -20,6 +21,8 @@ interface PublishTopic {
   topic: Topic;
   /** The Reason Code that refuses it: 0x87 by policy, 0x90 by a limit; 0 when it is allowed. */
   refusal: number;
+  /** What a message must keep to where it is allowed. */
+  terms: readonly Terms[];
   /** The enforcement epoch the answer belongs to. */
   epoch: number;
 }
@@ -29,7 +32,7 @@ const rememberedTopics = 256;
 const rememberedBytes = 16_384;
 
 /** What an alias stands for whose Topic Name broke a limit: the name itself is never kept. */
-const overLimit: PublishTopic = { topic: new Topic(""), refusal: 0x90, epoch: 0 };
+const overLimit: PublishTopic = { topic: new Topic(""), refusal: 0x90, terms: [], epoch: 0 };
 
 /** Reused for every PUBLISH of every connection: the whole way through the broker is one call. */
 const frame = new PublishFrame();
@@ -79,6 +82,17 @@ export class PublishHandler {
     if (frame.payloadFormatIndicator === 1 && !this.#isPayloadUtf8(buffer)) return;
     if (!topic.topic.isLive) topic.topic = this.#context.router.topic(topic.topic.name);
     const application = fill(topic.topic, this.#session, this.#context, buffer);
+    if (!isWithin(topic.terms, application)) {
+      const { requester } = this.#connection;
+      this.#context.enforcement.refuseMessage(
+        requester,
+        topic.topic.name,
+        topic.terms,
+        application,
+      );
+      this.#refuse(0x87);
+      return;
+    }
     if (application.retain && !this.#mayRetain(application)) return;
     if (qos === 2) this.#rememberPacketId(packetId);
     const receivers = this.#context.router.publish(application, this.#session);
@@ -115,7 +129,7 @@ export class PublishHandler {
     if (found === undefined) {
       const topic = new Topic(parseTopicName(decodeUtf8(buffer, start, end)));
       topic.isLive = false;
-      found = { topic, refusal: 0, epoch: 0 };
+      found = { topic, refusal: 0, terms: [], epoch: 0 };
       if (brokenTopicLimit(topic.name, this.#context) !== undefined) return found; // not remembered
       this.#topicBytes += key.length;
       if (this.#topics.size >= rememberedTopics || this.#topicBytes > rememberedBytes) {
@@ -153,9 +167,9 @@ export class PublishHandler {
       this.#recordLimit(limit, name);
       return;
     }
-    known.refusal = enforcement.authorizePublish(this.#connection.requester, name, "publish")
-      ? 0
-      : 0x87;
+    const terms = enforcement.authorizePublish(this.#connection.requester, name);
+    known.refusal = terms === undefined ? 0x87 : 0;
+    known.terms = terms ?? [];
   }
 
   /**

@@ -2,6 +2,7 @@ import { printable } from "@wardmq/events";
 import {
   encodePacket,
   parseSharedSubscription,
+  type QoS,
   type SubscribePacket,
   type SubscriptionRequest,
   type UnsubscribePacket,
@@ -22,9 +23,16 @@ export function handleSubscribe(
   const wantRetained: Subscription[] = [];
   const reasonCodes = packet.subscriptions.map((request) => {
     if (listenToToken(connection, request.filter, true)) return 0;
-    const subscription = asSubscription(request, identifier);
-    const refusal = refuse(connection, session, subscription);
+    const wanted = asSubscription(request, identifier);
+    const refusal = refuse(connection, session, wanted);
     if (refusal !== 0) return connection.version === 5 ? refusal : 0x80;
+    const qos = connection.context.enforcement.authorizeSubscribe(
+      connection.requester,
+      wanted.topicFilter,
+    );
+    if (qos === undefined) return connection.version === 5 ? 0x87 : 0x80;
+    // The policy's ceiling is granted in the SUBACK, as 5.0 [MQTT-3.8.4-7] has it; the filter is never narrowed.
+    const subscription = qos < wanted.qos ? { ...wanted, qos: qos as QoS } : wanted;
     const isNew = session.subscriptions?.has(subscription.filter) !== true;
     connection.context.sessions.subscribe(session, subscription);
     const { retainHandling } = request;
@@ -77,7 +85,7 @@ function asSubscription(request: SubscriptionRequest, identifier: number): Subsc
   };
 }
 
-/** The Reason Code that refuses the subscription, or 0. */
+/** The Reason Code of the limit that refuses the subscription, or 0. */
 function refuse(connection: Connection, session: Session, subscription: Subscription): number {
   const { context } = connection;
   const { filter, topicFilter, group = "" } = subscription;
@@ -89,7 +97,7 @@ function refuse(connection: Connection, session: Session, subscription: Subscrip
     return refuseByLimit(connection, "subscriptions", filter, 0x97);
   }
   if (isNew && context.budget.isOver) return refuseByLimit(connection, "memoryBytes", filter, 0x97);
-  return context.enforcement.authorizeSubscribe(connection.requester, topicFilter) ? 0 : 0x87;
+  return 0;
 }
 
 function refuseByLimit(

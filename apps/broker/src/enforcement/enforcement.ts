@@ -1,5 +1,12 @@
 import { printable, type SecurityEvent } from "@wardmq/events";
-import type { CompiledPolicy, Decision } from "@wardmq/policy/compile";
+import {
+  type CompiledPolicy,
+  type Decision,
+  denyByTerms,
+  isWithin,
+  type MessageTraits,
+  type Terms,
+} from "@wardmq/policy/compile";
 import type { TokenAction } from "@wardmq/tokens/verify";
 import type { SubjectState, Subjects } from "./subjects.ts";
 
@@ -11,6 +18,12 @@ const deniedEvent = {
   will: "will-denied",
   delivery: "delivery-denied",
 } as const satisfies Record<Act, SecurityEvent["type"]>;
+
+/** A message that waited. */
+export interface DeliveredMessage extends MessageTraits {
+  readonly topic: { readonly name: string };
+  readonly publisher: SubjectState;
+}
 
 /** Who asks, for the event of a refusal. */
 export interface Requester {
@@ -66,36 +79,64 @@ export class Enforcement {
     return this.#decide(subject, "subscribe", (rights) => rights.decideReceive(topicName));
   }
 
-  authorizePublish(requester: Requester, topicName: string, act: "publish" | "will"): boolean {
-    return this.#enforce(
-      requester,
-      act,
-      topicName,
-      this.#endedOf(requester.subject) ?? this.decidePublish(requester.subject, topicName),
-    );
+  /** What messages to this topic must keep to, or undefined where it is denied. */
+  authorizePublish(requester: Requester, topicName: string): readonly Terms[] | undefined {
+    const { subject } = requester;
+    const decision = this.#endedOf(subject) ?? this.decidePublish(subject, topicName);
+    return this.#enforce(requester, "publish", topicName, decision) ? decision.terms : undefined;
   }
 
-  /** `topicFilter` without `$share/group/`. */
-  authorizeSubscribe(requester: Requester, topicFilter: string): boolean {
+  /** Records that a message on an allowed topic keeps to none of the terms. */
+  refuseMessage(
+    requester: Requester,
+    topicName: string,
+    terms: readonly Terms[],
+    message: MessageTraits,
+  ): void {
+    this.#enforce(requester, "publish", topicName, denyByTerms(terms, message));
+  }
+
+  /** A will, when it is set and when it is sent: judged as the publish it becomes. */
+  authorizeWill(requester: Requester, topicName: string, message: MessageTraits): boolean {
+    const { subject } = requester;
+    const decision = this.#endedOf(subject) ?? this.#decideMessage(subject, topicName, message);
+    return this.#enforce(requester, "will", topicName, decision);
+  }
+
+  /** `topicFilter` without `$share/group/`; the highest QoS that is granted, or undefined where it is denied. */
+  authorizeSubscribe(requester: Requester, topicFilter: string): number | undefined {
     const { subject } = requester;
     const decision =
       this.#endedOf(subject) ??
       this.#decide(subject, "subscribe", (rights) => rights.decideSubscribe(topicFilter));
-    return this.#enforce(requester, "subscribe", topicFilter, decision);
+    return this.#enforce(requester, "subscribe", topicFilter, decision) ? decision.qos : undefined;
   }
 
   /**
    * A message that waited, in a queue or as a retained one: both ends still need their right to it. That the token of
    * its publisher has ended since takes nothing back.
    */
-  authorizeDelivery(requester: Requester, topicName: string, publisher: SubjectState): boolean {
+  authorizeDelivery(requester: Requester, message: DeliveredMessage): boolean {
+    const { name } = message.topic;
     const { subject } = requester;
-    const mayReceive = this.#endedOf(subject) ?? this.decideReceive(subject, topicName);
+    const mayReceive = this.#endedOf(subject) ?? this.decideReceive(subject, name);
     if (mayReceive.effect === "Deny") {
-      return this.#enforce(requester, "delivery", topicName, mayReceive);
+      return this.#enforce(requester, "delivery", name, mayReceive);
     }
-    const mayPublish = this.decidePublish(publisher, topicName);
-    return this.#enforce({ subject: publisher }, "delivery", topicName, mayPublish);
+    const mayPublish = this.#decideMessage(message.publisher, name, message);
+    return this.#enforce({ subject: message.publisher }, "delivery", name, mayPublish);
+  }
+
+  /** Whether the publisher of a message that waited may still publish it. */
+  mayPublish(message: DeliveredMessage): boolean {
+    const { publisher, topic } = message;
+    return this.#decideMessage(publisher, topic.name, message).effect === "Permit";
+  }
+
+  #decideMessage(subject: SubjectState, topicName: string, message: MessageTraits): Decision {
+    const decision = this.decidePublish(subject, topicName);
+    const { effect, terms } = decision;
+    return effect === "Deny" || isWithin(terms, message) ? decision : denyByTerms(terms, message);
   }
 
   #endedOf(subject: SubjectState): Decision | undefined {
@@ -136,5 +177,5 @@ export class Enforcement {
 }
 
 function deny(hint: string): Decision {
-  return { effect: "Deny", because: "Indeterminate", ruleId: undefined, hint };
+  return { effect: "Deny", because: "Indeterminate", ruleId: undefined, hint, qos: 0, terms: [] };
 }

@@ -1,5 +1,6 @@
 import {
   encodeVariableByteInteger,
+  findStringProperty,
   type ProtocolVersion,
   type QoS,
   variableByteIntegerLength,
@@ -39,6 +40,10 @@ export class ApplicationMessage {
 
   get payloadLength(): number {
     return this.payloadEnd - this.payloadStart;
+  }
+
+  get contentType(): string | undefined {
+    return findStringProperty("contentType", this.bytes, this.propertiesStart, this.propertiesEnd);
   }
 
   /** Bytes this message holds while it is kept. */

@@ -114,8 +114,7 @@ export class Router {
     const subscription = session === undefined ? undefined : group.members.get(session);
     if (session === undefined || subscription === undefined || message.expiresAt <= now) return;
     const requester = { subject: session.subject, clientId: session.clientId };
-    const { topic, publisher } = message;
-    if (!this.#parts.enforcement.authorizeDelivery(requester, topic.name, publisher)) return;
+    if (!this.#parts.enforcement.authorizeDelivery(requester, message)) return;
     deliver(message, fold(session, [subscription]), undefined, group, now);
   }
 
@@ -139,9 +138,8 @@ export class Router {
         continue;
       }
       const requester = { subject: session.subject, clientId: session.clientId };
-      if (!enforcement.authorizeDelivery(requester, name, message.publisher)) {
-        const { effect } = enforcement.decidePublish(message.publisher, name);
-        if (effect === "Deny") this.retained.remove(name); // nobody will get it any more
+      if (!enforcement.authorizeDelivery(requester, message)) {
+        if (!enforcement.mayPublish(message)) this.retained.remove(name); // nobody will get it any more
         continue;
       }
       const qos = Math.min(message.qos, subscription.qos) as QoS;

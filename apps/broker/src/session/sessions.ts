@@ -192,7 +192,8 @@ export class Sessions implements SessionContext {
       let lost = false;
       for (const subscription of [...(session.subscriptions?.values() ?? [])]) {
         const requester = { subject: session.subject, clientId: session.clientId };
-        if (enforcement.authorizeSubscribe(requester, subscription.topicFilter)) continue;
+        const qos = enforcement.authorizeSubscribe(requester, subscription.topicFilter);
+        if (qos !== undefined && subscription.qos <= qos) continue;
         this.unsubscribe(session, subscription.filter);
         lost = true;
       }
@@ -247,11 +248,7 @@ export class Sessions implements SessionContext {
 
   authorizeDelivery(session: Session, message: ApplicationMessage): boolean {
     const { subject, clientId } = session;
-    return this.#parts.enforcement.authorizeDelivery(
-      { subject, clientId },
-      message.topic.name,
-      message.publisher,
-    );
+    return this.#parts.enforcement.authorizeDelivery({ subject, clientId }, message);
   }
 
   #connectionLost(session: Session, will: Will): void {
@@ -280,7 +277,7 @@ export class Sessions implements SessionContext {
   #sendWill(session: Session, will: Will): void {
     const { message } = will;
     const requester = { subject: session.subject, clientId: session.clientId };
-    if (!this.#parts.enforcement.authorizePublish(requester, message.topic.name, "will")) return;
+    if (!this.#parts.enforcement.authorizeWill(requester, message.topic.name, message)) return;
     if (will.expiryInterval >= 0) message.expiresAt = this.now() + will.expiryInterval * 1000;
     if (message.retain && message.payloadLength > 0) this.#checkRetained(session, message);
     this.#parts.router.publish(message, undefined);

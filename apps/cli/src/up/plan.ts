@@ -34,6 +34,10 @@ function beds(
 }
 
 export const policyText = `# Nothing is allowed unless a role says so. Braces take attributes of the subject's record.
+topics:
+  templates:
+    - "{org}/{site}/{ward}/device/{uuid}/{channel}"
+    - "{org}/${ownClient}/{name}/{topic}"
 roles:
   bedside-device:
     publish:

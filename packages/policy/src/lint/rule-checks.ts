@@ -1,15 +1,15 @@
 import { printable } from "@wardmq/events";
+import { type Action, hasAttribute, type Rule, type SubjectKind } from "../language/policy.ts";
+import { patternOf, type RulePattern } from "../language/rule-pattern.ts";
 import { patternsMeet } from "./pattern-relations.ts";
-import { type Action, attributes, type Rule } from "./policy.ts";
 import type { PolicyCheck } from "./policy-checks.ts";
-import { isFault, parseRulePattern, type RulePattern } from "./rule-pattern.ts";
 
 /** A role and whom it is bound to. */
 export interface BoundRole {
   readonly name: string;
   /** The `to` of each of its bindings. */
   readonly to: ReadonlySet<string>;
-  readonly kinds: ReadonlySet<"device" | "service">;
+  readonly kinds: ReadonlySet<SubjectKind>;
 }
 
 /** A rule with what its checks look at. */
@@ -81,7 +81,7 @@ export const ruleChecks: Partial<Record<PolicyCheck, (rule: RuleInContext) => Re
     "never-applies": ({ role, pattern }) => {
       for (const level of pattern.levels) {
         if (level.is !== "attribute") continue;
-        const kind = [...role.kinds].find((one) => attributes[level.name][one] === "never");
+        const kind = [...role.kinds].find((one) => hasAttribute(one, level.name) === "never");
         if (kind === undefined) continue;
         const to = [...role.to].find((one) => one.startsWith(`${kind}:`));
         const message = `never applies to ${to}, because a ${kind} has no ${level.name}`;
@@ -101,13 +101,6 @@ export const ruleChecks: Partial<Record<PolicyCheck, (rule: RuleInContext) => Re
       return { message: `takes the level "${printable(odd, 64)}" as it is written`, hint };
     },
   };
-
-/** The pattern of a filter that is known to be well formed. */
-export function patternOf(filter: string): RulePattern {
-  const pattern = parseRulePattern(filter, "subscribe");
-  if (isFault(pattern)) throw new TypeError(`not a topic filter: ${pattern.message}`);
-  return pattern;
-}
 
 function isEveryTopic({ levels, rest }: RulePattern): boolean {
   return rest && levels.every((level) => level.is === "any");

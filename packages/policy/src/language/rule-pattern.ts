@@ -1,6 +1,7 @@
 import { printable } from "@wardmq/events";
 import { suggestion } from "./closest.ts";
 import { type Action, type AttributeName, attributeNames, policyLimits } from "./policy.ts";
+import type { Fault } from "./shape.ts";
 
 /** One level of a rule's filter: text that must be equal, an attribute of the subject, or `+`. */
 export type Level =
@@ -18,13 +19,6 @@ export interface RulePattern {
   readonly rest: boolean;
 }
 
-/** What is wrong with a filter, and at which character of it. */
-export interface FilterFault {
-  readonly at: number;
-  readonly message: string;
-  readonly hint: string;
-}
-
 const any: Level = { is: "any" };
 
 /** Control characters, lone surrogates and noncharacters, which MQTT forbids or advises against (5.0 section 1.5.4). */
@@ -32,7 +26,7 @@ export const forbiddenCharacter =
   /[\p{Cc}\p{Cs}\u{FEFF}\u{FDD0}-\u{FDEF}\u{FFFE}\u{FFFF}]|[\p{Bidi_Control}\u{2028}\u{2029}]/u;
 
 /** The filter of a rule as a pattern, or the first thing that is wrong with it. */
-export function parseRulePattern(filter: string, action: Action): RulePattern | FilterFault {
+export function parseRulePattern(filter: string, action: Action): RulePattern | Fault {
   const fault = wholeFault(filter, action);
   if (fault) return fault;
   const levels: Level[] = [];
@@ -52,11 +46,18 @@ export function parseRulePattern(filter: string, action: Action): RulePattern | 
 }
 
 /** Whether parsing gave a fault. */
-export function isFault(parsed: RulePattern | FilterFault): parsed is FilterFault {
+export function isFault(parsed: RulePattern | Fault): parsed is Fault {
   return "message" in parsed;
 }
 
-function wholeFault(filter: string, action: Action): FilterFault | undefined {
+/** The pattern of a filter that is known to be well formed. */
+export function patternOf(filter: string): RulePattern {
+  const pattern = parseRulePattern(filter, "subscribe");
+  if (isFault(pattern)) throw new TypeError(`not a topic filter: ${pattern.message}`);
+  return pattern;
+}
+
+function wholeFault(filter: string, action: Action): Fault | undefined {
   if (filter === "") {
     return fault(0, "expected a topic filter, found an empty text", "write a filter or remove it");
   }
@@ -79,7 +80,7 @@ function wholeFault(filter: string, action: Action): FilterFault | undefined {
 }
 
 /** Names that begin with `$` are the broker's: nobody publishes there, and only `$SYS` can be read. */
-function dollarFault(filter: string, action: Action): FilterFault | undefined {
+function dollarFault(filter: string, action: Action): Fault | undefined {
   const first = filter.split("/", 1).join();
   if (first === "$share") {
     const hint = 'leave out "$share/<group>/": the right to a filter covers sharing it';
@@ -94,7 +95,7 @@ function dollarFault(filter: string, action: Action): FilterFault | undefined {
   return fault(0, `expected "$SYS" or a level without "$", ${found}`, "only $SYS can be read");
 }
 
-function parseLevel(text: string): Level | FilterFault {
+function parseLevel(text: string): Level | Fault {
   if (text === "+") return any;
   if (/[{}]/.test(text)) return parseBraces(text);
   const wildcard = text.search(/[+#]/);
@@ -106,7 +107,7 @@ function parseLevel(text: string): Level | FilterFault {
   return fault(wildcard, `expected "${text[wildcard]}" to be a whole level`, hint);
 }
 
-function parseBraces(text: string): Level | FilterFault {
+function parseBraces(text: string): Level | Fault {
   const name = /^\{([^{}]*)\}$/.exec(text)?.[1];
   if (name === undefined) {
     const hint = 'write "{id}/alarm", not "{id}-alarm"; braces come in pairs and do not nest';
@@ -119,6 +120,6 @@ function parseBraces(text: string): Level | FilterFault {
   return fault(0, `${expected}, ${found}`, suggestion(name, attributeNames));
 }
 
-function fault(at: number, message: string, hint: string): FilterFault {
+function fault(at: number, message: string, hint: string): Fault {
   return { at, message, hint };
 }

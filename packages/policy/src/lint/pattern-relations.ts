@@ -1,5 +1,5 @@
-import { namePattern } from "./policy.ts";
-import type { Level, RulePattern } from "./rule-pattern.ts";
+import { namePattern } from "../language/policy.ts";
+import type { Level, RulePattern } from "../language/rule-pattern.ts";
 
 /** Whether one pattern allows all that the other does, for every subject. */
 export function patternIncludes(outer: RulePattern, inner: RulePattern): boolean {

@@ -1,5 +1,5 @@
 import { printable } from "@wardmq/events";
-import type { Problem } from "./policy-error.ts";
+import type { Problem } from "../language/policy-error.ts";
 
 /** What `wardmq policy check` looks for, one row each; docs/policy.md has the same rows. */
 export const policyChecks = {

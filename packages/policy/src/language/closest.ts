@@ -3,7 +3,8 @@ export function suggestion(word: string, known: readonly string[]): string {
   const near = known.find((candidate) => word.length <= 64 && isNear(word, candidate));
   if (near !== undefined) return `did you mean ${near}?`;
   if (known.length === 0) return "there is none yet";
-  return `known are ${known.slice(0, 10).join(", ")}${known.length > 10 ? ", ..." : ""}`;
+  const more = known.length > 10 ? ` and ${known.length - 10} more` : "";
+  return `known are ${known.slice(0, 10).join(", ")}${more}`;
 }
 
 /** Whether one text becomes the other by at most two insertions, deletions or replacements of a character. */

@@ -1,11 +1,18 @@
-import { parseBindingTarget } from "./binding-target.ts";
+import { assignmentsOf } from "../decide/assignments.ts";
+import {
+  actions,
+  type Binding,
+  type Policy,
+  type Role,
+  ruleIdOf,
+  type SubjectKind,
+} from "../language/policy.ts";
+import { patternOf } from "../language/rule-pattern.ts";
 import { patternIncludes, patternsMeet } from "./pattern-relations.ts";
-import { actions, type Binding, type Policy, type Role, ruleIdOf } from "./policy.ts";
 import { type PolicyCheck, type PolicyFinding, policyChecks } from "./policy-checks.ts";
 import {
   type BoundRole,
   controlTopics,
-  patternOf,
   type Remark,
   type RuleInContext,
   ruleChecks,
@@ -32,14 +39,16 @@ export function checkPolicy(policy: Policy): readonly PolicyFinding[] {
   return findings.sort((a, b) => a.line - b.line || a.column - b.column);
 }
 
-function boundRoles({ roles, bindings }: Policy): readonly { role: Role; bound: BoundRole }[] {
-  const targets = Map.groupBy(bindings, ({ role }) => role);
-  return roles.map((role) => {
-    const to = new Set((targets.get(role.name) ?? []).map((binding) => binding.to));
-    const kinds = new Set<"device" | "service">();
-    for (const one of to) {
-      const target = parseBindingTarget(one);
-      if ("kind" in target) kinds.add(target.kind);
+function boundRoles(policy: Policy): readonly { role: Role; bound: BoundRole }[] {
+  const given = Map.groupBy(assignmentsOf(policy), ({ role }) => role);
+  return policy.roles.map((role) => {
+    const to = new Set<string>();
+    const kinds = new Set<SubjectKind>();
+    // A group may come to hold any subject of its kind.
+    for (const { selector } of given.get(role.name) ?? []) {
+      const { kind = "device", id = `${kind}:*` } = selector;
+      kinds.add(kind);
+      to.add(id);
     }
     return { role, bound: { name: role.name, to, kinds } };
   });

@@ -2,6 +2,8 @@ import { printable } from "@wardmq/events";
 
 /** One thing wrong with a policy. Texts are safe to print; lines and columns count from 1. */
 export interface Problem {
+  /** Left out where the error has it. */
+  readonly file?: string;
   readonly line: number;
   readonly column: number;
   /** `roles.bedside-device.publish[0]`; empty when the whole file is meant. */
@@ -27,7 +29,7 @@ export class PolicyError extends Error {
 }
 
 /** A problem in one line: `policy.yaml:3:5: roles.nurse.pubish: expected ...; did you mean publish?`. */
-export function describeProblem(problem: Problem, file: string): string {
-  const { line, column, path, message, hint } = problem;
+export function describeProblem(problem: Problem, errorFile: string): string {
+  const { file = errorFile, line, column, path, message, hint } = problem;
   return `${printable(file)}:${line}:${column}: ${path && `${path}: `}${message}; ${hint}`;
 }

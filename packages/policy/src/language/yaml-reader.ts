@@ -37,14 +37,14 @@ const quoteText = "put the text in double quotes";
 
 /** Reads YAML node by node; what is not as expected becomes a Problem, and `finish` throws them all. */
 export class YamlReader {
+  readonly file: string;
   readonly #text: string;
-  readonly #file: string;
   readonly #lines = new LineCounter();
   readonly #found: Found[] = [];
 
   constructor(text: string, file: string) {
     this.#text = text.startsWith("\uFEFF") ? text.slice(1) : text;
-    this.#file = file;
+    this.file = file;
     this.#lines.addNewLine(0);
   }
 
@@ -97,15 +97,19 @@ export class YamlReader {
   }
 
   finish(): void {
-    if (this.#found.length === 0) return;
-    const problems = this.#found
+    const problems = this.problems();
+    if (problems.length > 0) throw new PolicyError(this.file, problems);
+  }
+
+  /** What was found, in the order of the text. */
+  problems(): readonly Problem[] {
+    return this.#found
       .sort((a, b) => a.offset - b.offset)
       .slice(0, mostProblems)
       .map(({ offset, path, message, hint }) => {
         const told = typeof hint === "string" ? hint : hint();
-        return { ...this.place(offset), path, message, hint: told };
+        return { ...this.place(offset), file: this.file, path, message, hint: told };
       });
-    throw new PolicyError(this.#file, problems);
   }
 
   /** The entries of a map with keys that are texts and differ; undefined where there is no map. */
@@ -136,22 +140,24 @@ export class YamlReader {
   }
 
   /** The entries of a map that has none but these keys. */
-  fields<Key extends string>(
+  fields(
     node: Node,
     at: number,
     path: string,
-    keys: readonly Key[],
+    keys: readonly string[],
     example: string,
-  ): Partial<Record<Key, Entry>> | undefined {
-    const what = `a map of ${keys.join(" and ")}`;
+  ): Partial<Record<string, Entry>> | undefined {
+    const isFew = keys.length <= 4;
+    const what = isFew ? `a map of ${keys.join(", ")}` : "a map";
     const entries = this.entries(node, at, path, what, `write ${example}`);
     if (!entries) return undefined;
-    const fields: Partial<Record<Key, Entry>> = {};
+    const fields: Partial<Record<string, Entry>> = {};
     for (const entry of entries) {
       const known = keys.find((key) => key === entry.key);
       if (known) fields[known] = entry;
       else {
-        const message = `expected ${keys.join(" or ")}, found the unknown key "${printable(entry.key, 64)}"`;
+        const expected = isFew ? keys.join(" or ") : "a known key";
+        const message = `expected ${expected}, found the unknown key "${printable(entry.key, 64)}"`;
         const near = suggestion(entry.key, keys);
         const hint = near.startsWith("did") ? near : `remove it: ${near}`;
         this.fail(entry.keyAt, pathOf(path, entry.key), message, hint);
@@ -167,6 +173,37 @@ export class YamlReader {
     }
     this.fail(entry.at, path, `expected ${what}, found ${kindOf(entry.value)}`, hint);
     return [];
+  }
+
+  isMap(node: Node): boolean {
+    return isMap(node);
+  }
+
+  /** `{org}` without quotes: a map of one key and no value. */
+  isBraces(node: Node): boolean {
+    return isMap(node) && node.items.length === 1 && node.items[0]?.value === null;
+  }
+
+  /** A whole number within bounds. */
+  number(
+    node: Node,
+    at: number,
+    path: string,
+    { what, minimum, maximum }: { what: string; minimum: number; maximum: number },
+  ): number | undefined {
+    const value = isScalar(node) ? node.value : undefined;
+    if (Number.isInteger(value) && Number(value) >= minimum && Number(value) <= maximum) {
+      return Number(value);
+    }
+    const hint = `write a whole number from ${minimum} to ${maximum}`;
+    this.fail(at, path, `expected ${what}, found ${kindOf(node)}`, hint);
+    return undefined;
+  }
+
+  truth(node: Node, at: number, path: string, what: string): boolean | undefined {
+    if (isScalar(node) && typeof node.value === "boolean") return node.value;
+    this.fail(at, path, `expected ${what}, found ${kindOf(node)}`, "write true or false");
+    return undefined;
   }
 
   /** A text; `offsetAt` tells where a character of it stands in the file, as near as can be said. */

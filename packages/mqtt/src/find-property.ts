@@ -1,0 +1,50 @@
+import { type PropertyName, type PropertyType, properties } from "./properties.ts";
+
+const typeById = new Map<number, PropertyType>(
+  Object.values(properties).map(({ id, type }) => [id, type]),
+);
+
+/** The UTF-8 String of a property among well-formed properties without their length; undefined where it is absent. */
+export function findStringProperty(
+  name: PropertyName,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): string | undefined {
+  const { id } = properties[name];
+  let at = start;
+  while (at < end) {
+    const value = at + 1; // no identifier of a property needs a second byte
+    const next = endOfValue(typeById.get(buffer[at] as number), buffer, value);
+    if (buffer[at] === id) return buffer.toString("utf8", value + 2, next);
+    at = next;
+  }
+  return undefined;
+}
+
+function endOfValue(type: PropertyType | undefined, buffer: Buffer, at: number): number {
+  switch (type) {
+    case "byte":
+      return at + 1;
+    case "twoByteInteger":
+      return at + 2;
+    case "fourByteInteger":
+      return at + 4;
+    case "variableByteInteger": {
+      let end = at;
+      while ((buffer[end] as number) >= 0x80) end += 1;
+      return end + 1;
+    }
+    case "utf8StringPair":
+      return endOfLengthed(buffer, endOfLengthed(buffer, at));
+    case "utf8String":
+    case "binaryData":
+      return endOfLengthed(buffer, at);
+    default:
+      throw new TypeError("not well-formed properties");
+  }
+}
+
+function endOfLengthed(buffer: Buffer, at: number): number {
+  return at + 2 + buffer.readUInt16BE(at);
+}

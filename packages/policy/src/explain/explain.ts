@@ -1,0 +1,272 @@
+import { printable } from "@wardmq/events";
+import { askedFilter, askedName } from "../decide/asked.ts";
+import { type Assignment, assignmentsOf, countsAt, selects } from "../decide/assignments.ts";
+import { compilePolicy, placeOf } from "../decide/compile-policy.ts";
+import type { Decision, Subject } from "../decide/decision.ts";
+import {
+  type Action,
+  actions,
+  denyIdOf,
+  type Place,
+  type Policy,
+  type Role,
+  type Rule,
+  ruleIdOf,
+} from "../language/policy.ts";
+import { provePolicy } from "../prove/assertions.ts";
+import { differencesOf, fittedFilter } from "./difference.ts";
+
+/** What is asked to be explained; `at` in milliseconds since 1970. */
+export interface ExplainRequest {
+  readonly subject: Subject;
+  readonly action: Action;
+  /** A Topic Name to publish to, or a Topic Filter to subscribe to. */
+  readonly topic: string;
+  readonly at: number;
+}
+
+/** A rule that does not allow what is asked, and why not. */
+export interface CloseRule {
+  readonly ruleId: string;
+  readonly filter: string;
+  readonly place: Place;
+  readonly why: string;
+  /** How much would have to change: levels of the filter, and whether the subject has the role. */
+  readonly distance: number;
+}
+
+/** A change of the policy that turns a Deny into a Permit. */
+export interface Change {
+  readonly text: string;
+  readonly place: Place | undefined;
+  /** Assertions that would no longer hold. */
+  readonly breaks: readonly string[];
+  readonly changed: Policy;
+}
+
+export interface Explanation {
+  readonly decision: Decision;
+  /** Where the rule that decided stands. */
+  readonly place: Place | undefined;
+  /** Nearest first. */
+  readonly close: readonly CloseRule[];
+  /** Smallest first; each has been tried. */
+  readonly changes: readonly Change[];
+}
+
+const mostChanges = 3;
+
+/** A decision with its reasons, and what would turn it. */
+export function explain(policy: Policy, request: ExplainRequest): Explanation {
+  const decision = decide(policy, request);
+  const place = placeOfRule(policy, decision.ruleId);
+  if (decision.effect === "Permit") return { decision, place, close: [], changes: [] };
+  const close = closeRules(policy, request);
+  return { decision, place, close, changes: changesFor(policy, request) };
+}
+
+function decide(policy: Policy, { subject, action, topic, at }: ExplainRequest): Decision {
+  const rights = compilePolicy(policy).rightsOf(subject, at);
+  return action === "publish" ? rights.decidePublish(topic) : rights.decideSubscribe(topic);
+}
+
+/** Where a rule or a filter of a deny rule stands in the files. */
+export function placeOfRule(policy: Policy, ruleId: string | undefined): Place | undefined {
+  if (ruleId === undefined) return undefined;
+  const [first] = ruleId.split(",");
+  for (const role of policy.roles) {
+    for (const action of actions) {
+      const found = role[action].find((_, i) => ruleIdOf(role.name, action, i) === first);
+      if (found) return found;
+    }
+  }
+  for (const [index, rule] of policy.deny.entries()) {
+    for (const action of actions) {
+      const found = rule[action].find((_, i) => denyIdOf(index, action, i) === first);
+      if (found) return found;
+    }
+  }
+  return first === "topics" ? policy.topics : undefined;
+}
+
+interface Candidate {
+  readonly role: Role;
+  readonly rule: Rule;
+  readonly index: number;
+  /** What gives the role to the subject, whatever the time. */
+  readonly given: readonly Assignment[];
+  readonly counts: boolean;
+  readonly differences: readonly string[];
+}
+
+function candidatesOf(policy: Policy, request: ExplainRequest): readonly Candidate[] {
+  const { subject, action, topic, at } = request;
+  const asked = action === "publish" ? askedName(topic) : askedFilter(topic);
+  if (!asked) return [];
+  const assignments = assignmentsOf(policy).filter(({ selector }) => selects(selector, subject));
+  return policy.roles.flatMap((role) => {
+    const given = assignments.filter((one) => one.role === role.name);
+    const isOfToken = subject.roles?.includes(role.name) === true;
+    const counts = isOfToken || given.some((one) => countsAt(one, at));
+    return role[action].map((rule, index) => {
+      const differences = differencesOf(rule.filter, asked, subject.attributes);
+      return { role, rule, index, given, counts, differences };
+    });
+  });
+}
+
+function closeRules(policy: Policy, request: ExplainRequest): readonly CloseRule[] {
+  const close = candidatesOf(policy, request).map((one): CloseRule => {
+    const { role, rule, index, counts, differences } = one;
+    const reasons = [...(counts ? [] : [whyNotHeld(one, request)]), ...differences];
+    return {
+      ruleId: ruleIdOf(role.name, request.action, index),
+      filter: rule.filter,
+      place: rule,
+      why:
+        reasons.length === 0
+          ? "it allows this, but a deny rule or a place denies it"
+          : reasons.join("; "),
+      distance: reasons.length,
+    };
+  });
+  return close.sort((a, b) => a.distance - b.distance).slice(0, 10);
+}
+
+function whyNotHeld({ role, given }: Candidate, { subject, at }: ExplainRequest): string {
+  const [first] = given;
+  if (first === undefined) return `${subject.id} does not have the role ${role.name}`;
+  const when = first.from !== undefined && first.from > at ? "has not begun" : "has ended";
+  return `the grant of ${role.name} (${placeOf(first.place)}) ${when}`;
+}
+
+/** Edits of the policy by how much they change; the first that work are told. */
+function changesFor(policy: Policy, request: ExplainRequest): readonly Change[] {
+  const edits = [
+    { cost: 0, text: [], place: undefined, changed: policy } as Edit,
+    ...candidatesOf(policy, request).flatMap((one) => editsFor(policy, request, one)),
+    ...newRules(policy, request),
+  ].sort((a, b) => a.cost - b.cost);
+  const before = new Set(provePolicy(policy).map((one) => `${one.assertion} ${one.ruleId}`));
+  const changes: Change[] = [];
+  for (const edit of edits) {
+    const working = withoutDenials(edit, request);
+    if (!working) continue;
+    const broken = provePolicy(working.changed).filter(
+      (one) => !before.has(`${one.assertion} ${one.ruleId}`),
+    );
+    const breaks = [...new Set(broken.map(({ assertion }) => assertion))];
+    const { text, place, changed } = working;
+    changes.push({ text: text.join(", and "), place, breaks, changed });
+    if (changes.length === mostChanges) break;
+  }
+  return changes;
+}
+
+interface Edit {
+  readonly cost: number;
+  readonly text: readonly string[];
+  readonly place: Place | undefined;
+  readonly changed: Policy;
+}
+
+/** The edit with every deny rule narrowed that still stands in the way; undefined where it does not help. */
+function withoutDenials(edit: Edit, request: ExplainRequest): Edit | undefined {
+  let current = edit;
+  for (let i = 0; i <= 100; i++) {
+    const { effect, ruleId } = decide(current.changed, request);
+    if (effect === "Permit") return current.text.length === 0 ? undefined : current;
+    const index = Number(/^deny\[(\d+)\]/.exec(ruleId ?? "")?.[1] ?? -1);
+    const rule = current.changed.deny[index];
+    if (!rule || ruleId === undefined) return undefined;
+    const at = Number(/\[(\d+)\]$/.exec(ruleId)?.[1]);
+    const { action } = request;
+    const deny = current.changed.deny.map((one, n) =>
+      n === index ? { ...one, [action]: one[action].filter((_, m) => m !== at) } : one,
+    );
+    const text = `remove the deny rule ${ruleId}: "${rule[action][at]?.filter}"`;
+    const changed = { ...current.changed, deny };
+    const place = current.place ?? rule[action][at];
+    current = { cost: current.cost + 1, text: [...current.text, text], place, changed };
+  }
+  return undefined;
+}
+
+function editsFor(policy: Policy, request: ExplainRequest, one: Candidate): readonly Edit[] {
+  const { role, rule, index, counts, differences } = one;
+  const filter = fitted(rule.filter, request);
+  const isSame = differences.length === 0;
+  const edited =
+    isSame || filter === undefined ? policy : withRule(policy, role, request.action, index, filter);
+  if (!isSame && filter === undefined) return [];
+  const text = isSame ? [] : [`write "${filter}" in place of "${rule.filter}"`];
+  const cost = differences.length;
+  if (counts) return [{ cost, text, place: rule, changed: edited }];
+  return heldBy(edited, request, one).map(({ text: how, place, changed }) => ({
+    cost: cost + 1,
+    text: [how, ...text],
+    place: isSame ? place : rule,
+    changed,
+  }));
+}
+
+function fitted(filter: string, { action, topic, subject }: ExplainRequest): string | undefined {
+  const asked = action === "publish" ? askedName(topic) : askedFilter(topic);
+  return asked && fittedFilter(filter, asked, subject.attributes);
+}
+
+/** The ways to give the role to the subject: by a grant that exists, or by a binding. */
+function heldBy(
+  policy: Policy,
+  { subject, at }: ExplainRequest,
+  { role, given }: Candidate,
+): { text: string; place: Place | undefined; changed: Policy }[] {
+  const [grant] = given;
+  if (grant) {
+    const index = Number(/\[(\d+)\]/.exec(grant.path)?.[1]);
+    const isEarly = grant.from !== undefined && grant.from > at;
+    const key = isEarly ? "from" : "until";
+    // A grant counts before its end: the next minute ends it behind this moment.
+    const time = new Date(
+      isEarly ? Math.floor(at / 60_000) * 60_000 : (Math.floor(at / 60_000) + 1) * 60_000,
+    );
+    const value = time.toISOString().replace(".000Z", "Z");
+    const grants = policy.grants.map((one, i) => (i === index ? { ...one, [key]: value } : one));
+    const text = `let the grant of ${role.name} ${isEarly ? "begin" : "end"} at ${value} or ${isEarly ? "before" : "later"}`;
+    return [{ text, place: grant.place, changed: { ...policy, grants } }];
+  }
+  const { id } = subject;
+  const binding = { role: role.name, to: id, line: 1, column: 1 };
+  const text = `add the binding { role: ${role.name}, to: "${printable(id)}" }`;
+  const changed = { ...policy, bindings: [...policy.bindings, binding] };
+  return [{ text, place: policy.bindings.at(-1), changed }];
+}
+
+function withRule(
+  policy: Policy,
+  role: Role,
+  action: Action,
+  index: number,
+  filter: string,
+): Policy {
+  const rules = role[action].map((rule, i) => (i === index ? { ...rule, filter } : rule));
+  const roles = policy.roles.map((one) => (one === role ? { ...role, [action]: rules } : one));
+  return { ...policy, roles };
+}
+
+/** A rule of its own in a role that the subject has, for what no rule comes near. */
+function newRules(policy: Policy, request: ExplainRequest): readonly Edit[] {
+  const { subject, action, at } = request;
+  const filter = fitted("#", request);
+  if (filter === undefined) return [];
+  const held = assignmentsOf(policy).find(
+    (one) => selects(one.selector, subject) && countsAt(one, at) && one.where === undefined,
+  );
+  const role = policy.roles.find(({ name }) => name === held?.role);
+  if (!role) return [];
+  const rule: Rule = { filter, line: role.line, column: role.column };
+  const changed = { ...role, [action]: [...role[action], rule] };
+  const roles = policy.roles.map((one) => (one === role ? changed : one));
+  const text = `add "${filter}" to ${action} of the role ${role.name}`;
+  return [{ cost: 3, text: [text], place: role, changed: { ...policy, roles } }];
+}
