@@ -2,5 +2,13 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configDocument } from "@wardmq/config";
+import { policyJsonSchema, policyReference, standardAssertions } from "@wardmq/policy";
 
-writeFileSync(join(import.meta.dirname, "../docs/config.md"), configDocument());
+const pages = {
+  "config.md": configDocument(),
+  "policy-reference.md": policyReference(standardAssertions),
+  "policy.schema.json": `${JSON.stringify(policyJsonSchema(), undefined, 2)}\n`,
+};
+for (const [name, text] of Object.entries(pages)) {
+  writeFileSync(join(import.meta.dirname, "../docs", name), text);
+}

@@ -49,8 +49,8 @@ export function enterDeployment(directory: string): void {
   readDeploymentFile(directory, "wardmq.yaml");
 }
 
-/** The text of `wardmq.yaml` or `policy.yaml`. */
-export function readDeploymentFile(directory: string, name: "wardmq.yaml" | "policy.yaml"): string {
+/** The text of `wardmq.yaml`. */
+export function readDeploymentFile(directory: string, name: "wardmq.yaml"): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(resolve(directory, name)));
   } catch (cause) {
@@ -60,8 +60,7 @@ export function readDeploymentFile(directory: string, name: "wardmq.yaml" | "pol
         `${printable(resolve(directory, name))}:1:1: not UTF-8`,
         "save it as UTF-8",
       );
-    if (name === "wardmq.yaml" && systemCode(cause) === "ENOENT")
-      throw notADeployment(directory, cause);
+    if (systemCode(cause) === "ENOENT") throw notADeployment(directory, cause);
     const why = systemCode(cause) ?? "unreadable";
     throw new Failure(
       2,

@@ -1,21 +1,73 @@
-import { join } from "node:path";
-import { checkPolicy, describeProblem, PolicyError, parsePolicy } from "@wardmq/policy";
-import { readDeploymentFile } from "./deployment.ts";
-import { Failure } from "./failure.ts";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { printable } from "@wardmq/events";
+import {
+  checkPolicy,
+  describeFinding,
+  describeProblem,
+  type Policy,
+  PolicyError,
+  type PolicyFile,
+  parsePolicyFiles,
+  provePolicy,
+} from "@wardmq/policy";
+import { Failure, systemCode } from "./failure.ts";
 
-/** The warnings about a deployment's policy, one line each; a policy with problems is a Failure that lists them. */
-export function checkPolicyFile(directory: string): readonly string[] {
-  const file = join(directory, "policy.yaml");
-  const text = readDeploymentFile(directory, "policy.yaml");
+/** The files of a deployment's policy: `policy.yaml`, or those of its folder `policy` in the order of their names. */
+export function readPolicyFiles(directory: string): readonly PolicyFile[] {
+  const folder = join(directory, "policy");
+  const isFolder = existsSync(folder) && namesIn(folder).length > 0;
+  return filesAt(isFolder ? folder : join(directory, "policy.yaml"));
+}
+
+/** The policy of a file or of a folder of files; one with problems is a Failure that lists them. */
+export function readPolicyAt(path: string): Policy {
+  return parseFiles(filesAt(resolve(path)));
+}
+
+export function parseFiles(files: readonly PolicyFile[]): Policy {
   try {
-    const policy = parsePolicy(text, file);
-    return checkPolicy(policy).map((warning) => describeProblem(warning, file));
+    return parsePolicyFiles(files);
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
-    throw new Failure(
-      2,
-      error.problems.map((problem) => describeProblem(problem, file)).join("\n"),
-      "",
-    );
+    const lines = error.problems.map((problem) => describeProblem(problem, error.file));
+    throw new Failure(2, lines.join("\n"), "");
+  }
+}
+
+/**
+ * What is worth a second look in a deployment's policy, a line each. A policy with problems, or with an assertion that
+ * does not hold, is a Failure that lists them.
+ */
+export function checkPolicyFiles(directory: string): readonly string[] {
+  const files = readPolicyFiles(directory);
+  const policy = parseFiles(files);
+  const file = files[0]?.name ?? "policy.yaml";
+  const violations = provePolicy(policy).map((one) => describeProblem(one, file));
+  if (violations.length > 0) throw new Failure(1, violations.join("\n"), "");
+  return checkPolicy(policy).map((one) => describeFinding(one, one.file ?? file));
+}
+
+function filesAt(path: string): readonly PolicyFile[] {
+  const isFolder = existsSync(path) && statSync(path).isDirectory();
+  const paths = isFolder ? namesIn(path).map((name) => join(path, name)) : [path];
+  return paths.map((name) => ({ name, text: readUtf8(name) }));
+}
+
+function namesIn(folder: string): readonly string[] {
+  return readdirSync(folder)
+    .filter((name) => /^[\w-]+\.ya?ml$/.test(name))
+    .sort();
+}
+
+function readUtf8(path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+  } catch (cause) {
+    if (cause instanceof TypeError) {
+      throw new Failure(2, `${printable(path)}:1:1: not UTF-8`, "save it as UTF-8");
+    }
+    const why = systemCode(cause) ?? "unreadable";
+    throw new Failure(2, `cannot read ${printable(path)}: ${why}`, "make it readable for you");
   }
 }

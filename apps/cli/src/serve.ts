@@ -11,7 +11,7 @@ import {
 import { makeRunFolder } from "./deployment.ts";
 import { refuseWeakeningEnvironment } from "./environment.ts";
 import { keyFindings } from "./keys.ts";
-import { checkPolicyFile } from "./policy-file.ts";
+import { checkPolicyFiles } from "./policy-file.ts";
 import { loadConfig, refuseSecondServe, refuseTakenPort } from "./preflight.ts";
 import { chooseRuntime, ownRuntimeOptions, programs } from "./runtime.ts";
 
@@ -63,7 +63,7 @@ export async function serve(
   const { settings, findings } = loadConfig(directory, overrides);
   for (const { key, value, message } of findings) report(`${key} is ${String(value)}: ${message}`);
   for (const finding of keyFindings()) report(finding);
-  for (const warning of checkPolicyFile(directory)) report(warning);
+  for (const warning of checkPolicyFiles(directory)) report(warning);
   await refuseSecondServe(directory, report);
   await refuseTakenPort("mqtts", settings.listeners.mqtts);
   await refuseTakenPort("wss", settings.listeners.wss);

@@ -4,7 +4,8 @@ import type { CommandResponse } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { SubjectRecord, World, WorldChange } from "@wardmq/feed";
 import { type KeyFile, type LocalSigner, readPrivateText } from "@wardmq/keys";
-import { decodePems, encodePem, sameBytes } from "@wardmq/x509";
+import { enforcedPart } from "@wardmq/policy";
+import { encodePem } from "@wardmq/x509";
 import { type Authority, openAuthority } from "./ca/authority.ts";
 import { caIdOf } from "./ca/certificate-authority.ts";
 import { OcspResponder } from "./ca/ocsp-responder.ts";
@@ -22,10 +23,14 @@ import { parseRequest } from "./commands/requests.ts";
 import { paths, readOperatorFiles } from "./deployment.ts";
 import { parseBrokerEvent } from "./events/broker-event.ts";
 import { EventLog } from "./events/event-log.ts";
-import { Failure, responseOf } from "./failure.ts";
+import { responseOf } from "./failure.ts";
+import { openFeedSigner } from "./feed/feed-signer.ts";
 import { FeedPublisher } from "./feed/publisher.ts";
 import { readText, stateFile } from "./files.ts";
-import { controlPlace, openControlKeys, openSigner, sealedFilesOf } from "./keys.ts";
+import { controlPlace, openControlKeys, sealedFilesOf } from "./keys.ts";
+import { Policies } from "./policy/policies.ts";
+import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
+import { PolicyVersions } from "./policy/policy-versions.ts";
 import { Registry } from "./registry/registry.ts";
 import { type Resealable, rekey } from "./rekey.ts";
 import { reload, type Sources } from "./reload.ts";
@@ -55,6 +60,7 @@ export class Control {
   readonly #revocations: TokenRevocations;
   readonly #bans: Bans;
   readonly #feedKey: string;
+  readonly #versions: PolicyVersions;
   #sources: Sources;
   /** One reload after the other. */
   #lastReload: Promise<unknown> = Promise.resolve();
@@ -138,6 +144,8 @@ export class Control {
       cache: stateFile(paths.issuerKeys),
     });
     this.#issuers.use(sources.issuers);
+    this.#versions = new PolicyVersions(paths.policies, feedSigner);
+    this.#versions.record(sources.policyFiles, "start", { actor: "control", at: now() });
   }
 
   /** A CRL, a CA's certificate or an OCSP response, for anybody. */
@@ -170,7 +178,7 @@ export class Control {
   }
 
   /** Reads wardmq.yaml, policy.yaml and the certificates of the CA again; gives the names of what changed. */
-  reload(actor: string): Promise<readonly string[]> {
+  reload(actor: string, reason = "reload"): Promise<readonly string[]> {
     const reloaded = this.#lastReload.then(() =>
       reload(this.#sources, actor, {
         read: async () => {
@@ -183,7 +191,9 @@ export class Control {
         apply: (sources, change) => {
           this.#sources = sources;
           this.#issuers.use(sources.issuers);
-          this.#registry.recordChange("files.reload", { actor, at: this.#options.now() });
+          const doing = { actor, at: this.#options.now() };
+          this.#versions.record(sources.policyFiles, reason, doing);
+          this.#registry.recordChange("files.reload", doing);
           if (Object.keys(change).length > 0) this.#publish(change);
         },
       }),
@@ -224,6 +234,12 @@ export class Control {
       reload: ({ actor }) => this.reload(actor),
       lastEvents: (count) => this.#events.last(count),
       rekey: (doing) => rekey({ keys: this.#keys, sealed: this.#sealed, ...doing }),
+      policies: new Policies({
+        store: this.#versions,
+        readFiles: readPolicyFiles,
+        writeFiles: writePolicyFiles,
+        takeOver: ({ actor }, reason) => this.reload(actor, reason),
+      }),
     };
   }
 
@@ -240,7 +256,7 @@ export class Control {
     const subjects = this.#registry.subjects().map((record) => this.#withoutExpired(record));
     return {
       settings,
-      policy,
+      policy: enforcedPart(policy),
       trustAnchors: authority.trustAnchors,
       feedKeys: [this.#feedKey],
       issuers: this.#issuers.list(),
@@ -292,27 +308,4 @@ function warnOfEnd({ issuer }: Authority, { now, report }: ControlOptions): void
   const { notAfter } = issuer.certificate.validity;
   if (notAfter - now() < warnMs)
     report(`${paths.issuingCertificate} ends on ${day(notAfter)}, and all it has signed`);
-}
-
-function openFeedSigner(): LocalSigner {
-  const signer = openSigner(paths.feedKey);
-  const hint = `restore it together with ${paths.feedPublicKey}`;
-  if (signer.algorithm !== "Ed25519") {
-    throw new Failure("ERR_KEY", `${paths.feedKey} is not an Ed25519 key`, { hint });
-  }
-  // A broker on this machine would refuse every message, and wait for ever for one it can believe.
-  if (existsSync(paths.feedPublicKey) && !holdsKey(paths.feedPublicKey, signer.publicKey)) {
-    throw new Failure("ERR_KEY", `${paths.feedKey} does not belong to ${paths.feedPublicKey}`, {
-      hint,
-    });
-  }
-  return signer;
-}
-
-function holdsKey(path: string, publicKey: Uint8Array): boolean {
-  try {
-    return decodePems("PUBLIC KEY", readText(path)).some((key) => sameBytes(key, publicKey));
-  } catch {
-    return false;
-  }
 }

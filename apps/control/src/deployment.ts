@@ -2,10 +2,11 @@ import { existsSync, statSync } from "node:fs";
 import { ConfigError, parseConfig } from "@wardmq/config";
 import { printable } from "@wardmq/events";
 import type { BrokerSettings } from "@wardmq/feed";
-import { type Policy, parsePolicy } from "@wardmq/policy";
+import { loadPolicy, type Policy, type PolicyFile } from "@wardmq/policy";
 import { type IssuerSettings, parseIssuers } from "@wardmq/tokens";
 import { Failure, systemCode } from "./failure.ts";
 import { readText } from "./files.ts";
+import { readPolicyFiles } from "./policy/policy-files.ts";
 import type { DeploymentIdentity } from "./registry/registry.ts";
 
 /** Where things lie in a deployment, relative to its folder: paths of Unix sockets have to be short. */
@@ -21,6 +22,7 @@ export const paths = {
   feedPublicKey: "broker/feed.pub",
   controlKeys: "control/keys.json",
   brokerKeys: "broker/keys.json",
+  policies: "control/policies",
   registry: "control/registry.db",
   issuerKeys: "control/issuer-keys.json",
   tokenRevocations: "control/token-revocations.sealed",
@@ -67,6 +69,8 @@ export function enterDeployment(directory: string): void {
 export interface OperatorFiles {
   readonly settings: BrokerSettings;
   readonly policy: Policy;
+  /** What it was read from. */
+  readonly policyFiles: readonly PolicyFile[];
   /** None where there is no issuers.yaml. */
   readonly issuers: readonly IssuerSettings[];
 }
@@ -85,8 +89,9 @@ export function readOperatorFiles(
     const hint = `write ${key}: ${identity[key]}, or make another deployment with wardmq init`;
     throw new ConfigError([{ ...at, key, message, hint }]);
   }
-  const policy = parsePolicy(readText(paths.policy));
-  return { settings, policy, issuers: readIssuers() };
+  const policyFiles = readPolicyFiles();
+  const policy = loadPolicy(policyFiles, settings.environment);
+  return { settings, policy, policyFiles, issuers: readIssuers() };
 }
 
 /** Nobody where there is no issuers.yaml. */

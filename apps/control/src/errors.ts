@@ -121,6 +121,18 @@ export const controlErrors = {
     exitCode: 1,
     meaning: "the public key was revoked",
   },
+  ERR_POLICY_FILES: {
+    exitCode: 2,
+    meaning: "there is a policy.yaml and a folder policy with files",
+  },
+  ERR_POLICY_VERSION: {
+    exitCode: 1,
+    meaning: "a version of the policy does not exist, or is not as control has written it",
+  },
+  ERR_POLICY_CHANGED: {
+    exitCode: 1,
+    meaning: "the policy files are no longer those that were looked at",
+  },
   ERR_INTERNAL: {
     exitCode: 1,
     meaning: "control made a mistake; its output says which",

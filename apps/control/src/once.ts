@@ -11,10 +11,14 @@ import { parseRequest, wrongRequest } from "./commands/requests.ts";
 import { enterDeployment, paths, readIssuers, readOperatorFiles } from "./deployment.ts";
 import { EventLog } from "./events/event-log.ts";
 import { responseOf } from "./failure.ts";
+import { openFeedSigner } from "./feed/feed-signer.ts";
 import { stateFile } from "./files.ts";
 import { controlPlace, openControlKeys, sealedFilesOf } from "./keys.ts";
 import { takeLock } from "./lock.ts";
-import { Registry } from "./registry/registry.ts";
+import { Policies } from "./policy/policies.ts";
+import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
+import { PolicyVersions } from "./policy/policy-versions.ts";
+import { type Doing, Registry } from "./registry/registry.ts";
 import { rekey } from "./rekey.ts";
 import { keptIssuers } from "./tokens/issuers.ts";
 import { TokenRevocations } from "./tokens/token-revocations.ts";
@@ -78,6 +82,11 @@ async function onFiles(
     now: Date.now,
     failed: () => {}, // nothing is published but what is asked for
   });
+  const takeOver = async (doing: Doing, reason: string) => {
+    const { policyFiles } = readOperatorFiles([], registry.identity);
+    versions().record(policyFiles, reason, doing);
+  };
+  const versions = () => new PolicyVersions(paths.policies, openFeedSigner());
   const on: Surroundings = {
     registry,
     authority,
@@ -89,12 +98,16 @@ async function onFiles(
       bans: () => [],
     },
     record: (event) => events.append([{ ...event, at: Date.now() }]),
-    reload: async () => {
-      readOperatorFiles([], registry.identity); // nobody runs who would have the former ones
+    reload: async (doing) => {
+      await takeOver(doing, "reload"); // nobody runs who would have the former ones
       return [];
     },
     lastEvents: (count) => events.last(count),
     rekey: (doing) => rekey({ keys, sealed: [events, ...Object.values(sealedFiles)], ...doing }),
+    get policies() {
+      const parts = { readFiles: readPolicyFiles, writeFiles: writePolicyFiles, takeOver };
+      return new Policies({ store: versions(), ...parts });
+    },
   };
   return await execute(on, request, { actor: currentActor(), role: "local", at: Date.now() });
 }

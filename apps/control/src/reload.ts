@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SecurityEvent } from "@wardmq/events";
 import type { WorldChange } from "@wardmq/feed";
-import { PolicyError } from "@wardmq/policy";
+import { enforcedPart, PolicyError } from "@wardmq/policy";
 import type { Authority } from "./ca/authority.ts";
 import { type OperatorFiles, paths } from "./deployment.ts";
 
@@ -29,12 +29,16 @@ export async function reload(
   if (changed.length === 0) return [];
   // Brokers trust the issuing CAs only, and hear of issuers with their keys.
   const told = changed.filter((part) => part !== "roots" && part !== "issuers");
-  apply(next, Object.fromEntries(told.map((part) => [part, after[part]])));
+  apply(next, Object.fromEntries(told.map((part) => [part, forBrokers(part, next, after[part])])));
   for (const part of changed) {
     const type = part === "policy" ? "policy-changed" : "settings-changed";
     record({ type, details: { actor, file: fileOf[part] } });
   }
   return changed.map((part) => fileOf[part]);
+}
+
+function forBrokers(part: Part, { policy }: Sources, value: unknown): unknown {
+  return part === "policy" ? enforcedPart(policy) : value;
 }
 
 const fileOf = {

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
 import type { FeedBody, SubjectRecord } from "@wardmq/feed";
+import { defaultPolicyText, parsePolicy } from "@wardmq/policy";
 import {
   eventually,
   FakeBroker,
@@ -93,7 +94,7 @@ describe("the feed", () => {
     assert.deepEqual(settings.hosts, ["localhost", "mqtt.hospital.example"]);
     assert.equal(settings.limits.connections, 123);
     assert.deepEqual(trustAnchors, [readFileSync(folder.in("control/issuing-ca.pem"), "utf8")]);
-    assert.deepEqual(Object.keys(policy as object), ["roles", "bindings"]);
+    assert.deepEqual(policy, parsePolicy(defaultPolicyText()));
     assert.deepEqual(
       first.subjects.map((subject) => subject.id),
       [id],

@@ -8,6 +8,7 @@ import { caCommands } from "./ca.ts";
 import { certificateCommands } from "./certificates.ts";
 import { deploymentCommands } from "./deployment.ts";
 import { eventCommands } from "./events.ts";
+import { policyCommands } from "./policy.ts";
 import { stateCommands } from "./state.ts";
 import { type certificateSummary, subjectCommands, type subjectSummary } from "./subjects.ts";
 import { tokenCommands } from "./tokens.ts";
@@ -20,6 +21,7 @@ export {
   certificateCommands,
   deploymentCommands,
   eventCommands,
+  policyCommands,
   stateCommands,
   subjectCommands,
   tokenCommands,
@@ -34,6 +36,7 @@ export const commands = {
   ...eventCommands,
   ...stateCommands,
   ...tokenCommands,
+  ...policyCommands,
 } as const;
 
 type Table = typeof commands;

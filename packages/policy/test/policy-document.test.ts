@@ -9,7 +9,13 @@ import {
   PolicyError,
   parsePolicy,
   policyChecks,
-  policyLimits,
+  policyJsonSchema,
+  policyReference,
+  provePolicy,
+  readyMadePolicyText,
+  readyMadeRoles,
+  runPolicyTests,
+  standardAssertions,
 } from "../src/index.ts";
 import { device, service, uuid } from "./world.ts";
 
@@ -32,9 +38,13 @@ function table(...head: readonly string[]): readonly (readonly string[])[] {
 
 describe("docs/policy.md", () => {
   test("has examples that are policies without findings", () => {
-    assert.equal(examples.length, 3);
-    for (const example of examples)
-      assert.deepEqual(checkPolicy(parsePolicy(example)), [], example);
+    assert.equal(examples.length, 6);
+    for (const example of examples) {
+      const policy = parsePolicy(example);
+      assert.deepEqual(checkPolicy(policy), [], example);
+      assert.deepEqual(provePolicy(policy), [], example);
+      for (const { passed } of runPolicyTests(policy, 0)) assert.ok(passed, example);
+    }
   });
 
   test("has a first example that allows nothing and a second that does what is said of it", () => {
@@ -63,21 +73,15 @@ describe("docs/policy.md", () => {
 
   test("lists the attributes as they are", () => {
     assert.deepEqual(
-      table("Attribute", "Device", "Service", "Value"),
+      table("Attribute", "Device", "Service", "Person or app", "Value"),
       Object.entries(attributes).map(([name, row]) => [
         `\`{${name}}\``,
         row.device,
         row.service,
+        row.token,
         row.summary,
       ]),
     );
-  });
-
-  test("lists the limits as they are", () => {
-    const { fileBytes, rules, filterBytes, filterLevels } = policyLimits;
-    const whole = `A policy has at most ${fileBytes} bytes and ${rules} rules`;
-    const each = `a filter has at most ${filterBytes} bytes and ${filterLevels} levels`;
-    assert.ok(document.includes(`${whole}; ${each}.`));
   });
 
   test("lists the findings as they are", () => {
@@ -85,5 +89,48 @@ describe("docs/policy.md", () => {
       table("Finding", "Severity", "Meaning"),
       Object.entries(policyChecks).map(([name, row]) => [name, row.severity, row.summary]),
     );
+  });
+});
+
+test("docs/policy-reference.md and docs/policy.schema.json are what scripts/write-docs.ts writes", () => {
+  const page = (name: string) =>
+    readFileSync(join(import.meta.dirname, "../../../docs", name), "utf8");
+  assert.equal(page("policy-reference.md"), policyReference(standardAssertions));
+  assert.deepEqual(JSON.parse(page("policy.schema.json")), policyJsonSchema());
+});
+
+describe("the ready-made roles", () => {
+  const policy = parsePolicy(readyMadePolicyText());
+
+  test("are a policy of which every standard assertion holds", () => {
+    assert.deepEqual(provePolicy(policy), []);
+    assert.deepEqual(
+      policy.roles.map(({ name }) => name),
+      readyMadeRoles.map(({ name }) => name),
+    );
+  });
+
+  test("keep analytics from single devices and the gateway in its ward", () => {
+    const compiled = compilePolicy(policy);
+    const analytics = compiled.rightsOf(service("analytics"));
+    assert.equal(analytics.decideSubscribe("st-anna/deid/#").effect, "Permit");
+    assert.equal(analytics.decideSubscribe("st-anna/+/+/device/+/telemetry").effect, "Deny");
+    const gateway = compiled.rightsOf(service("gateway-icu-3"));
+    const topic = (ward: string) => `st-anna/main/${ward}/device/${uuid}/telemetry`;
+    assert.equal(gateway.decidePublish(topic("icu-3")).effect, "Permit");
+    assert.equal(gateway.decidePublish(topic("icu-4")).effect, "Deny");
+  });
+
+  test("give field service its rights for its time only", () => {
+    const compiled = compilePolicy(policy);
+    const filter = "st-anna/main/icu-3/device/+/lifecycle";
+    const at = (time: string) =>
+      compiled.rightsOf(service("acme"), Date.parse(time)).decideSubscribe(filter).effect;
+    assert.equal(at("2026-12-01T07:59:59Z"), "Deny");
+    assert.equal(at("2026-12-01T08:00:00Z"), "Permit");
+    assert.equal(at("2026-12-01T15:59:59Z"), "Permit");
+    assert.equal(at("2026-12-01T16:00:00Z"), "Deny");
+    assert.equal(compiled.nextChange(0), Date.parse("2026-12-01T08:00:00Z"));
+    assert.equal(compiled.rightsOf(service("acme")).decideSubscribe(filter).effect, "Deny");
   });
 });

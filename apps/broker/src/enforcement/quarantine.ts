@@ -1,18 +1,20 @@
 import type { SubjectRecord } from "@wardmq/feed";
-import type { Decision, SubjectRights } from "@wardmq/policy/compile";
+import { deny, permit, type SubjectRights, type Terms } from "@wardmq/policy/compile";
 
-const permit: Decision = {
-  effect: "Permit",
-  because: "Permit",
-  ruleId: "quarantine",
-  hint: undefined,
+const ruleId = "quarantine";
+const terms: Terms = {
+  ruleId,
+  qos: 2,
+  retain: false,
+  payloadBytes: Number.POSITIVE_INFINITY,
+  contentType: undefined,
 };
-const deny: Decision = {
-  effect: "Deny",
-  because: "Deny",
-  ruleId: "quarantine",
-  hint: "the subject is in quarantine and may speak on its own lifecycle topic only: wardmq release ends that",
-};
+const permitted = permit(ruleId, [terms]);
+const denied = deny(
+  "Deny",
+  "the subject is in quarantine and may speak on its own lifecycle topic only: wardmq release ends that",
+  ruleId,
+);
 
 /**
  * What a quarantined subject may do, whatever the policy says: a device speaks and listens on its own `lifecycle` topic,
@@ -21,9 +23,10 @@ const deny: Decision = {
 export function quarantineRights({ id, kind, attributes }: SubjectRecord): SubjectRights {
   const { org, site, ward, id: uuid } = attributes;
   const lifecycle = kind === "device" && `${org}/${site}/${ward}/device/${uuid}/lifecycle`;
-  const decide = (asked: string) => (asked === lifecycle ? permit : deny);
+  const decide = (asked: string) => (asked === lifecycle ? permitted : denied);
   return {
     subject: { id, kind, attributes },
+    limits: {},
     decidePublish: decide,
     decideSubscribe: decide,
     decideReceive: decide,

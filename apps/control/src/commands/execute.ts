@@ -5,6 +5,7 @@ import { certificateHandlers } from "./certificates.ts";
 import { deploymentHandlers } from "./deployment.ts";
 import { eventHandlers } from "./events.ts";
 import type { Caller, HandlersOf, Surroundings } from "./handler.ts";
+import { policyHandlers } from "./policy.ts";
 import { stateHandlers } from "./state.ts";
 import { subjectHandlers } from "./subjects.ts";
 import { tokenHandlers } from "./tokens.ts";
@@ -17,6 +18,7 @@ const handlers: HandlersOf<typeof commands> = {
   ...eventHandlers,
   ...stateHandlers,
   ...tokenHandlers,
+  ...policyHandlers,
 };
 
 /** Does what a request asks for, whichever way it came: the one place that asks whether the caller may. */

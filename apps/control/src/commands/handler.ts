@@ -5,6 +5,7 @@ import type { Issuer } from "@wardmq/tokens";
 import type { z } from "zod";
 import type { Authority } from "../ca/authority.ts";
 import type { RevocationLists } from "../ca/revocation-lists.ts";
+import type { Policies } from "../policy/policies.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
 import type { Rekeyed } from "../rekey.ts";
 import type { BanSummary } from "../tokens/bans.ts";
@@ -45,6 +46,7 @@ export interface Surroundings {
   readonly lastEvents: (count: number) => readonly unknown[];
   /** Seals everything of control anew under a new key, and destroys the former ones. */
   readonly rekey: (doing: Doing) => Promise<Rekeyed>;
+  readonly policies: Policies;
 }
 
 /** Who gives a command, and when. `local` is the owner of the deployment's folder. */

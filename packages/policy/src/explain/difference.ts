@@ -41,13 +41,21 @@ export function fittedFilter(
   asked: Asked,
   attributes: Attributes,
 ): string | undefined {
-  const pattern = patternOf(filter);
+  return filterOf(patternOf(filter), asked, attributes);
+}
+
+function filterOf(pattern: RulePattern, asked: Asked, attributes: Attributes): string | undefined {
   const levels = asked.levels.map((within, i) => fittedLevel(pattern, i, within, attributes));
   if (levels.includes(undefined)) return undefined;
   const keepsRest = pattern.rest && levels.length >= pattern.levels.length;
   const kept = keepsRest ? levels.slice(0, pattern.levels.length) : levels;
   const text = [...kept, ...(asked.rest || keepsRest ? ["#"] : [])].join("/");
   return text === "+/#" ? "#" : text;
+}
+
+/** A filter that allows what is asked for and no more, with braces where the subject's attributes stand. */
+export function filterFor(asked: Asked, attributes: Attributes): string | undefined {
+  return filterOf({ levels: [], rest: false }, asked, attributes);
 }
 
 function fittedLevel(

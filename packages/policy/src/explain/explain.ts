@@ -14,7 +14,7 @@ import {
   ruleIdOf,
 } from "../language/policy.ts";
 import { provePolicy } from "../prove/assertions.ts";
-import { differencesOf, fittedFilter } from "./difference.ts";
+import { differencesOf, filterFor, fittedFilter } from "./difference.ts";
 
 /** What is asked to be explained; `at` in milliseconds since 1970. */
 export interface ExplainRequest {
@@ -50,11 +50,14 @@ export interface Explanation {
   readonly place: Place | undefined;
   /** Nearest first. */
   readonly close: readonly CloseRule[];
-  /** Smallest first; each has been tried. */
+  /** Those that break no assertion first, then the smallest; each has been tried. */
   readonly changes: readonly Change[];
 }
 
+const mostClose = 6;
 const mostChanges = 3;
+/** How many edits that work are tried on the assertions, for one that breaks none. */
+const mostTried = 8;
 
 /** A decision with its reasons, and what would turn it. */
 export function explain(policy: Policy, request: ExplainRequest): Explanation {
@@ -130,7 +133,9 @@ function closeRules(policy: Policy, request: ExplainRequest): readonly CloseRule
       distance: reasons.length,
     };
   });
-  return close.sort((a, b) => a.distance - b.distance).slice(0, 10);
+  const sorted = close.sort((a, b) => a.distance - b.distance);
+  const nearest = sorted[0]?.distance ?? 0;
+  return sorted.filter(({ distance }) => distance <= nearest + 1).slice(0, mostClose);
 }
 
 function whyNotHeld({ role, given }: Candidate, { subject, at }: ExplainRequest): string {
@@ -158,9 +163,9 @@ function changesFor(policy: Policy, request: ExplainRequest): readonly Change[] 
     const breaks = [...new Set(broken.map(({ assertion }) => assertion))];
     const { text, place, changed } = working;
     changes.push({ text: text.join(", and "), place, breaks, changed });
-    if (changes.length === mostChanges) break;
+    if (changes.length === mostTried) break;
   }
-  return changes;
+  return changes.sort((a, b) => a.breaks.length - b.breaks.length).slice(0, mostChanges);
 }
 
 interface Edit {
@@ -256,8 +261,9 @@ function withRule(
 
 /** A rule of its own in a role that the subject has, for what no rule comes near. */
 function newRules(policy: Policy, request: ExplainRequest): readonly Edit[] {
-  const { subject, action, at } = request;
-  const filter = fitted("#", request);
+  const { subject, action, topic, at } = request;
+  const asked = action === "publish" ? askedName(topic) : askedFilter(topic);
+  const filter = asked && filterFor(asked, subject.attributes);
   if (filter === undefined) return [];
   const held = assignmentsOf(policy).find(
     (one) => selects(one.selector, subject) && countsAt(one, at) && one.where === undefined,

@@ -122,7 +122,7 @@ function isAbout({ by, except, never }: Asserted, rule: EffectiveRule): boolean 
 }
 
 function reaches(
-  { never }: Asserted,
+  { never, isStandard }: Asserted,
   rule: EffectiveRule,
   on: RulePattern | undefined,
   denials: readonly EffectiveDeny[],
@@ -131,6 +131,7 @@ function reaches(
   const all = on === undefined ? [rule.pattern] : [rule.pattern, on];
   return ask(universe, reachOf(rule, all, denials), (question) => {
     const subject = question.subject(rule.kind, rule.selector);
+    if (on !== undefined && isStandard && !question.means(on)) return false;
     if (on !== undefined && !question.matches(on, subject)) return false;
     if (never === "stray") question.holdsNotId(subject);
     return isAllowed(question, rule, subject, denials);

@@ -150,6 +150,11 @@ export class Question {
     for (const level of this.#topic) this.#clauses.push([[level, id]]);
   }
 
+  /** Whether the form has a meaning for each text of the pattern: what stands below its `#` is nobody's channel. */
+  means({ levels }: RulePattern): boolean {
+    return levels.every((level, i) => level.is !== "text" || i < this.#form.levels.length);
+  }
+
   /** The topic is one that the pattern matches for the subject. */
   matches(pattern: RulePattern, { attributes }: Unknown): boolean {
     const pairs = this.#pairs(pattern, attributes, "never");

@@ -1,0 +1,44 @@
+import { printable } from "@wardmq/events";
+import type { Action, Subject } from "@wardmq/policy";
+import { ask } from "../ask.ts";
+import { Failure } from "../failure.ts";
+
+/** The subject of this id as the registry knows it, or as `--attribute` says for one that has no record. */
+export async function subjectOf(id: string, given: readonly string[]): Promise<Subject> {
+  const [, kind, name] = /^(device|service|person|app):([A-Za-z0-9_-]{1,64})$/.exec(id) ?? [];
+  if (kind === undefined || name === undefined) {
+    const hint = "write device:UUID, service:NAME, person:NAME or app:NAME";
+    throw new Failure(2, `"${printable(id, 80)}" names no subject`, hint);
+  }
+  const { subjects } = await ask("list", {});
+  const record = subjects.find((one) => one.id === id);
+  if (record === undefined && given.length === 0) {
+    const hint = "register it, or say what its record would hold: --attribute org=ORG";
+    throw new Failure(1, `there is no ${id}`, hint);
+  }
+  const attributes = {
+    ...record?.attributes,
+    ...Object.fromEntries(given.map(parsePair)),
+    id: name,
+  };
+  return { id, kind: kind as Subject["kind"], attributes };
+}
+
+function parsePair(text: string): [string, string] {
+  const [, name, value] = /^(\w+)=([A-Za-z0-9_-]{1,64})$/.exec(text) ?? [];
+  if (name !== undefined && value !== undefined) return [name, value];
+  throw new Failure(2, `"${printable(text, 80)}" is no attribute`, "write it as ward=icu-3");
+}
+
+export function actionOf(word: string): Action {
+  if (word === "publish" || word === "subscribe") return word;
+  throw new Failure(2, `"${printable(word, 80)}" is no action`, "write publish or subscribe");
+}
+
+/** Milliseconds since 1970 of `--at`, or now. */
+export function timeOf(text: string | undefined): number {
+  if (text === undefined) return Date.now();
+  const at = Date.parse(text);
+  if (!Number.isNaN(at)) return at;
+  throw new Failure(2, `"${printable(text, 80)}" is no time`, "write it as 2026-11-27T08:00:00Z");
+}

@@ -1,0 +1,148 @@
+import { printable } from "@wardmq/events";
+import {
+  type Change,
+  type Difference,
+  describeSubject,
+  type Explanation,
+  type Place,
+  type PolicyDiff,
+  type Reacher,
+  type Right,
+  type TestResult,
+} from "@wardmq/policy";
+import { table } from "../table.ts";
+
+/** Where something stands, as editors and terminals take it. */
+export function at(place: Place | undefined, file: string): string {
+  if (place === undefined) return printable(file);
+  return `${printable(place.file ?? file)}:${place.line}:${place.column}`;
+}
+
+export function explanationText(
+  { decision, place, close, changes }: Explanation,
+  asked: string,
+  file: string,
+): string {
+  const { effect, ruleId, hint } = decision;
+  const rule = ruleId === undefined ? "no rule applies" : `by ${ruleId}, ${at(place, file)}`;
+  const lines = [`${effect}: ${asked}`, `  ${rule}`];
+  if (hint !== undefined) lines.push(`  ${hint}`);
+  if (effect === "Permit") return lines.join("\n");
+  if (close.length > 0) lines.push("rules that came close:");
+  for (const one of close) {
+    lines.push(
+      `  ${one.ruleId}, ${at(one.place, file)}: "${printable(one.filter)}"`,
+      `    ${one.why}`,
+    );
+  }
+  const [first, ...others] = changes;
+  if (first) lines.push("the smallest change that would allow it:", changeText(first, file));
+  if (others.length > 0) lines.push("or:", ...others.map((one) => changeText(one, file)));
+  return lines.join("\n");
+}
+
+function changeText({ text, place, breaks }: Change, file: string): string {
+  const where = place === undefined ? "" : ` (${at(place, file)})`;
+  const warning = breaks.length === 0 ? "" : `; it would break the assertion ${breaks.join(", ")}`;
+  return `  ${text}${where}${warning}`;
+}
+
+export function reachersText(reachers: readonly Reacher[], file: string): string {
+  if (reachers.length === 0) return "nobody";
+  const rows = reachers.map(({ who, ruleId, filter, place, from, until, example }) => {
+    const [subject] = example.subjects;
+    const shown = subject === undefined ? "" : `${describeSubject(subject)} on ${example.topic}`;
+    return [who, filter, ruleId, at(place, file), timeText(from, until), shown];
+  });
+  return table(["WHO", "FILTER", "RULE", "WHERE", "WHEN", "FOR EXAMPLE"], rows);
+}
+
+export function rightsText(
+  {
+    allowed,
+    denied,
+  }: {
+    allowed: readonly Right[];
+    denied: readonly { action: string; filter: string; ruleId: string }[];
+  },
+  file: string,
+): string {
+  const rows = allowed.map(({ action, filter, ruleId, place, terms, until }) => [
+    action,
+    filter,
+    termsText(terms, action),
+    ruleId,
+    at(place, file),
+    timeText(undefined, until),
+  ]);
+  const lines = [table(["MAY", "FILTER", "TERMS", "RULE", "WHERE", "WHEN"], rows)];
+  for (const { action, filter, ruleId } of denied) {
+    lines.push(`never ${action} ${filter} (${ruleId})`);
+  }
+  return allowed.length === 0 && denied.length === 0 ? "nothing" : lines.join("\n");
+}
+
+function termsText(terms: Right["terms"], action: string): string {
+  const { qos, retain, payloadBytes, contentType } = terms;
+  const parts = [
+    `QoS ${qos}`,
+    ...(action === "publish" ? [retain ? "retained" : "not retained"] : []),
+    ...(Number.isFinite(payloadBytes) ? [`${payloadBytes} bytes`] : []),
+    ...(contentType === undefined ? [] : [contentType]),
+  ];
+  return parts.join(", ");
+}
+
+function timeText(from: number | undefined, until: number | undefined): string {
+  const begins = from !== undefined && Number.isFinite(from) ? `from ${time(from)}` : "";
+  const ends = until !== undefined && Number.isFinite(until) ? `until ${time(until)}` : "";
+  return [begins, ends].filter(Boolean).join(" ") || "always";
+}
+
+const time = (at: number) => new Date(at).toISOString().replace(/:\d\d\.\d+Z$/, "Z");
+
+export function diffText({ gained, lost, others }: PolicyDiff): string {
+  if (gained.length + lost.length + others.length === 0) return "no difference in rights";
+  return [
+    ...others,
+    ...gained.map((one) => differenceText("gains", one)),
+    ...lost.map((one) => differenceText("loses", one)),
+  ].join("\n");
+}
+
+function differenceText(verb: string, one: Difference): string {
+  const { who, action, filter, ruleId, place, extent, terms, example } = one;
+  const [subject] = example.subjects;
+  const part = extent === "all" ? "" : ", in part";
+  const what = terms === undefined || terms === "" ? "" : ` (${terms})`;
+  const shown =
+    subject === undefined ? "" : `: for example ${describeSubject(subject)} on ${example.topic}`;
+  return `${who} ${verb} ${action} ${filter}${what}${part}, by ${ruleId} (line ${place.line})${shown}`;
+}
+
+export function testText({ test, decision, passed }: TestResult, file: string): string {
+  const asked =
+    test.publish === undefined ? `subscribe ${test.subscribe}` : `publish ${test.publish}`;
+  const result = passed ? "passed" : `failed: expected ${test.expect}, it is ${decision.effect}`;
+  const why = passed ? "" : ` (${decision.ruleId ?? decision.hint ?? ""})`;
+  return `${at(test, file)}: ${test.subject} ${printable(asked)}: ${result}${why}`;
+}
+
+export function versionsText(
+  versions: readonly {
+    version: number;
+    at: number;
+    actor: string;
+    reason: string;
+    digest: string;
+  }[],
+): string {
+  const rows = versions.map(({ version, at: when, actor, reason, digest }) => [
+    String(version),
+    time(when),
+    printable(actor),
+    digest.slice(0, 12),
+    printable(reason),
+  ]);
+  return table(["VERSION", "SINCE", "BY", "DIGEST", "REASON"], rows);
+}

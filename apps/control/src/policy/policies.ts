@@ -1,0 +1,82 @@
+import type { PolicyFile } from "@wardmq/policy";
+import { Failure } from "../failure.ts";
+import type { Doing } from "../registry/registry.ts";
+import { digestOf } from "./policy-files.ts";
+import type { PolicyVersion, PolicyVersions } from "./policy-versions.ts";
+
+export interface PoliciesParts {
+  readonly store: PolicyVersions;
+  readonly readFiles: () => readonly PolicyFile[];
+  readonly writeFiles: (files: readonly PolicyFile[]) => void;
+  /** Checks the files and makes them count; throws, and changes nothing, where they are wrong. */
+  readonly takeOver: (doing: Doing, reason: string) => Promise<unknown>;
+}
+
+interface Applied {
+  readonly version: number;
+  readonly changed: boolean;
+}
+
+/** The policy in force and its former versions: what operators do with them. */
+export class Policies {
+  readonly #parts: PoliciesParts;
+
+  constructor(parts: PoliciesParts) {
+    this.#parts = parts;
+  }
+
+  current(): PolicyVersion {
+    return this.#latest();
+  }
+
+  versions(): readonly Omit<PolicyVersion, "files">[] {
+    const { store } = this.#parts;
+    return store.numbers().map((number) => {
+      const { files: _, ...version } = store.read(number);
+      return version;
+    });
+  }
+
+  /** Takes the files over that lie there, if they are those whose digest was shown. */
+  async apply(digest: string, reason: string, doing: Doing): Promise<Applied> {
+    if (digestOf(this.#parts.readFiles()) !== digest) {
+      throw new Failure(
+        "ERR_POLICY_CHANGED",
+        "the policy files have changed since they were shown",
+        {
+          hint: "look at the difference again",
+        },
+      );
+    }
+    return this.#takeOver(reason, doing);
+  }
+
+  /** Writes the files of a former version, and takes them over; where they no longer fit, the files stay as they were. */
+  async rollback(version: number, reason: string, doing: Doing): Promise<Applied> {
+    const { store, readFiles, writeFiles } = this.#parts;
+    const { files } = store.read(version);
+    const before = readFiles();
+    writeFiles(files);
+    try {
+      return await this.#takeOver(`rollback to version ${version}: ${reason}`, doing);
+    } catch (error) {
+      writeFiles(before);
+      throw error;
+    }
+  }
+
+  async #takeOver(reason: string, doing: Doing): Promise<Applied> {
+    const former = this.#latest();
+    await this.#parts.takeOver(doing, reason);
+    const { version } = this.#latest();
+    return { version, changed: version !== former.version };
+  }
+
+  #latest(): PolicyVersion {
+    const latest = this.#parts.store.latest();
+    if (latest !== undefined) return latest;
+    throw new Failure("ERR_POLICY_VERSION", "no policy has been in force yet", {
+      hint: "start wardmq serve once",
+    });
+  }
+}
