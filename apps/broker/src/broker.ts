@@ -13,6 +13,7 @@ import { TimingWheel } from "./connection/timing-wheel.ts";
 import { Door } from "./door/door.ts";
 import { CredentialFault } from "./door/server-files.ts";
 import { Enforcement } from "./enforcement/enforcement.ts";
+import { GrantClock } from "./enforcement/grant-clock.ts";
 import { RecordTable } from "./enforcement/record-table.ts";
 import { type SubjectState, Subjects } from "./enforcement/subjects.ts";
 import { Freshness } from "./feed/freshness.ts";
@@ -51,6 +52,7 @@ export class Broker {
   readonly #subjects = new Subjects();
   readonly #enforcement: Enforcement;
   readonly #tokenClock: TokenClock;
+  readonly #grantClock: GrantClock;
   readonly #tokens: TokenJudge;
   readonly #retained = new MemoryRetainedStore();
   readonly #router: Router;
@@ -84,6 +86,11 @@ export class Broker {
       keyMissing: (issuer) => parts.keyMissing?.(issuer),
     });
     this.#enforcement = new Enforcement(this.#subjects, record, this.#tokenClock.now);
+    this.#grantClock = new GrantClock(this.#wheel, this.#tokenClock.now, (policy) => {
+      this.#enforcement.usePolicy(policy);
+      this.#router.dropAllRoutes();
+      this.#sessions.authorizeAgain(undefined);
+    });
     this.#budget.retained = () => this.#retained.bytes + this.#retained.treeBytes;
     const limits = () => this.settings.limits;
     this.#router = new Router({
@@ -321,13 +328,18 @@ export class Broker {
     ended: Writable<Ended>,
   ): void {
     if (policy === undefined && changed.size === 0) return;
-    if (policy !== undefined) this.#enforcement.usePolicy(policy);
+    if (policy !== undefined) this.#usePolicy(policy);
     else this.#enforcement.worldChanged();
     this.#router.dropAllRoutes();
     for (const subject of changed) this.#endWithoutRight(subject, ended);
     ended.connectionsClosed += this.#sessions.authorizeAgain(
       policy === undefined ? changed : undefined,
     );
+  }
+
+  #usePolicy(policy: CompiledPolicy): void {
+    this.#enforcement.usePolicy(policy);
+    this.#grantClock.use(policy);
   }
 
   /** Ends what a changed subject may no longer have: everything when it is thrown out, else by certificate. */

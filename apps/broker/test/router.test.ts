@@ -219,7 +219,8 @@ class Comparison {
     const { client: index, filter } = action;
     const session = this.#session(index);
     const requester = { subject: session.subject, clientId: session.clientId };
-    const allowed = this.#parts.enforcement.authorizeSubscribe(requester, filter) !== undefined;
+    const allowed =
+      this.#parts.enforcement.authorizeSubscribe(requester, filter).effect === "Permit";
     assert.equal(allowed, maySubscribe(index, filter, this.#policy), filter);
     if (!allowed) return [];
     const subscription = {

@@ -137,7 +137,7 @@ describe("subjects", () => {
     const may = (id: string, topic: string) => {
       const subject = subjects.get(id);
       if (subject === undefined) throw new Error(id);
-      const rights = subjects.rightsOf(subject, policy);
+      const rights = subjects.rightsOf(subject, policy, 0);
       return [
         rights.decidePublish(topic).effect,
         rights.decideSubscribe(topic).effect,

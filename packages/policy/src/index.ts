@@ -14,6 +14,7 @@ export * from "./language/ready-made.ts";
 export * from "./language/reference.ts";
 export * from "./lint/check-policy.ts";
 export * from "./lint/policy-checks.ts";
+export { type WildcardReach, wildcardsOf } from "./lint/whole-checks.ts";
 export * from "./prove/assertions.ts";
 export * from "./prove/diff.ts";
 export * from "./prove/load-policy.ts";

@@ -7,6 +7,7 @@ import {
   type PolicyCheck,
   parsePolicy,
   policyChecks,
+  wildcardsOf,
 } from "../src/index.ts";
 import { otherUuid, policyText, type Rules, uuid } from "./world.ts";
 
@@ -18,6 +19,34 @@ interface Row {
   readonly found: Rules;
   readonly neighbours: Rules;
 }
+
+const bound = (filters: string, more = "") =>
+  `roles: { r: { publish: [${filters}] } }\nbindings: [{ role: r, to: "service:a"${more} }]\n`;
+const alarm = '"{org}/+/+/device/+/alarm"';
+const grantOf = (times: string) =>
+  `roles: { r: {} }\ngrants: [{ role: r, to: "service:a", ${times} reason: x, approvedBy: y }]`;
+const groupOf = (to: string) =>
+  `roles: { r: {} }\ngroups: { icu: { kind: device, ward: [icu] } }\nbindings: [{ role: r, to: "${to}" }]`;
+const deny = (filter: string) => `deny: [{ publish: ["${filter}"], reason: x }]\n`;
+
+/** A policy of which the check is found, and one like it of which it is not. */
+const wholeRows: readonly (readonly [PolicyCheck, found: string, neighbour: string])[] = [
+  ["endless-grant", grantOf(""), grantOf('until: "2026-12-01T00:00:00Z",')],
+  ["unused-group", groupOf("device:*"), groupOf("group:icu")],
+  [
+    "envelope-not-enforced",
+    bound(`{ filter: ${alarm}, envelope: required }`),
+    bound(`{ filter: ${alarm}, envelope: optional }`),
+  ],
+  ["allows-no-topic", bound('"{org}/nowhere"'), bound('"{org}/deid/here"')],
+  ["allows-no-topic", bound(alarm) + deny("{org}/+/+/#"), bound(alarm) + deny("{org}/main/+/#")],
+  [
+    "denies-nothing",
+    bound(alarm) + deny("{org}/+/+/device/+/command"),
+    bound(alarm) + deny("{org}/main/#"),
+  ],
+  ["speaks-for-devices", bound(alarm), bound(alarm, ", where: { ward: icu }")],
+];
 
 const own = "{org}/{site}/{ward}/device/{id}";
 const everyDevice = ["device:*"];
@@ -254,6 +283,7 @@ describe("checkPolicy", () => {
       "  unused: { publish: [a] }",
       "bindings:",
       "  - { role: wide, to: service:* }",
+      "topics: { schema: off }",
     ].join("\n");
     assert.deepEqual(
       checkPolicy(parsePolicy(text)).map((finding) => describeFinding(finding, "policy.yaml")),
@@ -262,8 +292,28 @@ describe("checkPolicy", () => {
         "policy.yaml:5:9: warning: roles.wide.subscribe[1]: reaches every topic of every organisation; begin it with {org} and name the channels that are needed",
         "policy.yaml:6:3: notice: roles.unused: is bound to nobody; add a binding or remove the role",
         "policy.yaml:8:5: warning: bindings[0]: is bound to all services, also those that are added later; bind it to each service by name",
+        "policy.yaml:9:9: warning: topics: lets topics look like anything, and takes the standard assertions away; write templates for the topics that are needed",
       ],
     );
+  });
+
+  for (const [check, found, neighbour] of wholeRows) {
+    test(`finds ${check}, and not in its neighbour`, () => {
+      const checks = (text: string) => checkPolicy(parsePolicy(text)).map((one) => one.check);
+      assert.ok(checks(found).includes(check), found);
+      assert.ok(!checks(neighbour).includes(check), neighbour);
+    });
+  }
+
+  test("lists every wildcard with what stands open by it", () => {
+    const reach = wildcardsOf(parsePolicy(defaultPolicyText())).map((one) => [
+      one.ruleId,
+      one.reach,
+    ]);
+    assert.deepEqual(reach, [
+      ["clinical-dashboard/subscribe[0]", "every site, every ward, every device"],
+      ["clinical-dashboard/subscribe[1]", "every site, every ward, every device"],
+    ]);
   });
 
   test("finds nothing in the default policy, and in none that allows nothing", () => {
@@ -278,6 +328,8 @@ describe("checkPolicy", () => {
       "never-bound",
       "allows-nothing",
       "already-bound",
+      "no-schema",
+      ...wholeRows.map(([check]) => check),
     ];
     assert.deepEqual(
       new Set([...rows.map(({ check }) => check), ...others]),
@@ -290,5 +342,7 @@ function findingsOf(
   roles: Readonly<Record<string, Rules>>,
   bindings: readonly (readonly [role: string, to: string])[],
 ) {
-  return checkPolicy(parsePolicy(policyText(roles, bindings)));
+  const findings = checkPolicy(parsePolicy(policyText(roles, bindings)));
+  assert.ok(findings.some(({ check }) => check === "no-schema"));
+  return findings.filter(({ check }) => check !== "no-schema");
 }

@@ -646,9 +646,14 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   }
 
   /** A PUBACK, PUBREC or SUBACK that refuses says why, if the client wants to hear it, 5.0 section 3.1.2.11.7. */
-  explained(reasonCode: number, encode: (properties: PropertyValues) => Buffer): Buffer {
-    const why = this.settled?.wantsProblemInformation === true ? reasons[reasonCode] : undefined;
-    if (why === undefined || this.version === 4) return encode({});
+  explained(
+    reasonCode: number,
+    encode: (properties: PropertyValues) => Buffer,
+    ruleId?: string,
+  ): Buffer {
+    const reason = this.settled?.wantsProblemInformation === true ? reasons[reasonCode] : undefined;
+    if (reason === undefined || this.version === 4) return encode({});
+    const why = ruleId === undefined ? reason : `${reason}: ${ruleId}`;
     return withinMaximum(this.settled?.maximumPacketBytes, why, encode);
   }
 

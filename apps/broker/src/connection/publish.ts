@@ -23,6 +23,8 @@ interface PublishTopic {
   refusal: number;
   /** What a message must keep to where it is allowed. */
   terms: readonly Terms[];
+  /** The rule that refuses it. */
+  ruleId: string | undefined;
   /** The enforcement epoch the answer belongs to. */
   epoch: number;
 }
@@ -32,7 +34,13 @@ const rememberedTopics = 256;
 const rememberedBytes = 16_384;
 
 /** What an alias stands for whose Topic Name broke a limit: the name itself is never kept. */
-const overLimit: PublishTopic = { topic: new Topic(""), refusal: 0x90, terms: [], epoch: 0 };
+const overLimit: PublishTopic = {
+  topic: new Topic(""),
+  refusal: 0x90,
+  terms: [],
+  ruleId: undefined,
+  epoch: 0,
+};
 
 /** Reused for every PUBLISH of every connection: the whole way through the broker is one call. */
 const frame = new PublishFrame();
@@ -76,21 +84,20 @@ export class PublishHandler {
       this.#authorize(topic);
     }
     if (topic.refusal !== 0) {
-      this.#refuse(topic.refusal);
+      this.#refuse(topic.refusal, topic.ruleId);
       return;
     }
     if (frame.payloadFormatIndicator === 1 && !this.#isPayloadUtf8(buffer)) return;
     if (!topic.topic.isLive) topic.topic = this.#context.router.topic(topic.topic.name);
     const application = fill(topic.topic, this.#session, this.#context, buffer);
     if (!isWithin(topic.terms, application)) {
-      const { requester } = this.#connection;
-      this.#context.enforcement.refuseMessage(
-        requester,
+      const { ruleId } = this.#context.enforcement.refuseMessage(
+        this.#connection.requester,
         topic.topic.name,
         topic.terms,
         application,
       );
-      this.#refuse(0x87);
+      this.#refuse(0x87, ruleId);
       return;
     }
     if (application.retain && !this.#mayRetain(application)) return;
@@ -129,7 +136,7 @@ export class PublishHandler {
     if (found === undefined) {
       const topic = new Topic(parseTopicName(decodeUtf8(buffer, start, end)));
       topic.isLive = false;
-      found = { topic, refusal: 0, terms: [], epoch: 0 };
+      found = { topic, refusal: 0, terms: [], ruleId: undefined, epoch: 0 };
       if (brokenTopicLimit(topic.name, this.#context) !== undefined) return found; // not remembered
       this.#topicBytes += key.length;
       if (this.#topics.size >= rememberedTopics || this.#topicBytes > rememberedBytes) {
@@ -167,16 +174,17 @@ export class PublishHandler {
       this.#recordLimit(limit, name);
       return;
     }
-    const terms = enforcement.authorizePublish(this.#connection.requester, name);
-    known.refusal = terms === undefined ? 0x87 : 0;
-    known.terms = terms ?? [];
+    const decision = enforcement.authorizePublish(this.#connection.requester, name);
+    known.refusal = decision.effect === "Deny" ? 0x87 : 0;
+    known.terms = decision.terms;
+    known.ruleId = decision.ruleId;
   }
 
   /**
    * A PUBLISH that is not accepted: 5.0 says so in the acknowledgement, or closes where QoS 0 has none and the fault
    * is the packet's; on 3.1.1 an acknowledgement would be a lie, so the connection ends. QoS 0 is dropped.
    */
-  #refuse(reasonCode: number): void {
+  #refuse(reasonCode: number, ruleId?: string): void {
     if (frame.qos === 0) return;
     if (this.#connection.version === 4) {
       this.#connection.disconnect(reasonCode, "a message was refused");
@@ -185,8 +193,10 @@ export class PublishHandler {
     const type = frame.qos === 1 ? "PUBACK" : "PUBREC";
     const { packetId } = frame;
     this.#connection.answer(
-      this.#connection.explained(reasonCode, (properties) =>
-        encodePacket({ type, packetId, reasonCode, properties }, 5),
+      this.#connection.explained(
+        reasonCode,
+        (properties) => encodePacket({ type, packetId, reasonCode, properties }, 5),
+        ruleId,
       ),
     );
   }

@@ -21,16 +21,20 @@ export function handleSubscribe(
 ): void {
   const identifier = packet.properties.subscriptionIdentifier?.[0] ?? 0;
   const wantRetained: Subscription[] = [];
+  let deniedBy: string | undefined;
   const reasonCodes = packet.subscriptions.map((request) => {
     if (listenToToken(connection, request.filter, true)) return 0;
     const wanted = asSubscription(request, identifier);
     const refusal = refuse(connection, session, wanted);
     if (refusal !== 0) return connection.version === 5 ? refusal : 0x80;
-    const qos = connection.context.enforcement.authorizeSubscribe(
+    const { effect, qos, ruleId } = connection.context.enforcement.authorizeSubscribe(
       connection.requester,
       wanted.topicFilter,
     );
-    if (qos === undefined) return connection.version === 5 ? 0x87 : 0x80;
+    if (effect === "Deny") {
+      deniedBy ??= ruleId;
+      return connection.version === 5 ? 0x87 : 0x80;
+    }
     // The policy's ceiling is granted in the SUBACK, as 5.0 [MQTT-3.8.4-7] has it; the filter is never narrowed.
     const subscription = qos < wanted.qos ? { ...wanted, qos: qos as QoS } : wanted;
     const isNew = session.subscriptions?.has(subscription.filter) !== true;
@@ -46,8 +50,11 @@ export function handleSubscribe(
   });
   const { packetId } = packet;
   connection.answer(
-    connection.explained(Math.max(...reasonCodes), (properties) =>
-      encodePacket({ type: "SUBACK", packetId, reasonCodes, properties }, connection.version),
+    connection.explained(
+      Math.max(...reasonCodes),
+      (properties) =>
+        encodePacket({ type: "SUBACK", packetId, reasonCodes, properties }, connection.version),
+      deniedBy,
     ),
   );
   if (!connection.isOpen) return; // the SUBACK did not fit: nobody is there to send to

@@ -2,6 +2,7 @@ import { printable, type SecurityEvent } from "@wardmq/events";
 import {
   type CompiledPolicy,
   type Decision,
+  deny,
   denyByTerms,
   isWithin,
   type MessageTraits,
@@ -44,7 +45,7 @@ export class Enforcement {
   readonly #record: (event: Omit<SecurityEvent, "at">) => void;
   readonly #tokenNow: () => number;
 
-  /** `tokenNow` is the time that tokens end by. */
+  /** `tokenNow` is the time that tokens end by, and that grants begin and end by. */
   constructor(
     subjects: Subjects,
     record: (event: Omit<SecurityEvent, "at">) => void,
@@ -60,8 +61,9 @@ export class Enforcement {
     return grant !== undefined && this.#tokenNow() >= grant.expiresAt;
   }
 
+  /** Makes a policy count from now on; the same one again where one of its grants has begun or ended. */
   usePolicy(policy: CompiledPolicy): void {
-    this.#policy = policy;
+    this.#policy = { ...policy }; // another one than before: rights that were worked out belong to a policy
     this.#subjects.forgetRights();
     this.worldChanged();
   }
@@ -79,21 +81,24 @@ export class Enforcement {
     return this.#decide(subject, "subscribe", (rights) => rights.decideReceive(topicName));
   }
 
-  /** What messages to this topic must keep to, or undefined where it is denied. */
-  authorizePublish(requester: Requester, topicName: string): readonly Terms[] | undefined {
+  /** Whether messages to this topic may be published, and the terms they must keep to. */
+  authorizePublish(requester: Requester, topicName: string): Decision {
     const { subject } = requester;
     const decision = this.#endedOf(subject) ?? this.decidePublish(subject, topicName);
-    return this.#enforce(requester, "publish", topicName, decision) ? decision.terms : undefined;
+    this.#enforce(requester, "publish", topicName, decision);
+    return decision;
   }
 
-  /** Records that a message on an allowed topic keeps to none of the terms. */
+  /** The Deny, recorded, of a message on an allowed topic that keeps to none of the terms. */
   refuseMessage(
     requester: Requester,
     topicName: string,
     terms: readonly Terms[],
     message: MessageTraits,
-  ): void {
-    this.#enforce(requester, "publish", topicName, denyByTerms(terms, message));
+  ): Decision {
+    const decision = denyByTerms(terms, message);
+    this.#enforce(requester, "publish", topicName, decision);
+    return decision;
   }
 
   /** A will, when it is set and when it is sent: judged as the publish it becomes. */
@@ -103,13 +108,14 @@ export class Enforcement {
     return this.#enforce(requester, "will", topicName, decision);
   }
 
-  /** `topicFilter` without `$share/group/`; the highest QoS that is granted, or undefined where it is denied. */
-  authorizeSubscribe(requester: Requester, topicFilter: string): number | undefined {
+  /** `topicFilter` without `$share/group/`; a Permit is for its QoS and below. */
+  authorizeSubscribe(requester: Requester, topicFilter: string): Decision {
     const { subject } = requester;
     const decision =
       this.#endedOf(subject) ??
       this.#decide(subject, "subscribe", (rights) => rights.decideSubscribe(topicFilter));
-    return this.#enforce(requester, "subscribe", topicFilter, decision) ? decision.qos : undefined;
+    this.#enforce(requester, "subscribe", topicFilter, decision);
+    return decision;
   }
 
   /**
@@ -140,7 +146,7 @@ export class Enforcement {
   }
 
   #endedOf(subject: SubjectState): Decision | undefined {
-    return this.hasEnded(subject) ? deny("the token has ended") : undefined;
+    return this.hasEnded(subject) ? undecided("the token has ended") : undefined;
   }
 
   #decide(
@@ -148,15 +154,15 @@ export class Enforcement {
     action: TokenAction,
     ask: (rights: NonNullable<SubjectState["rights"]>) => Decision,
   ): Decision {
-    if (this.#policy === undefined) return deny("no policy has been received yet");
-    if (!subject.isAdmitted) return deny(`the subject is ${subject.record.state}`);
+    if (this.#policy === undefined) return undecided("no policy has been received yet");
+    if (!subject.isAdmitted) return undecided(`the subject is ${subject.record.state}`);
     if (subject.grant?.actions.includes(action) === false) {
-      return deny(`the scopes of the token leave no right to ${action}`);
+      return undecided(`the scopes of the token leave no right to ${action}`);
     }
     try {
-      return ask(this.#subjects.rightsOf(subject, this.#policy));
+      return ask(this.#subjects.rightsOf(subject, this.#policy, this.#tokenNow()));
     } catch {
-      return deny("the decision failed; see internal-error events");
+      return undecided("the decision failed; see internal-error events");
     }
   }
 
@@ -176,6 +182,6 @@ export class Enforcement {
   }
 }
 
-function deny(hint: string): Decision {
-  return { effect: "Deny", because: "Indeterminate", ruleId: undefined, hint, qos: 0, terms: [] };
+function undecided(hint: string): Decision {
+  return deny("Indeterminate", hint);
 }

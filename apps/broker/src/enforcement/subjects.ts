@@ -126,14 +126,15 @@ export class Subjects {
     }
   }
 
-  rightsOf(subject: SubjectState, policy: CompiledPolicy): SubjectRights {
+  /** `now` is for grants; rights that are remembered hold until the policy is used anew. */
+  rightsOf(subject: SubjectState, policy: CompiledPolicy, now: number): SubjectRights {
     // Those of tokens are in no table that could be told of a new policy.
     if (subject.policy !== policy) subject.rights = undefined;
     subject.policy = policy;
     const { id, kind, attributes } = subject.record;
     subject.rights ??= subject.isQuarantined
       ? quarantineRights(subject.record)
-      : policy.rightsOf({ id, kind, attributes, roles: subject.grant?.roles ?? [] });
+      : policy.rightsOf({ id, kind, attributes, roles: subject.grant?.roles ?? [] }, now);
     return subject.rights;
   }
 

@@ -192,8 +192,8 @@ export class Sessions implements SessionContext {
       let lost = false;
       for (const subscription of [...(session.subscriptions?.values() ?? [])]) {
         const requester = { subject: session.subject, clientId: session.clientId };
-        const qos = enforcement.authorizeSubscribe(requester, subscription.topicFilter);
-        if (qos !== undefined && subscription.qos <= qos) continue;
+        const { effect, qos } = enforcement.authorizeSubscribe(requester, subscription.topicFilter);
+        if (effect === "Permit" && subscription.qos <= qos) continue;
         this.unsubscribe(session, subscription.filter);
         lost = true;
       }

@@ -7,6 +7,7 @@ import {
   runPolicyTests,
   whatCan,
   whoCan,
+  wildcardsOf,
 } from "@wardmq/policy";
 import type { Command } from "commander";
 import { collect, count, group, type Json, print, printJson, report } from "../command-line.ts";
@@ -22,6 +23,7 @@ import {
   rightsText,
   testText,
   versionsText,
+  wildcardsText,
 } from "../policy/texts.ts";
 import { checkPolicyFiles, parseFiles, readPolicyAt, readPolicyFiles } from "../policy-file.ts";
 
@@ -80,10 +82,16 @@ function addReadingCommands(policy: Command): void {
       "check the policy: problems end with 2, assertions that do not hold with 1, findings with 0",
     examples: ["wardmq policy check /srv/wardmq", "wardmq policy check /srv/wardmq --json"],
   })
+    .option("--wildcards", "list every rule with a wildcard, and what stands open by it")
     .option("--json", "print the warnings as JSON")
     .action(
-      inDeployment([], (_, { json }: Json, directory) => {
+      inDeployment([], (_, { json, wildcards }: Json & { wildcards?: boolean }, directory) => {
         const warnings = checkPolicyFiles(directory);
+        if (wildcards) {
+          const { policy: checked, file } = policyOf(directory);
+          const open = wildcardsOf(checked);
+          return json ? printJson(open) : print(wildcardsText(open, file));
+        }
         if (json) return printJson({ warnings });
         for (const warning of warnings) report(warning);
         print(`policy.yaml is valid, ${count(warnings.length, "warning")}`);

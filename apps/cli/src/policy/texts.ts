@@ -9,6 +9,7 @@ import {
   type Reacher,
   type Right,
   type TestResult,
+  type WildcardReach,
 } from "@wardmq/policy";
 import { table } from "../table.ts";
 
@@ -118,6 +119,12 @@ function differenceText(verb: string, one: Difference): string {
   const shown =
     subject === undefined ? "" : `: for example ${describeSubject(subject)} on ${example.topic}`;
   return `${who} ${verb} ${action} ${filter}${what}${part}, by ${ruleId} (line ${place.line})${shown}`;
+}
+
+export function wildcardsText(open: readonly WildcardReach[], file: string): string {
+  if (open.length === 0) return "no rule has a wildcard";
+  const rows = open.map((one) => [one.filter, one.reach, one.ruleId, at(one.place, file)]);
+  return table(["FILTER", "STANDS OPEN", "RULE", "WHERE"], rows);
 }
 
 export function testText({ test, decision, passed }: TestResult, file: string): string {

@@ -17,6 +17,7 @@ import {
   type RuleInContext,
   ruleChecks,
 } from "./rule-checks.ts";
+import { checkWhole } from "./whole-checks.ts";
 
 /** Where a finding stands, in the file and in the policy. */
 interface Place {
@@ -35,6 +36,7 @@ export function checkPolicy(policy: Policy): readonly PolicyFinding[] {
     ...rules.flatMap(alreadyAllowed),
     ...bothWaysControl(rules.flat()),
     ...checkBindings(policy.bindings),
+    ...checkWhole(policy),
   ];
   return findings.sort((a, b) => a.line - b.line || a.column - b.column);
 }

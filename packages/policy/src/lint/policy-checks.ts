@@ -39,6 +39,20 @@ export const policyChecks = {
     severity: "warning",
     summary: "a rule needs an attribute that a subject it is bound to never has",
   },
+  "no-schema": {
+    severity: "warning",
+    summary:
+      "topics may look like anything: the topic schema is off, and no standard assertion holds",
+  },
+  "endless-grant": { severity: "warning", summary: "a grant has no end" },
+  "allows-no-topic": {
+    severity: "warning",
+    summary: "a rule allows nothing, for the topic schema or deny rules leave nothing of it",
+  },
+  "speaks-for-devices": {
+    severity: "warning",
+    summary: "a service may publish telemetry or alarms of every device, in no place in particular",
+  },
   "never-bound": { severity: "notice", summary: "a role is bound to nobody" },
   "allows-nothing": { severity: "notice", summary: "a role has no rules" },
   "already-allowed": {
@@ -48,6 +62,15 @@ export const policyChecks = {
   "already-bound": {
     severity: "notice",
     summary: "a binding gives a role that another binding gives already",
+  },
+  "denies-nothing": {
+    severity: "notice",
+    summary: "a deny rule meets nothing that any rule allows",
+  },
+  "unused-group": { severity: "notice", summary: "a group is named by nothing" },
+  "envelope-not-enforced": {
+    severity: "notice",
+    summary: "a rule wants an envelope, which this version does not enforce yet",
   },
   "unusual-text": {
     severity: "notice",
