@@ -1,6 +1,6 @@
 import { printable } from "@wardmq/events";
 import { Command } from "commander";
-import { addCaCommands } from "./commands/ca.ts";
+import { addCaCommands, addRotationCommands } from "./commands/ca.ts";
 import { addCertificateCommands } from "./commands/certificates.ts";
 import { addDeploymentCommands } from "./commands/deployment.ts";
 import { addEventCommands } from "./commands/events.ts";
@@ -45,6 +45,7 @@ addServeCommands(program);
 addSubjectCommands(program);
 addCertificateCommands(program);
 addCaCommands(program);
+addRotationCommands(program);
 addPolicyCommands(program);
 addEventCommands(program);
 addStateCommands(program);

@@ -3,9 +3,8 @@ import type { Socket } from "node:net";
 import type { CommandResponse } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { SubjectRecord, World, WorldChange } from "@wardmq/feed";
-import { type KeyFile, type LocalSigner, readPrivateText } from "@wardmq/keys";
+import { type KeyFile, readPrivateText } from "@wardmq/keys";
 import { enforcedPart } from "@wardmq/policy";
-import { encodePem } from "@wardmq/x509";
 import { type Authority, openAuthority } from "./ca/authority.ts";
 import { caIdOf } from "./ca/certificate-authority.ts";
 import { OcspResponder } from "./ca/ocsp-responder.ts";
@@ -16,6 +15,7 @@ import {
   publicObject,
 } from "./ca/public-objects.ts";
 import { RevocationLists, registrySerialNumber } from "./ca/revocation-lists.ts";
+import { settleRotations } from "./ca/rotations.ts";
 import { day, decodeCertificates, renewServerCertificate } from "./ca/server-certificate.ts";
 import { execute } from "./commands/execute.ts";
 import type { Surroundings } from "./commands/handler.ts";
@@ -24,7 +24,7 @@ import { paths, readOperatorFiles } from "./deployment.ts";
 import { parseBrokerEvent } from "./events/broker-event.ts";
 import { EventLog } from "./events/event-log.ts";
 import { responseOf } from "./failure.ts";
-import { openFeedSigner } from "./feed/feed-signer.ts";
+import { openFeedKeys } from "./feed/feed-signer.ts";
 import { FeedPublisher } from "./feed/publisher.ts";
 import { readText, stateFile } from "./files.ts";
 import { controlPlace, openControlKeys, sealedFilesOf } from "./keys.ts";
@@ -59,7 +59,6 @@ export class Control {
   readonly #issuers: Issuers;
   readonly #revocations: TokenRevocations;
   readonly #bans: Bans;
-  readonly #feedKey: string;
   readonly #versions: PolicyVersions;
   #sources: Sources;
   /** One reload after the other. */
@@ -71,8 +70,9 @@ export class Control {
     try {
       if (existsSync(paths.rootKey)) readPrivateText(paths.rootKey); // it may lie elsewhere, but not open to others
       const keys = openControlKeys();
+      settleRotations();
       const sources = readSources(options, registry);
-      const control = new Control(options, registry, keys, openFeedSigner(), sources);
+      const control = new Control(options, registry, keys, sources);
       await control.#renewServerCertificate(sources);
       warnOfEnd(sources.authority, options);
       control.publishRevocationLists();
@@ -87,13 +87,11 @@ export class Control {
     options: ControlOptions,
     registry: Registry,
     keys: KeyFile,
-    feedSigner: LocalSigner,
     sources: Sources,
   ) {
     const { report, now } = options;
     this.#options = options;
     this.#registry = registry;
-    this.#feedKey = encodePem("PUBLIC KEY", feedSigner.publicKey);
     this.#sources = sources;
     this.#keys = keys;
     this.#events = new EventLog({
@@ -103,7 +101,7 @@ export class Control {
     });
     this.#publisher = new FeedPublisher({
       world: () => this.#world(),
-      sign: (bytes) => feedSigner.sign(bytes),
+      sign: (bytes) => this.#sources.feed.signer.sign(bytes),
       now,
       onEvents: (events) => {
         const known = events.map(parseBrokerEvent).filter((event) => event !== undefined);
@@ -144,7 +142,7 @@ export class Control {
       cache: stateFile(paths.issuerKeys),
     });
     this.#issuers.use(sources.issuers);
-    this.#versions = new PolicyVersions(paths.policies, feedSigner);
+    this.#versions = new PolicyVersions(paths.policies, sources.feed.signer, sources.feed.former);
     this.#versions.record(sources.policyFiles, "start", { actor: "control", at: now() });
   }
 
@@ -258,7 +256,7 @@ export class Control {
       settings,
       policy: enforcedPart(policy),
       trustAnchors: authority.trustAnchors,
-      feedKeys: [this.#feedKey],
+      feedKeys: this.#sources.feed.keys,
       issuers: this.#issuers.list(),
       revokedTokens: this.#revocations.list(),
       subjects,
@@ -288,7 +286,8 @@ export class Control {
 }
 
 function readSources({ overrides, now }: ControlOptions, { identity }: Registry): Sources {
-  return { authority: openAuthority(now()), ...readOperatorFiles(overrides, identity) };
+  const files = readOperatorFiles(overrides, identity);
+  return { authority: openAuthority(now()), feed: openFeedKeys(), ...files };
 }
 
 /** The broker's certificate is no subject's; its serial number is as OpenSSL prints it. */

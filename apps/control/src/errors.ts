@@ -121,6 +121,14 @@ export const controlErrors = {
     exitCode: 1,
     meaning: "the public key was revoked",
   },
+  ERR_ROTATION: {
+    exitCode: 1,
+    meaning: "a rotation is not where this step can be taken",
+  },
+  ERR_ROOT_KEY: {
+    exitCode: 1,
+    meaning: "the key of the root CA is not in the deployment, or the file is not its copy",
+  },
   ERR_POLICY_FILES: {
     exitCode: 2,
     meaning: "there is a policy.yaml and a folder policy with files",

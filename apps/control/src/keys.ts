@@ -1,9 +1,16 @@
+import { generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
+import { renameSync } from "node:fs";
+import { dirname } from "node:path";
 import {
   KeyFile,
   KeyProviders,
   keyEnvironment,
+  keySigner,
   type LocalSigner,
   openSigner as openSignerFile,
+  readPrivateKeyFile,
+  writePrivateKeyFile,
+  writeTokenKeyFile,
 } from "@wardmq/keys";
 import type { SealedPlace } from "@wardmq/sealing";
 import { paths } from "./deployment.ts";
@@ -35,4 +42,37 @@ export function sealedFilesOf(keys: KeyFile) {
 /** A Signer over the wrapped private key in a file. */
 export function openSigner(path: string): LocalSigner {
   return openSignerFile(path, keyProviders);
+}
+
+/** Writes a private key to a new file, wrapped by the provider of the key in the file `like`. */
+export function writeKeyLike(like: string, path: string, key: KeyObject): void {
+  const content = readPrivateKeyFile(like);
+  // A key that is born here is in no token: the key that signs the feed tells which provider this deployment uses.
+  const { provider } = "pkcs11" in content ? wrappedKey(paths.feedKey) : content;
+  writePrivateKeyFile(path, key, keyProviders.open(provider, dirname(path)));
+}
+
+/** Makes a P-256 key where the one of the file `like` is, in a token or a file; `pathOf` gives its file. */
+export function makeKeyLike(like: string, pathOf: (signer: LocalSigner) => string): LocalSigner {
+  const content = readPrivateKeyFile(like);
+  if ("pkcs11" in content) {
+    const uri = content.pkcs11.replace(
+      /object=[^;?]*/,
+      `object=wardmq-${randomBytes(8).toString("hex")}`,
+    );
+    const half = `${like}.new`;
+    const signer = writeTokenKeyFile(half, uri, "P-256", keyProviders);
+    renameSync(half, pathOf(signer));
+    return signer;
+  }
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const signer = keySigner(privateKey);
+  writeKeyLike(like, pathOf(signer), privateKey);
+  return signer;
+}
+
+function wrappedKey(path: string) {
+  const content = readPrivateKeyFile(path);
+  if ("pkcs11" in content) throw new Error(`${path} names a key in a token`);
+  return content;
 }

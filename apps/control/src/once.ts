@@ -11,7 +11,7 @@ import { parseRequest, wrongRequest } from "./commands/requests.ts";
 import { enterDeployment, paths, readIssuers, readOperatorFiles } from "./deployment.ts";
 import { EventLog } from "./events/event-log.ts";
 import { responseOf } from "./failure.ts";
-import { openFeedSigner } from "./feed/feed-signer.ts";
+import { openFeedKeys } from "./feed/feed-signer.ts";
 import { stateFile } from "./files.ts";
 import { controlPlace, openControlKeys, sealedFilesOf } from "./keys.ts";
 import { takeLock } from "./lock.ts";
@@ -86,7 +86,10 @@ async function onFiles(
     const { policyFiles } = readOperatorFiles([], registry.identity);
     versions().record(policyFiles, reason, doing);
   };
-  const versions = () => new PolicyVersions(paths.policies, openFeedSigner());
+  const versions = () => {
+    const { signer, former } = openFeedKeys();
+    return new PolicyVersions(paths.policies, signer, former);
+  };
   const on: Surroundings = {
     registry,
     authority,

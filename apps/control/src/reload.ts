@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SecurityEvent } from "@wardmq/events";
 import type { WorldChange } from "@wardmq/feed";
+import type { LocalSigner } from "@wardmq/keys";
 import { enforcedPart, PolicyError } from "@wardmq/policy";
 import type { Authority } from "./ca/authority.ts";
 import { type OperatorFiles, paths } from "./deployment.ts";
@@ -8,6 +9,15 @@ import { type OperatorFiles, paths } from "./deployment.ts";
 /** Everything of the world that is read from files. */
 export interface Sources extends OperatorFiles {
   readonly authority: Authority;
+  readonly feed: FeedKeys;
+}
+
+/** Who signs the feed, and whom brokers are to believe (PEM). */
+export interface FeedKeys {
+  readonly signer: LocalSigner;
+  readonly keys: readonly string[];
+  /** PEM of the keys that signed in former times: the versions of the policy are kept as they were signed. */
+  readonly former: readonly string[];
 }
 
 export interface Reloading {
@@ -47,13 +57,15 @@ const fileOf = {
   issuers: paths.issuers,
   roots: paths.rootCertificate,
   trustAnchors: paths.issuingCertificate,
+  feedKeys: paths.feedKey,
 } as const;
 
 type Part = keyof typeof fileOf;
 const parts = Object.keys(fileOf) as Part[];
 
-function partsOf({ authority, ...files }: Sources): Readonly<Record<Part, unknown>> {
-  return { ...files, roots: authority.roots, trustAnchors: authority.trustAnchors };
+function partsOf({ authority, feed, ...files }: Sources): Readonly<Record<Part, unknown>> {
+  const { roots, trustAnchors } = authority;
+  return { ...files, roots, trustAnchors, feedKeys: feed.keys };
 }
 
 async function readOrRecord(

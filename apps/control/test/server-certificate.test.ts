@@ -35,7 +35,7 @@ function issuerOf(folder: TestFolder) {
 
 function authorityOf(folder: TestFolder) {
   const issuer = issuerOf(folder);
-  return { issuer, issuers: [issuer.certificate] };
+  return { issuer, cross: [], issuers: [issuer.certificate] };
 }
 
 const filesOf = (folder: TestFolder) => ({

@@ -9,6 +9,7 @@ import { certificateCommands } from "./certificates.ts";
 import { deploymentCommands } from "./deployment.ts";
 import { eventCommands } from "./events.ts";
 import { policyCommands } from "./policy.ts";
+import { rotationCommands } from "./rotations.ts";
 import { stateCommands } from "./state.ts";
 import { type certificateSummary, subjectCommands, type subjectSummary } from "./subjects.ts";
 import { tokenCommands } from "./tokens.ts";
@@ -16,12 +17,14 @@ import { tokenCommands } from "./tokens.ts";
 export { expiryClasses } from "./ca.ts";
 export * from "./command.ts";
 export type { FormCode } from "./forms.ts";
+export { rotatingThings } from "./rotations.ts";
 export {
   caCommands,
   certificateCommands,
   deploymentCommands,
   eventCommands,
   policyCommands,
+  rotationCommands,
   stateCommands,
   subjectCommands,
   tokenCommands,
@@ -33,6 +36,7 @@ export const commands = {
   ...subjectCommands,
   ...certificateCommands,
   ...caCommands,
+  ...rotationCommands,
   ...eventCommands,
   ...stateCommands,
   ...tokenCommands,

@@ -98,6 +98,14 @@ export const eventTypes = {
     summary: "what the registry says of a subject, or its state, was changed by an operator",
   },
   "subject-revoked-by": { severity: "notice", summary: "an operator revoked a subject" },
+  "rotation-step": {
+    severity: "notice",
+    summary: "an operator took a step of a rotation, or took one back",
+  },
+  "root-key-moved": {
+    severity: "alert",
+    summary: "the key of the root CA was taken out of the deployment or brought back",
+  },
   "certificate-refused": {
     severity: "warning",
     summary: "a certificate request was refused; `check` names the rule it failed",

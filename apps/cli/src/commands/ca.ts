@@ -1,10 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
+import { commands, rotatingThings } from "@wardmq/commands";
 import { printable } from "@wardmq/events";
 import { encodePem } from "@wardmq/x509";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { ask } from "../ask.ts";
-import { count, type Json, print, printJson } from "../command-line.ts";
+import { count, group, type Json, print, printJson } from "../command-line.ts";
 import { controlCommand } from "../control-command.ts";
 import { deploymentCommand, inDeployment } from "../deployment-command.ts";
 import { Failure, systemCode } from "../failure.ts";
@@ -55,6 +56,86 @@ export function addCaCommands(program: Command): void {
         ]),
       ),
   });
+}
+
+/** `rotate THING`: where it stands, or with an option the next step or the one back. */
+export function addRotationCommands(program: Command): void {
+  const rotate = group(
+    program,
+    "rotate",
+    "replace a CA or a key by its successor without dropping a session, step by step",
+    "wardmq rotate issuing-ca /srv/wardmq --step",
+  );
+  for (const what of rotatingThings) {
+    deploymentCommand(rotate, what, {
+      summary: `replace ${names[what]}: shows where the rotation stands, or takes a step`,
+      examples: [
+        `wardmq rotate ${what} /srv/wardmq`,
+        `wardmq rotate ${what} /srv/wardmq --step`,
+        `wardmq rotate ${what} /srv/wardmq --undo`,
+      ],
+    })
+      .addOption(new Option("--step", "take the next step").conflicts(["undo", "status"]))
+      .addOption(new Option("--undo", "take the last step back").conflicts("status"))
+      .option("--status", "only show where it stands, as without an option")
+      .option("--json", "print the result as JSON")
+      .action(
+        inDeployment([], async (_, { step, undo, json }: Json & Moves) => {
+          const move = step ? "rotation.step" : undo ? "rotation.undo" : "rotation.status";
+          const status = await ask(move, { what });
+          if (json) return printJson(status);
+          print(`${what}: ${status.step}, ${status.meaning}`);
+          if (status.startedAt !== undefined) {
+            print(`begun ${time(status.startedAt)} by ${printable(status.actor ?? "", 200)}`);
+          }
+          if (status.waitsFor !== undefined) print(`not yet: ${printable(status.waitsFor, 500)}`);
+        }),
+      );
+  }
+
+  const rootKey = group(
+    program,
+    "root-key",
+    "keep the key of the root CA away from the deployment",
+    "wardmq root-key remove /srv/wardmq --to /media/safe/root-ca.key",
+  );
+  moveCommand(rootKey, "remove", "root-key.remove", "to", "the new file that holds the key then");
+  moveCommand(rootKey, "restore", "root-key.restore", "from", "the file that holds the key");
+}
+
+interface Moves {
+  readonly step?: boolean;
+  readonly undo?: boolean;
+}
+
+const names: Readonly<Record<(typeof rotatingThings)[number], string>> = {
+  "issuing-ca": "the CA that signs devices, services and the server",
+  root: "the root CA that clients trust",
+  "feed-key": "the key by which brokers believe control",
+};
+
+function moveCommand(
+  parent: Command,
+  name: string,
+  row: "root-key.remove" | "root-key.restore",
+  option: "to" | "from",
+  meaning: string,
+): void {
+  deploymentCommand(parent, name, {
+    summary: commands[row].summary,
+    examples: [`wardmq root-key ${name} /srv/wardmq --${option} /media/safe/root-ca.key`],
+  })
+    .requiredOption(`--${option} <file>`, meaning)
+    .action(async (words: string[], options: { to?: string; from?: string }) => {
+      const file = resolve(options[option] ?? ""); // before the deployment's folder becomes the current one
+      await inDeployment([], async () => {
+        if (row === "root-key.remove") await ask(row, { to: file });
+        else await ask(row, { from: file });
+        print(
+          `the key of the root CA is ${option === "to" ? "now in" : "back from"} ${printable(file, 1000)}`,
+        );
+      })(words, options);
+    });
 }
 
 function write(path: string, content: string | Uint8Array): void {

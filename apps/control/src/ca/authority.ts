@@ -1,17 +1,9 @@
 import { existsSync } from "node:fs";
-import type { LocalSigner } from "@wardmq/keys";
 import type { Certificate } from "@wardmq/x509";
-import { sameBytes } from "@wardmq/x509";
-import { caKeyPath, paths } from "../deployment.ts";
+import { paths } from "../deployment.ts";
 import { Failure } from "../failure.ts";
-import { openSigner } from "../keys.ts";
-import {
-  caIdOf,
-  certificatePem,
-  type Issuer,
-  isIssuedBy,
-  sha256Hex,
-} from "./certificate-authority.ts";
+import { openCaSigner } from "./ca-keys.ts";
+import { certificatePem, type Issuer, isIssuedBy, sha256Hex } from "./certificate-authority.ts";
 import { day, decodeCertificates } from "./server-certificate.ts";
 
 /** The certification authority of a deployment. */
@@ -24,6 +16,8 @@ export interface Authority {
   readonly roots: readonly string[];
   /** PEM of the issuing CAs: where a broker lets the certificationPath of a client end. */
   readonly trustAnchors: readonly string[];
+  /** What a client with a former root needs to come to the new one, behind the issuing CA in its path. */
+  readonly cross: readonly Certificate[];
   /** All issuing CAs, former ones too: what the server certificate may come from to be ours. */
   readonly issuers: readonly Certificate[];
   /** SHA-256 of the public keys that no subject may have: those of the CAs and of the broker. */
@@ -38,7 +32,7 @@ export function openAuthority(now: number): Authority {
   const roots = decodeCertificates(paths.rootCertificate);
   const issuers = decodeCertificates(paths.issuingCertificate);
   const signing = issuers.flatMap((certificate) => {
-    const signer = openCaSigner(certificate, paths.issuingKey);
+    const signer = openCaSigner(certificate);
     return signer === undefined ? [] : [{ certificate, signer }];
   });
   const [issuer] = signing;
@@ -53,19 +47,10 @@ export function openAuthority(now: number): Authority {
     signing,
     roots: roots.map(certificatePem),
     trustAnchors: issuers.map(certificatePem),
+    cross: existsSync(paths.crossCertificate) ? decodeCertificates(paths.crossCertificate) : [],
     issuers,
     ownKeys: new Set([...roots, ...issuers, server].map(({ publicKey }) => sha256Hex(publicKey))),
   };
-}
-
-/** The Signer of a CA: its key lies in a file of its own name, or, of the first CA, where init put it. */
-export function openCaSigner(ca: Certificate, firstPath: string): LocalSigner | undefined {
-  for (const path of [caKeyPath(caIdOf(ca)), firstPath]) {
-    if (!existsSync(path)) continue;
-    const signer = openSigner(path);
-    if (sameBytes(ca.publicKey, signer.publicKey)) return signer;
-  }
-  return undefined;
 }
 
 function refused(message: string): Failure {

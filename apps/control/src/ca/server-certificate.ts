@@ -16,17 +16,11 @@ import {
 import { Failure } from "../failure.ts";
 import { readText } from "../files.ts";
 import type { Authority } from "./authority.ts";
-import {
-  certificatePem,
-  type Issuer,
-  isIssuedBy,
-  issue,
-  randomSerialNumber,
-} from "./certificate-authority.ts";
+import { certificatePem, isIssuedBy, issue, randomSerialNumber } from "./certificate-authority.ts";
 
 /** Signs a certificate for the broker's key, with every host as a name, and its path up to the root. */
 export async function issueServerCertificate(
-  issuer: Issuer,
+  { issuer, cross }: ServerIssuer,
   publicKey: Uint8Array,
   hosts: readonly string[],
   now: number,
@@ -39,8 +33,11 @@ export async function issueServerCertificate(
     serialNumber: randomSerialNumber(),
     now,
   });
-  return certificatePem(issued) + certificatePem(issuer.certificate);
+  return [issued, issuer.certificate, ...cross].map(certificatePem).join("");
 }
+
+/** Who signs server certificates, and what stands behind the issuing CA in their path. */
+export type ServerIssuer = Pick<Authority, "issuer" | "cross">;
 
 /** Where the broker's key and certificate lie. */
 export interface ServerFiles {
@@ -54,12 +51,13 @@ export interface ServerFiles {
  * whether it was replaced.
  */
 export async function renewServerCertificate(
-  { issuer, issuers }: Pick<Authority, "issuer" | "issuers">,
+  authority: Pick<Authority, "issuer" | "issuers" | "cross">,
   { keyPath, certificatePath }: ServerFiles,
   hosts: readonly string[],
   now: number,
 ): Promise<boolean> {
-  const [current] = decodeCertificates(certificatePath);
+  const { issuer, issuers, cross } = authority;
+  const [current, ...path] = decodeCertificates(certificatePath);
   const publicKey = publicKeyOf(keyPath);
   if (!sameBytes(current.publicKey, publicKey)) {
     throw new Failure(
@@ -81,10 +79,22 @@ export async function renewServerCertificate(
   const isFresh =
     notBefore <= now && // else the clock went wrong when it was issued
     notAfter - now >= longestLifetimeMs("server") / 3 &&
-    isIssuedBy(current, issuer.certificate);
+    isIssuedBy(current, issuer.certificate) &&
+    isSamePath(path, [issuer.certificate, ...cross]);
   if (isFresh && namesAre(current, hosts)) return false;
-  replaceFile(certificatePath, await issueServerCertificate(issuer, publicKey, hosts, now), 0o600);
+  replaceFile(
+    certificatePath,
+    await issueServerCertificate(authority, publicKey, hosts, now),
+    0o600,
+  );
   return true;
+}
+
+function isSamePath(path: readonly Certificate[], wanted: readonly Certificate[]): boolean {
+  return (
+    path.length === wanted.length &&
+    wanted.every(({ der }, i) => sameBytes(der, path[i]?.der ?? der.subarray(1)))
+  );
 }
 
 export const day = (milliseconds: number) => new Date(milliseconds).toISOString().slice(0, 10);

@@ -6,6 +6,7 @@ import { deploymentHandlers } from "./deployment.ts";
 import { eventHandlers } from "./events.ts";
 import type { Caller, HandlersOf, Surroundings } from "./handler.ts";
 import { policyHandlers } from "./policy.ts";
+import { rotationHandlers } from "./rotations.ts";
 import { stateHandlers } from "./state.ts";
 import { subjectHandlers } from "./subjects.ts";
 import { tokenHandlers } from "./tokens.ts";
@@ -15,6 +16,7 @@ const handlers: HandlersOf<typeof commands> = {
   ...subjectHandlers,
   ...certificateHandlers,
   ...caHandlers,
+  ...rotationHandlers,
   ...eventHandlers,
   ...stateHandlers,
   ...tokenHandlers,

@@ -15,20 +15,9 @@ import {
   writePrivateKeyFile,
 } from "@wardmq/keys";
 import { defaultPolicyText } from "@wardmq/policy";
-import {
-  encodeName,
-  encodePem,
-  isConstrainableTrustDomain,
-  type NameAttributes,
-  parseTrustDomain,
-} from "@wardmq/x509";
-import {
-  certificatePem,
-  issue,
-  issueRoot,
-  randomSerialNumber,
-  sha256Hex,
-} from "../ca/certificate-authority.ts";
+import { encodeName, encodePem, type NameAttributes, parseTrustDomain } from "@wardmq/x509";
+import { certificatePem, issueRoot, sha256Hex } from "../ca/certificate-authority.ts";
+import { issueIssuingCa } from "../ca/issuing-ca-rotation.ts";
 import { issueServerCertificate } from "../ca/server-certificate.ts";
 import { paths } from "../deployment.ts";
 import { Failure, systemCode } from "../failure.ts";
@@ -169,18 +158,12 @@ async function writeDeployment(
   const serverKey = newKey();
   const feedKey = generateKeyPairSync("ed25519").privateKey;
   const root = await issueRoot(encodeName(name("WardMQ root CA")), keySigner(rootKey), doing.at);
-  const issuing = await issue(
+  const issuing = await issueIssuingCa(
     { certificate: root, signer: keySigner(rootKey) },
-    {
-      profile: "issuingCa",
-      subject: encodeName(name("WardMQ issuing CA")),
-      publicKey: keySigner(issuingKey).publicKey,
-      ...(isConstrainableTrustDomain(identity.trustDomain)
-        ? { permittedUriHost: identity.trustDomain }
-        : {}),
-      serialNumber: randomSerialNumber(),
-      now: doing.at,
-    },
+    identity,
+    keySigner(issuingKey).publicKey,
+    doing.at,
+    encodeName(name("WardMQ issuing CA")),
   );
   const issuer = { certificate: issuing, signer: keySigner(issuingKey) };
 
@@ -196,7 +179,10 @@ async function writeDeployment(
   KeyFile.create(join(folder, paths.brokerKeys), "broker", brokerProvider, doing.at);
   write(paths.serverKey, serverKey.export({ type: "pkcs8", format: "pem" }).toString());
   const publicKey = keySigner(serverKey).publicKey;
-  write(paths.serverCertificate, await issueServerCertificate(issuer, publicKey, hosts, doing.at));
+  write(
+    paths.serverCertificate,
+    await issueServerCertificate({ issuer, cross: [] }, publicKey, hosts, doing.at),
+  );
   Registry.create(join(folder, paths.registry), identity, doing);
   return sha256Hex(root.der);
 }

@@ -1,31 +1,29 @@
 import { existsSync } from "node:fs";
-import type { LocalSigner } from "@wardmq/keys";
-import { decodePems, sameBytes } from "@wardmq/x509";
+import { encodePem } from "@wardmq/x509";
+import { type FeedKeyDetail, feedPublicKeys, formerFeedKeys } from "../ca/feed-key-rotation.ts";
+import { rotationDetail } from "../ca/rotations.ts";
 import { paths } from "../deployment.ts";
 import { Failure } from "../failure.ts";
-import { readText } from "../files.ts";
 import { openSigner } from "../keys.ts";
+import type { FeedKeys } from "../reload.ts";
 
-/** The key that signs the feed and what brokers are told by it; throws where it is not the one they know. */
-export function openFeedSigner(): LocalSigner {
-  const signer = openSigner(paths.feedKey);
+/** Opens the key that signs now, and names the keys that brokers are to believe while it is replaced. */
+export function openFeedKeys(): FeedKeys {
+  const rotation = rotationDetail<FeedKeyDetail>("feed-key");
+  const isUsed = rotation?.step === "used";
+  const path = isUsed ? paths.nextFeedKey : paths.feedKey;
+  const signer = openSigner(path);
   const hint = `restore it together with ${paths.feedPublicKey}`;
   if (signer.algorithm !== "Ed25519") {
-    throw new Failure("ERR_KEY", `${paths.feedKey} is not an Ed25519 key`, { hint });
+    throw new Failure("ERR_KEY", `${path} is not an Ed25519 key`, { hint });
   }
+  const own = encodePem("PUBLIC KEY", signer.publicKey);
   // A broker on this machine would refuse every message, and wait for ever for one it can believe.
-  if (existsSync(paths.feedPublicKey) && !holdsKey(paths.feedPublicKey, signer.publicKey)) {
-    throw new Failure("ERR_KEY", `${paths.feedKey} does not belong to ${paths.feedPublicKey}`, {
-      hint,
-    });
+  if (existsSync(paths.feedPublicKey) && !feedPublicKeys().includes(own)) {
+    throw new Failure("ERR_KEY", `${path} does not belong to ${paths.feedPublicKey}`, { hint });
   }
-  return signer;
-}
-
-function holdsKey(path: string, publicKey: Uint8Array): boolean {
-  try {
-    return decodePems("PUBLIC KEY", readText(path)).some((key) => sameBytes(key, publicKey));
-  } catch {
-    return false;
-  }
+  if (rotation === undefined) return { signer, keys: [own], former: formerFeedKeys() };
+  const { former, next } = rotation.detail;
+  const keys = isUsed ? [next, former] : [former, next];
+  return { signer, keys, former: [...formerFeedKeys(), former, next] };
 }

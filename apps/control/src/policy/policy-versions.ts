@@ -1,8 +1,9 @@
-import { createPublicKey, verify } from "node:crypto";
+import { createPublicKey, type KeyObject, verify } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { type LocalSigner, syncFolder, writeNewFile } from "@wardmq/keys";
 import type { PolicyFile } from "@wardmq/policy";
+import { encodePem } from "@wardmq/x509";
 import { Failure } from "../failure.ts";
 import { readText } from "../files.ts";
 import type { Doing } from "../registry/registry.ts";
@@ -25,10 +26,14 @@ const context = Buffer.from("wardmq-policy\0");
 export class PolicyVersions {
   readonly #folder: string;
   readonly #signer: LocalSigner;
+  readonly #keys: readonly KeyObject[];
 
-  constructor(folder: string, signer: LocalSigner) {
+  /** `formerKeys`, PEM, have signed versions before `signer` took over from them. */
+  constructor(folder: string, signer: LocalSigner, formerKeys: readonly string[] = []) {
     this.#folder = folder;
     this.#signer = signer;
+    const own = encodePem("PUBLIC KEY", signer.publicKey);
+    this.#keys = [own, ...formerKeys].map((pem) => createPublicKey(pem));
   }
 
   /** The numbers of all versions, newest first. */
@@ -54,14 +59,11 @@ export class PolicyVersions {
       });
     }
     const { body, signature } = parseDocument(readText(path), path);
-    const key = createPublicKey({
-      key: Buffer.from(this.#signer.publicKey),
-      format: "der",
-      type: "spki",
-    });
     const signed = Buffer.concat([context, Buffer.from(body)]);
     const read = JSON.parse(body) as PolicyVersion;
-    if (!verify(null, signed, key, Buffer.from(signature, "base64")) || read.version !== version) {
+    const octets = Buffer.from(signature, "base64");
+    const isOurs = this.#keys.some((key) => verify(null, signed, key, octets));
+    if (!isOurs || read.version !== version) {
       throw damaged(path);
     }
     return read;

@@ -43,6 +43,7 @@ export interface Expiry {
   readonly kind: "device" | "service";
   readonly subject: string;
   readonly issuer: string;
+  readonly notBefore: number;
   readonly notAfter: number;
 }
 
@@ -264,7 +265,8 @@ export class Registry {
   expiries(from: number): readonly Expiry[] {
     return this.#database
       .prepare(
-        `SELECT subjects.kind, certificates.subject, issuer, not_after AS notAfter FROM certificates
+        `SELECT subjects.kind, certificates.subject, issuer, not_before AS notBefore,
+           not_after AS notAfter FROM certificates
          JOIN subjects ON subjects.id = certificates.subject
          WHERE certificates.state = 'active' AND not_after >= ? ORDER BY not_after`,
       )

@@ -1,0 +1,160 @@
+import { existsSync, rmSync } from "node:fs";
+import { replaceFile } from "@wardmq/keys";
+import { paths } from "../deployment.ts";
+import { Failure } from "../failure.ts";
+import { readText } from "../files.ts";
+import type { DeploymentIdentity, Doing, Registry } from "../registry/registry.ts";
+import { feedKeyRotation } from "./feed-key-rotation.ts";
+import { issuingCaRotation } from "./issuing-ca-rotation.ts";
+import { rootRotation } from "./root-rotation.ts";
+
+/** What a rotation acts on. */
+export interface Rotating {
+  readonly registry: Registry;
+  readonly identity: DeploymentIdentity;
+  readonly now: number;
+}
+
+export type RotationStep = "staged" | "used" | "retired" | "undone";
+
+/** How one thing is replaced by its successor. `Detail` is what both are, in JSON: certificates and public keys. */
+export interface Rotation<Detail> {
+  /** What each step means, for a person. */
+  readonly meaning: Readonly<Record<"idle" | "staged" | "used", string>>;
+  /** Makes the successor and its key. */
+  stage(on: Rotating): Promise<Detail>;
+  /** Puts the files as a step has them; whatever a crash left half done is done again. */
+  settle(detail: Detail, step: RotationStep): void;
+  /** Why the former one can not go yet, or nothing. */
+  waitsFor(detail: Detail, on: Rotating): string | undefined;
+}
+
+export const rotations = {
+  "issuing-ca": issuingCaRotation,
+  root: rootRotation,
+  "feed-key": feedKeyRotation,
+} as const;
+export type RotationName = keyof typeof rotations;
+
+interface Entry {
+  readonly step: RotationStep;
+  /** Milliseconds since 1970. */
+  readonly startedAt: number;
+  readonly actor: string;
+  readonly detail: unknown;
+}
+
+type Entries = { readonly [Name in RotationName]?: Entry };
+
+export interface RotationStatus {
+  readonly what: RotationName;
+  readonly step: "idle" | "staged" | "used";
+  readonly meaning: string;
+  readonly startedAt?: number;
+  readonly actor?: string;
+  /** Why the last step can not be taken yet. */
+  readonly waitsFor?: string;
+}
+
+/**
+ * Takes the next step of a rotation:
+ *
+ *     idle --step--> staged (known to all) --step--> used (in the former one's place) --step--> idle, the former one gone
+ *       ^------undo----'      ^----------------undo---'
+ *
+ * The step is written down first and the files follow, so that one that was cut off is finished by the next start of
+ * control, or by the same command given again.
+ */
+export async function stepRotation(what: RotationName, on: Rotating, doing: Doing): Promise<void> {
+  const entries = readEntries();
+  const entry = entries[what];
+  const rotation = rotationOf(what);
+  if (entry === undefined) {
+    refuseSecond(what, entries);
+    const detail = await rotation.stage(on);
+    const { actor, at: startedAt } = doing;
+    return settle(what, { step: "staged", startedAt, actor, detail });
+  }
+  if (entry.step === "staged") return settle(what, { ...entry, step: "used" });
+  const why = rotation.waitsFor(entry.detail, on);
+  if (why !== undefined) {
+    throw new Failure("ERR_ROTATION", `the former one can not go yet: ${why}`, {
+      hint: `wait, or take the step back with wardmq rotate ${what} --undo`,
+    });
+  }
+  settle(what, { ...entry, step: "retired" });
+}
+
+/** Takes the last step back; what was retired does not come back. */
+export function undoRotation(what: RotationName): void {
+  const entry = readEntries()[what];
+  if (entry === undefined) {
+    throw new Failure("ERR_ROTATION", `there is no rotation of ${what} to undo`, {
+      hint: `wardmq rotate ${what} --status shows where it stands`,
+    });
+  }
+  settle(what, { ...entry, step: entry.step === "used" ? "staged" : "undone" });
+}
+
+export function rotationStatus(what: RotationName, on: Rotating): RotationStatus {
+  const entry = readEntries()[what];
+  const rotation = rotationOf(what);
+  if (entry === undefined) return { what, step: "idle", meaning: rotation.meaning.idle };
+  const step = entry.step === "used" ? "used" : "staged";
+  const waitsFor = step === "used" ? rotation.waitsFor(entry.detail, on) : undefined;
+  const { startedAt, actor } = entry;
+  const meaning = rotation.meaning[step];
+  return { what, step, meaning, startedAt, actor, ...(waitsFor === undefined ? {} : { waitsFor }) };
+}
+
+/** What of one thing stands in the files of a rotation that is under way. */
+export function rotationDetail<Detail>(
+  what: RotationName,
+): { readonly step: RotationStep; readonly detail: Detail } | undefined {
+  // INVARIANT: the rotation of this name wrote it.
+  return readEntries()[what] as { step: RotationStep; detail: Detail } | undefined;
+}
+
+/** Finishes what a crash has cut off. */
+export function settleRotations(): void {
+  for (const [what, entry] of Object.entries(readEntries())) settle(what as RotationName, entry);
+}
+
+function settle(what: RotationName, entry: Entry): void {
+  writeEntries({ ...readEntries(), [what]: entry });
+  rotationOf(what).settle(entry.detail, entry.step);
+  if (entry.step !== "retired" && entry.step !== "undone") return;
+  const { [what]: _, ...others } = readEntries();
+  writeEntries(others);
+}
+
+/** INVARIANT: the detail of an entry is of the rotation of its name. */
+function rotationOf(what: RotationName): Rotation<unknown> {
+  return rotations[what] as Rotation<unknown>;
+}
+
+/** The root and an issuing CA both write the certificates of the CAs. */
+function refuseSecond(what: RotationName, entries: Entries): void {
+  const other = what === "root" ? "issuing-ca" : what === "issuing-ca" ? "root" : undefined;
+  if (other === undefined || entries[other] === undefined) return;
+  throw new Failure("ERR_ROTATION", `a rotation of ${other} is under way`, {
+    hint: `finish it first: wardmq rotate ${other} --status`,
+  });
+}
+
+function readEntries(): Entries {
+  if (!existsSync(paths.rotations)) return {};
+  try {
+    return JSON.parse(readText(paths.rotations)) as Entries;
+  } catch (cause) {
+    throw new Failure("ERR_ROTATION", `${paths.rotations} is damaged`, {
+      hint: "restore it from a backup",
+      cause,
+    });
+  }
+}
+
+function writeEntries(entries: Entries): void {
+  if (Object.keys(entries).length === 0) rmSync(paths.rotations, { force: true });
+  else replaceFile(paths.rotations, `${JSON.stringify(entries, undefined, 2)}\n`, 0o600);
+}

@@ -1,0 +1,139 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { X509Certificate } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { after, before, describe, test } from "node:test";
+import type { CommandName, Commands } from "@wardmq/commands";
+import {
+  newDeployment,
+  newKey,
+  oneShot,
+  refusal,
+  requestFor,
+  type TestFolder,
+} from "./control-under-test.ts";
+
+let folder: TestFolder;
+before(async () => {
+  folder = await newDeployment();
+});
+after(() => folder[Symbol.dispose]());
+
+async function done<Name extends CommandName>(
+  name: Name,
+  values: Commands[Name]["arguments"],
+): Promise<Commands[Name]["result"]> {
+  const response = await oneShot(folder.deployment, name, values);
+  assert.ok(response.ok, JSON.stringify(response));
+  return response.result as Commands[Name]["result"];
+}
+
+async function refused<Name extends CommandName>(name: Name, values: Commands[Name]["arguments"]) {
+  return refusal(await oneShot(folder.deployment, name, values));
+}
+
+const file = (name: string) => readFileSync(folder.in(name), "utf8");
+const split = (pem: string) => pem.split(/(?<=-----END CERTIFICATE-----\n)/);
+const certificates = (name: string) => split(file(name));
+
+async function credential(name: string) {
+  await done("service.add", { name });
+  const certificateRequest = await requestFor(newKey());
+  return done("credential", { subject: `service:${name}`, certificateRequest });
+}
+
+/** Whether openssl comes from a certificate with its path to one of these roots. */
+function verifies(roots: string, chain: string): boolean {
+  writeFileSync(folder.in("roots.pem"), roots);
+  writeFileSync(folder.in("chain.pem"), chain);
+  const words = ["verify", "-CAfile", folder.in("roots.pem"), "-untrusted", folder.in("chain.pem")];
+  return spawnSync("openssl", [...words, folder.in("chain.pem")]).status === 0;
+}
+
+describe("the rotation of the issuing CA", () => {
+  test("can not be undone before it has begun", async () => {
+    const { code } = await refused("rotation.undo", { what: "issuing-ca" });
+    assert.equal(code, "ERR_ROTATION");
+  });
+
+  test("without the key of the root stages nothing", async () => {
+    const to = folder.in("../root.key");
+    await done("root-key.remove", { to });
+    assert.equal(existsSync(folder.in("control/root-ca.key")), false);
+    assert.equal((await refused("rotation.step", { what: "issuing-ca" })).code, "ERR_ROOT_KEY");
+    assert.equal((await done("rotation.status", { what: "issuing-ca" })).step, "idle");
+    const wrong = folder.in("control/issuing-ca.key");
+    assert.equal((await refused("root-key.restore", { from: wrong })).code, "ERR_ROOT_KEY");
+    await done("root-key.restore", { from: to });
+  });
+
+  test("goes from staged to used and back, and nothing is left of what was undone", async () => {
+    const before = file("control/issuing-ca.pem");
+    assert.equal((await done("rotation.step", { what: "issuing-ca" })).step, "staged");
+    const [former, next] = certificates("control/issuing-ca.pem");
+    assert.equal(former, before);
+    assert.ok(next);
+    assert.equal((await done("rotation.step", { what: "issuing-ca" })).step, "used");
+    assert.deepEqual(certificates("control/issuing-ca.pem"), [next, former]);
+    assert.equal((await done("rotation.undo", { what: "issuing-ca" })).step, "staged");
+    assert.equal((await done("rotation.undo", { what: "issuing-ca" })).step, "idle");
+    assert.equal(file("control/issuing-ca.pem"), before);
+    const id = new X509Certificate(next).subject;
+    assert.match(id, /CN=WardMQ issuing CA [0-9a-f]{8}/);
+    assert.equal(existsSync(folder.in("control/rotations.json")), false);
+  });
+
+  test("lets the former one go when nothing it signed is active, and not before", async () => {
+    const old = await credential("old");
+    await done("rotation.step", { what: "issuing-ca" });
+    await done("rotation.step", { what: "issuing-ca" });
+    const fresh = await credential("fresh");
+    const issuerOf = (chain: string) => new X509Certificate(chain).issuer;
+    assert.notEqual(issuerOf(fresh.certificateChain), issuerOf(old.certificateChain));
+    assert.ok(verifies(fresh.trustAnchors, fresh.certificateChain));
+    const early = await refused("rotation.step", { what: "issuing-ca" });
+    assert.equal(early.code, "ERR_ROTATION");
+    assert.match(early.message, /1 active certificates/);
+    const { waitsFor } = await done("rotation.status", { what: "issuing-ca" });
+    assert.match(waitsFor ?? "", /1 active/);
+    await done("revoke", { subject: "service:old" });
+    assert.equal((await done("rotation.step", { what: "issuing-ca" })).step, "idle");
+    assert.equal(certificates("control/issuing-ca.pem").length, 1);
+    assert.equal(existsSync(folder.in("control/issuing-ca.key")), false);
+    await credential("later");
+  });
+});
+
+describe("the rotation of the root", () => {
+  test("brings who has only the former root to the new one by a cross-certificate", async () => {
+    const formerRoot = file("control/root-ca.pem");
+    await done("rotation.step", { what: "root" });
+    assert.equal((await refused("rotation.step", { what: "issuing-ca" })).code, "ERR_ROTATION");
+    const [, nextRoot = ""] = certificates("control/root-ca.pem");
+    const staged = await credential("staged");
+    assert.equal(staged.trustAnchors, formerRoot + nextRoot);
+    assert.ok(verifies(formerRoot, staged.certificateChain));
+    await done("rotation.step", { what: "root" });
+    const used = await credential("used");
+    assert.ok(verifies(nextRoot, used.certificateChain));
+    assert.ok(!verifies(formerRoot, used.certificateChain));
+    assert.ok(verifies(formerRoot, used.certificateChain + file("control/root-ca-cross.pem")));
+    // Certificates from before lead to the new root too: the issuing CA is the same, its certificate another.
+    const [leaf = ""] = split(staged.certificateChain);
+    assert.ok(verifies(nextRoot, leaf + certificates("control/issuing-ca.pem")[0]));
+    assert.match((await refused("rotation.step", { what: "root" })).message, /before the new root/);
+    await done("rotation.undo", { what: "root" });
+    assert.ok(verifies(formerRoot, (await credential("undone")).certificateChain));
+  });
+});
+
+describe("the rotation of the key of the feed", () => {
+  test("waits for the broker to know the new key", async () => {
+    await done("rotation.step", { what: "feed-key" });
+    await done("rotation.step", { what: "feed-key" });
+    assert.match((await refused("rotation.step", { what: "feed-key" })).message, /broker has not/);
+    await done("rotation.undo", { what: "feed-key" });
+    assert.equal((await done("rotation.undo", { what: "feed-key" })).step, "idle");
+    assert.equal(existsSync(folder.in("control/feed.next.key")), false);
+  });
+});
