@@ -7,29 +7,27 @@ import type { CommandName, Commands } from "@wardmq/commands";
 import {
   newDeployment,
   newKey,
-  oneShot,
+  RunningControl,
   refusal,
   requestFor,
   type TestFolder,
 } from "./control-under-test.ts";
 
 let folder: TestFolder;
+let control: RunningControl;
 before(async () => {
   folder = await newDeployment();
+  control = await RunningControl.start(folder.deployment);
 });
-after(() => folder[Symbol.dispose]());
+after(async () => {
+  await control.end();
+  folder[Symbol.dispose]();
+});
 
-async function done<Name extends CommandName>(
-  name: Name,
-  values: Commands[Name]["arguments"],
-): Promise<Commands[Name]["result"]> {
-  const response = await oneShot(folder.deployment, name, values);
-  assert.ok(response.ok, JSON.stringify(response));
-  return response.result as Commands[Name]["result"];
-}
+const done: RunningControl["result"] = (name, values) => control.result(name, values);
 
 async function refused<Name extends CommandName>(name: Name, values: Commands[Name]["arguments"]) {
-  return refusal(await oneShot(folder.deployment, name, values));
+  return refusal(await control.ask(name, values));
 }
 
 const file = (name: string) => readFileSync(folder.in(name), "utf8");
@@ -130,10 +128,21 @@ describe("the rotation of the root", () => {
 describe("the rotation of the key of the feed", () => {
   test("waits for the broker to know the new key", async () => {
     await done("rotation.step", { what: "feed-key" });
-    await done("rotation.step", { what: "feed-key" });
     assert.match((await refused("rotation.step", { what: "feed-key" })).message, /broker has not/);
-    await done("rotation.undo", { what: "feed-key" });
     assert.equal((await done("rotation.undo", { what: "feed-key" })).step, "idle");
     assert.equal(existsSync(folder.in("control/feed.next.key")), false);
+  });
+
+  test("goes through once the broker has written the new key down", async () => {
+    const former = file("broker/feed.pub");
+    await done("rotation.step", { what: "feed-key" });
+    const { "feed-key": entry } = JSON.parse(file("control/rotations.json"));
+    writeFileSync(folder.in("broker/feed.pub"), former + entry.detail.next); // as the broker does
+    assert.equal((await done("rotation.step", { what: "feed-key" })).step, "used");
+    assert.equal((await done("rotation.undo", { what: "feed-key" })).step, "staged");
+    await done("rotation.step", { what: "feed-key" });
+    assert.equal((await done("rotation.step", { what: "feed-key" })).step, "idle");
+    assert.equal(existsSync(folder.in("control/feed.next.key")), false);
+    assert.equal((await control.result("reload", {})).changed.length, 0);
   });
 });

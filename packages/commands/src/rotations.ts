@@ -14,7 +14,7 @@ const status = z.strictObject({
   startedAt: milliseconds.exactOptional(),
   actor: z.string().exactOptional(),
   waitsFor: z.string().exactOptional().meta({
-    description: "why the last step can not be taken yet",
+    description: "why the next step can not be taken yet",
   }),
 });
 

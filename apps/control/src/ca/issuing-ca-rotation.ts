@@ -54,7 +54,8 @@ export const issuingCaRotation: Rotation<Detail> = {
     if (step === "undone") removeCaKey(decode(next));
   },
 
-  waitsFor({ former }, { registry, now }) {
+  waitsFor({ former }, { registry, now }, next) {
+    if (next === "used") return undefined; // brokers hear of all changes in their order
     const ids = new Set(former.map((pem) => caIdOf(decode(pem))));
     const active = registry.expiries(now).filter(({ issuer }) => ids.has(issuer));
     const last = active.at(-1);

@@ -85,7 +85,8 @@ export const rootRotation: Rotation<Detail> = {
     if (step === "undone") removeCaKey(decode(next));
   },
 
-  waitsFor({ stagedAt }, { registry, now }) {
+  waitsFor({ stagedAt }, { registry, now }, step) {
+    if (step === "used") return undefined; // the cross-certificate leads to both
     const older = registry.expiries(now).filter(({ notBefore }) => notBefore < stagedAt);
     const last = older.at(-1);
     if (last === undefined) return undefined;

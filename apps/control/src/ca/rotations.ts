@@ -25,8 +25,8 @@ export interface Rotation<Detail> {
   stage(on: Rotating): Promise<Detail>;
   /** Puts the files as a step has them; whatever a crash left half done is done again. */
   settle(detail: Detail, step: RotationStep): void;
-  /** Why the former one can not go yet, or nothing. */
-  waitsFor(detail: Detail, on: Rotating): string | undefined;
+  /** Why a step can not be taken yet, or nothing. */
+  waitsFor(detail: Detail, on: Rotating, next: "used" | "retired"): string | undefined;
 }
 
 export const rotations = {
@@ -52,7 +52,7 @@ export interface RotationStatus {
   readonly meaning: string;
   readonly startedAt?: number;
   readonly actor?: string;
-  /** Why the last step can not be taken yet. */
+  /** Why the next step can not be taken yet. */
   readonly waitsFor?: string;
 }
 
@@ -75,14 +75,18 @@ export async function stepRotation(what: RotationName, on: Rotating, doing: Doin
     const { actor, at: startedAt } = doing;
     return settle(what, { step: "staged", startedAt, actor, detail });
   }
-  if (entry.step === "staged") return settle(what, { ...entry, step: "used" });
-  const why = rotation.waitsFor(entry.detail, on);
+  const step = nextOf(entry.step);
+  const why = rotation.waitsFor(entry.detail, on, step);
   if (why !== undefined) {
-    throw new Failure("ERR_ROTATION", `the former one can not go yet: ${why}`, {
-      hint: `wait, or take the step back with wardmq rotate ${what} --undo`,
+    throw new Failure("ERR_ROTATION", `the next step can not be taken yet: ${why}`, {
+      hint: `wait, or take the last step back with wardmq rotate ${what} --undo`,
     });
   }
-  settle(what, { ...entry, step: "retired" });
+  settle(what, { ...entry, step });
+}
+
+function nextOf(step: RotationStep): "used" | "retired" {
+  return step === "staged" ? "used" : "retired";
 }
 
 /** Takes the last step back; what was retired does not come back. */
@@ -101,7 +105,7 @@ export function rotationStatus(what: RotationName, on: Rotating): RotationStatus
   const rotation = rotationOf(what);
   if (entry === undefined) return { what, step: "idle", meaning: rotation.meaning.idle };
   const step = entry.step === "used" ? "used" : "staged";
-  const waitsFor = step === "used" ? rotation.waitsFor(entry.detail, on) : undefined;
+  const waitsFor = rotation.waitsFor(entry.detail, on, nextOf(step));
   const { startedAt, actor } = entry;
   const meaning = rotation.meaning[step];
   return { what, step, meaning, startedAt, actor, ...(waitsFor === undefined ? {} : { waitsFor }) };
