@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import type { Socket } from "node:net";
 import type { CommandResponse } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
-import type { SubjectRecord, World, WorldChange } from "@wardmq/feed";
+import type { SubjectRecord, World } from "@wardmq/feed";
 import { type KeyFile, readPrivateText } from "@wardmq/keys";
 import { enforcedPart } from "@wardmq/policy";
 import { type Authority, openAuthority } from "./ca/authority.ts";
@@ -32,6 +32,7 @@ import { Policies } from "./policy/policies.ts";
 import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
 import { PolicyVersions } from "./policy/policy-versions.ts";
 import { Registry } from "./registry/registry.ts";
+import { type RegisteredSubject, type RegistryChange, recordForBrokers } from "./registry/rows.ts";
 import { type Resealable, rekey } from "./rekey.ts";
 import { reload, type Sources } from "./reload.ts";
 import { Bans } from "./tokens/bans.ts";
@@ -66,10 +67,10 @@ export class Control {
 
   /** Opens a deployment in the current folder after checking that its parts are whole and fit each other. */
   static async open(options: ControlOptions): Promise<Control> {
-    const registry = Registry.open(paths.registry);
+    const keys = openControlKeys(options.now());
+    const registry = Registry.open(paths.registry, keys);
     try {
       if (existsSync(paths.rootKey)) readPrivateText(paths.rootKey); // it may lie elsewhere, but not open to others
-      const keys = openControlKeys();
       settleRotations();
       const sources = readSources(options, registry);
       const control = new Control(options, registry, keys, sources);
@@ -109,7 +110,7 @@ export class Control {
         this.#bans.hear(known);
       },
       onKeyMissing: (issuer) => this.#issuers.keyIsMissing(issuer),
-      onUsed: () => {},
+      onUsed: (fingerprint) => this.#certificateUsed(fingerprint),
       report,
     });
     const signing = () => this.#sources.authority.signing;
@@ -131,7 +132,7 @@ export class Control {
     };
     this.#bans = new Bans(now);
     const sealedFiles = sealedFilesOf(keys);
-    this.#sealed = [this.#events, ...Object.values(sealedFiles)];
+    this.#sealed = [registry, this.#events, ...Object.values(sealedFiles)];
     this.#revocations = new TokenRevocations({ now, file: sealedFiles.tokenRevocations });
     this.#issuers = new Issuers({
       ask: askHttps,
@@ -205,6 +206,19 @@ export class Control {
     this.#renewServerCertificate(this.#sources).catch((error: unknown) => this.#failed(error));
   }
 
+  /** Ends what devices have changed over from: called every hour. */
+  endChangeOvers(): void {
+    const subjects = this.#registry.endChangeOvers({ actor: "control", at: this.#options.now() });
+    if (subjects.length > 0) this.#publish({ subjects });
+  }
+
+  /** A broker saw a device connect with the newer of its certificates: the older one ends. */
+  #certificateUsed(fingerprint: string): void {
+    const doing = { actor: "control", at: this.#options.now() };
+    const changed = this.#registry.certificateUsed(fingerprint, doing);
+    if (changed !== undefined) this.#publish({ subjects: [changed] });
+  }
+
   #failed(error: unknown): void {
     this.#options.report(this.refuse(error).error.message);
   }
@@ -251,7 +265,7 @@ export class Control {
 
   #world(): World {
     const { settings, policy, authority } = this.#sources;
-    const subjects = this.#registry.subjects().map((record) => this.#withoutExpired(record));
+    const subjects = this.#forBrokers(this.#registry.subjects());
     return {
       settings,
       policy: enforcedPart(policy),
@@ -263,25 +277,26 @@ export class Control {
     };
   }
 
-  #publish(change: WorldChange): ReturnType<FeedPublisher["publish"]> {
-    const isRevocation = ({ certificates }: SubjectRecord) =>
-      certificates.some(({ state }) => state === "revoked");
-    if (change.subjects?.some(isRevocation) === true) this.#lists.changed();
-    const subjects = change.subjects?.map((record) => this.#withoutExpired(record));
-    return this.#publisher.publish(subjects === undefined ? change : { ...change, subjects });
+  #publish({ subjects, ...change }: RegistryChange): ReturnType<FeedPublisher["publish"]> {
+    const hasEnded = ({ certificates }: RegisteredSubject) =>
+      certificates.some(({ state }) => state !== "active");
+    if (subjects?.some(hasEnded) === true) this.#lists.changed();
+    return this.#publisher.publish(
+      subjects === undefined ? change : { ...change, subjects: this.#forBrokers(subjects) },
+    );
+  }
+
+  /** What brokers need to know: no operators, and no certificate that the door refuses by its dates. */
+  #forBrokers(subjects: readonly RegisteredSubject[]): readonly SubjectRecord[] {
+    const now = this.#options.now();
+    return subjects.flatMap(recordForBrokers).map((record) => ({
+      ...record,
+      certificates: record.certificates.filter(({ notAfter }) => notAfter >= now),
+    }));
   }
 
   #record(event: Omit<SecurityEvent, "at">): void {
     this.#events.append([{ ...event, at: this.#options.now() }]);
-  }
-
-  /** Brokers need no certificate that the door refuses by its dates; the registry keeps them all. */
-  #withoutExpired(record: SubjectRecord): SubjectRecord {
-    const now = this.#options.now();
-    return {
-      ...record,
-      certificates: record.certificates.filter(({ notAfter }) => notAfter >= now),
-    };
   }
 }
 

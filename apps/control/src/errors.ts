@@ -97,7 +97,11 @@ export const controlErrors = {
   },
   ERR_SUBJECT_REVOKED: {
     exitCode: 1,
-    meaning: "the device or service is revoked",
+    meaning: "the device or service is revoked or retired",
+  },
+  ERR_SUBJECT_STATE: {
+    exitCode: 1,
+    meaning: "the state of the device or service has no way to the one that is asked for",
   },
   ERR_TOKEN_REVOCATION: {
     exitCode: 2,

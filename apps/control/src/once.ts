@@ -69,9 +69,9 @@ async function onFiles(
   await using stack = new AsyncDisposableStack();
   const lock = await takeLock(paths.lock, lockWaitMs, paths.controlSocket);
   stack.defer(() => lock.release());
-  const registry = Registry.open(paths.registry);
+  const keys = openControlKeys(Date.now());
+  const registry = Registry.open(paths.registry, keys);
   stack.defer(() => registry.close());
-  const keys = openControlKeys();
   const sealedFiles = sealedFilesOf(keys);
   const events = new EventLog({ path: paths.events, place: controlPlace(keys, "events"), report });
   stack.defer(() => events.close());
@@ -106,11 +106,12 @@ async function onFiles(
       return [];
     },
     lastEvents: (count) => events.last(count),
-    rekey: (doing) => rekey({ keys, sealed: [events, ...Object.values(sealedFiles)], ...doing }),
     get policies() {
       const parts = { readFiles: readPolicyFiles, writeFiles: writePolicyFiles, takeOver };
       return new Policies({ store: versions(), ...parts });
     },
+    rekey: (doing) =>
+      rekey({ keys, sealed: [registry, events, ...Object.values(sealedFiles)], ...doing }),
   };
   return await execute(on, request, { actor: currentActor(), role: "local", at: Date.now() });
 }

@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SecurityEvent } from "@wardmq/events";
-import type { WorldChange } from "@wardmq/feed";
 import type { LocalSigner } from "@wardmq/keys";
 import { enforcedPart, PolicyError } from "@wardmq/policy";
 import type { Authority } from "./ca/authority.ts";
 import { type OperatorFiles, paths } from "./deployment.ts";
+import type { RegistryChange } from "./registry/rows.ts";
 
 /** Everything of the world that is read from files. */
 export interface Sources extends OperatorFiles {
@@ -24,7 +24,7 @@ export interface Reloading {
   readonly read: () => Promise<Sources>;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
   /** Makes the change known: to the history and the brokers. */
-  readonly apply: (sources: Sources, change: WorldChange) => void;
+  readonly apply: (sources: Sources, change: RegistryChange) => void;
 }
 
 /** Reads all files again. What changed takes effect; a file that is broken is an event, and changes nothing. */

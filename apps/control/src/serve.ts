@@ -52,6 +52,7 @@ export async function serve(
   const hourly = setInterval(() => {
     control.renewServerCertificate();
     control.publishRevocationLists();
+    control.endChangeOvers();
   }, hourMs);
   stack.defer(() => clearInterval(hourly));
   process.stdout.write("ready {}\n");

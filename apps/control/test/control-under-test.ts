@@ -14,9 +14,11 @@ import {
   LineSplitter,
   maximumFeedLineBytes,
 } from "@wardmq/feed";
+import { KeyFile, KeyProviders, keyEnvironment } from "@wardmq/keys";
 import { certificateRequest, encodePem } from "@wardmq/x509";
 
 import { init } from "../src/commands/init.ts";
+import { Registry } from "../src/registry/registry.ts";
 
 const main = join(import.meta.dirname, "../src/main.ts");
 const patienceMs = 30_000;
@@ -49,6 +51,13 @@ export async function newDeployment(
   const doing = { actor: "test", at };
   await init(folder.deployment, { org, environment: "prod", hosts }, doing);
   return folder;
+}
+
+/** The registry of a deployment that no control holds. */
+export function openRegistry(folder: TestFolder): Registry {
+  const providers = new KeyProviders(keyEnvironment({}));
+  const keys = KeyFile.open(folder.in("control/keys.json"), "control", providers);
+  return Registry.open(folder.in("control/registry.db"), keys);
 }
 
 export interface Finished {

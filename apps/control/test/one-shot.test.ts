@@ -204,7 +204,7 @@ describe("a one-shot", () => {
     assert.deepEqual(
       subjects.map(({ id, state }) => [id, state]),
       [
-        [`device:${uuid}`, "active"],
+        [`device:${uuid}`, "registered"],
         ["service:dashboard", "revoked"],
       ],
     );

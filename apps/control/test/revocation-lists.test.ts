@@ -10,11 +10,11 @@ import { OcspResponder } from "../src/ca/ocsp-responder.ts";
 import { publicObject } from "../src/ca/public-objects.ts";
 import { RevocationLists, registrySerialNumber } from "../src/ca/revocation-lists.ts";
 import { openSigner } from "../src/keys.ts";
-import { Registry } from "../src/registry/registry.ts";
 import {
   newDeployment,
   newKey,
   oneShot,
+  openRegistry,
   requestFor,
   type TestFolder,
 } from "./control-under-test.ts";
@@ -79,7 +79,7 @@ describe("what is revoked", { skip: opensslIsMissing }, () => {
   });
 
   test("is what the OCSP responder says, and openssl believes it", async () => {
-    const registry = Registry.open(folder.in("control/registry.db"));
+    const registry = openRegistry(folder);
     const [pem = new Uint8Array()] = decodePems(
       "CERTIFICATE",
       readFileSync(folder.in("control/issuing-ca.pem"), "utf8"),
@@ -136,7 +136,7 @@ describe("what is revoked", { skip: opensslIsMissing }, () => {
   });
 
   test("is asked for with bytes that are none, and gets an answer that says so", async () => {
-    const registry = Registry.open(folder.in("control/registry.db"));
+    const registry = openRegistry(folder);
     try {
       const on = {
         lists: new RevocationLists({

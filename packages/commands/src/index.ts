@@ -9,6 +9,7 @@ import { certificateCommands } from "./certificates.ts";
 import { deploymentCommands } from "./deployment.ts";
 import { eventCommands } from "./events.ts";
 import { policyCommands } from "./policy.ts";
+import { registryCommands } from "./registry.ts";
 import { rotationCommands } from "./rotations.ts";
 import { stateCommands } from "./state.ts";
 import { type certificateSummary, subjectCommands, type subjectSummary } from "./subjects.ts";
@@ -17,6 +18,7 @@ import { tokenCommands } from "./tokens.ts";
 export { expiryClasses } from "./ca.ts";
 export * from "./command.ts";
 export type { FormCode } from "./forms.ts";
+export { importedDevice } from "./registry.ts";
 export { rotatingThings } from "./rotations.ts";
 export {
   caCommands,
@@ -24,6 +26,7 @@ export {
   deploymentCommands,
   eventCommands,
   policyCommands,
+  registryCommands,
   rotationCommands,
   stateCommands,
   subjectCommands,
@@ -34,6 +37,7 @@ export {
 export const commands = {
   ...deploymentCommands,
   ...subjectCommands,
+  ...registryCommands,
   ...certificateCommands,
   ...caCommands,
   ...rotationCommands,

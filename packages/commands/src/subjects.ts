@@ -1,19 +1,24 @@
 import { z } from "zod";
 import type { CommandTable } from "./command.ts";
-import { attribute, deviceId, milliseconds, nothing, subjectId } from "./forms.ts";
+import { deviceFields, effect, query, reason, subjectStates } from "./device-fields.ts";
+import { attribute, deviceId, milliseconds, subjectId } from "./forms.ts";
 
 export const certificateSummary = z.strictObject({
   fingerprint: z.string().meta({ description: "SHA-256 of the DER in lower-case hex" }),
   serialNumber: z.string().meta({ description: "as OpenSSL prints it", examples: ["0A1B2C"] }),
   notAfter: milliseconds,
-  state: z.enum(["active", "revoked"]),
+  state: z.enum(["active", "superseded", "revoked"]),
 });
 
 export const subjectSummary = z.strictObject({
   id: subjectId,
-  kind: z.enum(["device", "service", "person", "app"]),
-  state: z.enum(["active", "revoked"]),
+  kind: z.enum(["device", "service"]),
+  state: z.enum(subjectStates),
   attributes: z.record(z.string(), z.string()).meta({ examples: [{ site: "main", ward: "icu" }] }),
+  details: z
+    .record(z.string(), z.string())
+    .meta({ description: "text for people, which no policy uses", examples: [{ serial: "SN 1" }] }),
+  tags: z.array(z.string()),
   certificates: z.array(certificateSummary),
 });
 
@@ -23,9 +28,7 @@ export const subjectCommands = {
     role: "operator",
     route: "POST /devices",
     arguments: z.strictObject({
-      site: attribute("where it stands: the site", "main"),
-      ward: attribute("where it stands: the ward", "icu"),
-      model: attribute("its model, for the policy", "bsm-100").exactOptional(),
+      ...deviceFields,
       id: deviceId.exactOptional(),
     }),
     result: subjectSummary,
@@ -38,28 +41,37 @@ export const subjectCommands = {
     result: subjectSummary,
   },
   list: {
-    summary: "list devices and services with their certificates",
+    summary: "list devices and services with their certificates: all, or those it is true of",
     role: "viewer",
     route: "GET /subjects",
-    arguments: nothing,
-    result: z.strictObject({ subjects: z.array(subjectSummary) }),
+    arguments: z.strictObject({
+      ...query,
+      limit: z
+        .int()
+        .min(1)
+        .max(1_000)
+        .exactOptional()
+        .meta({ description: "how many at most (default 1000)", examples: [100] }),
+      cursor: z
+        .string()
+        .max(200)
+        .exactOptional()
+        .meta({ description: "`next` of the page before" }),
+    }),
+    result: z.strictObject({
+      subjects: z.array(subjectSummary),
+      next: z
+        .string()
+        .exactOptional()
+        .meta({ description: "the cursor of the page that follows; absent on the last one" }),
+    }),
   },
   revoke: {
     summary:
       "revoke a subject and its certificates, and end its connections now; the certificates never get in again",
     role: "operator",
     route: "POST /subjects/{subject}/revoke",
-    arguments: z.strictObject({ subject: subjectId }),
-    result: z.strictObject({
-      subject: subjectId,
-      certificatesRevoked: z.int(),
-      brokers: z
-        .array(z.strictObject({ connectionsClosed: z.int(), milliseconds: z.number() }))
-        .meta({ description: "one for each broker that was connected; empty when none runs" }),
-      unconfirmed: z.int().exactOptional().meta({
-        description:
-          "brokers that were connected but did not confirm within a second; absent when all did",
-      }),
-    }),
+    arguments: z.strictObject({ subject: subjectId, because: reason.exactOptional() }),
+    result: effect.omit({ subjects: true }).extend({ subject: subjectId }),
   },
 } as const satisfies CommandTable;

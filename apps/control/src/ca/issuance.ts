@@ -1,8 +1,8 @@
 import type { SecurityEvent } from "@wardmq/events";
-import type { WorldChange } from "@wardmq/feed";
 import { type Certificate, certificate, decodeCertificate, encodeName } from "@wardmq/x509";
 import { Failure } from "../failure.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
+import type { RegistryChange } from "../registry/rows.ts";
 import type { Authority } from "./authority.ts";
 import {
   caIdOf,
@@ -17,7 +17,7 @@ import { checkRequest, decodeRequest, RequestRefused } from "./request-checks.ts
 export interface Issuing {
   readonly registry: Registry;
   readonly authority: () => Authority;
-  readonly publisher: { publish(change: WorldChange): () => Promise<unknown> };
+  readonly publisher: { publish(change: RegistryChange): () => Promise<unknown> };
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
 }
 

@@ -97,7 +97,7 @@ export class OcspResponder {
   #statusOf(caId: string, { serialNumber }: CertId): CertStatus {
     const serial = registrySerialNumber(serialNumber);
     const found = this.#parts.registry.certificateStatus(caId, serial);
-    if (found?.state === "revoked") {
+    if (found !== undefined && found.state !== "active") {
       return { is: "revoked", at: found.changedAt, reason: "unspecified" };
     }
     if (found !== undefined || this.#parts.isOwnCertificate(caId, serial)) return { is: "good" };

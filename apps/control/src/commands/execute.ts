@@ -6,6 +6,7 @@ import { deploymentHandlers } from "./deployment.ts";
 import { eventHandlers } from "./events.ts";
 import type { Caller, HandlersOf, Surroundings } from "./handler.ts";
 import { policyHandlers } from "./policy.ts";
+import { registryHandlers } from "./registry.ts";
 import { rotationHandlers } from "./rotations.ts";
 import { stateHandlers } from "./state.ts";
 import { subjectHandlers } from "./subjects.ts";
@@ -14,6 +15,7 @@ import { tokenHandlers } from "./tokens.ts";
 const handlers: HandlersOf<typeof commands> = {
   ...deploymentHandlers,
   ...subjectHandlers,
+  ...registryHandlers,
   ...certificateHandlers,
   ...caHandlers,
   ...rotationHandlers,

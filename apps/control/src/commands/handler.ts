@@ -1,12 +1,13 @@
 import type { CommandTable, Frozen, Role } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
-import type { WorldChange } from "@wardmq/feed";
+import type { Ended } from "@wardmq/feed";
 import type { Issuer } from "@wardmq/tokens";
 import type { z } from "zod";
 import type { Authority } from "../ca/authority.ts";
 import type { RevocationLists } from "../ca/revocation-lists.ts";
 import type { Policies } from "../policy/policies.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
+import type { RegistryChange } from "../registry/rows.ts";
 import type { Rekeyed } from "../rekey.ts";
 import type { BanSummary } from "../tokens/bans.ts";
 import type { TokenRevocations } from "../tokens/token-revocations.ts";
@@ -14,14 +15,11 @@ import type { TokenRevocations } from "../tokens/token-revocations.ts";
 /** How brokers hear of a change, and what they did about it. */
 export interface Publisher {
   /** Sends the change to every broker; the result settles when all have applied it, or after a second. */
-  publish(change: WorldChange): () => Promise<Publication>;
+  publish(change: RegistryChange): () => Promise<Publication>;
 }
 
 export interface Publication {
-  readonly answers: readonly {
-    readonly connectionsClosed: number;
-    readonly milliseconds: number;
-  }[];
+  readonly answers: readonly BrokerAnswer[];
   /** Brokers that were connected and did not answer in time, or refused. */
   readonly unconfirmed: number;
 }
@@ -31,6 +29,12 @@ export interface TokenWorld {
   readonly issuers: () => readonly Issuer[];
   readonly revocations: TokenRevocations;
   readonly bans: () => readonly BanSummary[];
+}
+
+/** What a broker ended, how long that took it, and how long after the change its answer came. */
+export interface BrokerAnswer extends Ended {
+  readonly milliseconds: number;
+  readonly confirmedMs: number;
 }
 
 /** What the commands act on; main joins it. */

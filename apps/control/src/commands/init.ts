@@ -175,7 +175,12 @@ async function writeDeployment(
   write(paths.issuingCertificate, certificatePem(issuing));
   writeKey(paths.feedKey, feedKey);
   write(paths.feedPublicKey, encodePem("PUBLIC KEY", keySigner(feedKey).publicKey));
-  KeyFile.create(join(folder, paths.controlKeys), "control", controlProvider, doing.at);
+  const keys = KeyFile.create(
+    join(folder, paths.controlKeys),
+    "control",
+    controlProvider,
+    doing.at,
+  );
   KeyFile.create(join(folder, paths.brokerKeys), "broker", brokerProvider, doing.at);
   write(paths.serverKey, serverKey.export({ type: "pkcs8", format: "pem" }).toString());
   const publicKey = keySigner(serverKey).publicKey;
@@ -183,7 +188,7 @@ async function writeDeployment(
     paths.serverCertificate,
     await issueServerCertificate({ issuer, cross: [] }, publicKey, hosts, doing.at),
   );
-  Registry.create(join(folder, paths.registry), identity, doing);
+  Registry.create(join(folder, paths.registry), identity, keys, doing);
   return sha256Hex(root.der);
 }
 

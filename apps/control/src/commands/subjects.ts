@@ -1,59 +1,52 @@
-import { randomUUID } from "node:crypto";
 import type { SubjectSummary, subjectCommands } from "@wardmq/commands";
 import { formatSpiffeId } from "@wardmq/x509";
 import type { Doing } from "../registry/registry.ts";
-import type { RegisteredSubject } from "../registry/rows.ts";
+import type { NewSubject } from "../registry/rows.ts";
+import { isFound } from "../registry/search.ts";
 import type { HandlersOf, Surroundings } from "./handler.ts";
+import { moveSubjects, newDevice, summaryOf } from "./subject-acts.ts";
 
 export const subjectHandlers: HandlersOf<typeof subjectCommands> = {
-  "device.add": (on, { id = randomUUID(), ...where }, caller) =>
-    addSubject(on, "device", id, { org: on.registry.identity.org, id, ...where }, caller),
+  "device.add": (on, device, caller) => addSubject(on, newDevice(on.registry, device), caller),
 
-  "service.add": (on, { name: id }, caller) =>
-    addSubject(on, "service", id, { org: on.registry.identity.org, id }, caller),
+  "service.add": (on, { name: id }, caller) => {
+    const { org, trustDomain } = on.registry.identity;
+    const spiffeId = formatSpiffeId({ trustDomain, kind: "service", id });
+    const service = {
+      id: `service:${id}`,
+      kind: "service",
+      attributes: { org, id },
+      spiffeId,
+    } as const;
+    return addSubject(on, service, caller);
+  },
 
-  list: ({ registry }) => ({ subjects: registry.subjects().map(summaryOf) }),
+  list: ({ registry }, { cursor = "", limit = 1_000, ...query }) => {
+    const found: SubjectSummary[] = [];
+    for (const id of registry.idsAfter(cursor)) {
+      const subject = registry.subject(id);
+      if (subject === undefined || subject.kind === "operator" || !isFound(subject, query))
+        continue;
+      if (found.length === limit) return { subjects: found, next: found.at(-1)?.id ?? "" };
+      found.push(summaryOf(subject));
+    }
+    return { subjects: found };
+  },
 
-  /** The registry is changed first: whatever happens to the brokers, the certificate is never valid again. */
-  revoke: async ({ registry, publisher, record }, { subject }, caller) => {
-    const revoked = registry.revokeSubject(subject, caller);
-    const published = publisher.publish({ subjects: [revoked.record] });
-    record({ type: "subject-revoked-by", subject, details: { actor: caller.actor } });
-    const { answers, unconfirmed } = await published();
-    const { certificatesRevoked } = revoked;
-    return {
-      subject,
-      certificatesRevoked,
-      brokers: answers.map(({ connectionsClosed, milliseconds }) => ({
-        connectionsClosed,
-        milliseconds,
-      })),
-      ...(unconfirmed > 0 ? { unconfirmed } : {}),
-    };
+  revoke: async (on, { subject, because }, caller) => {
+    const doing = because === undefined ? caller : { ...caller, reason: because };
+    const { subjects: _, ...effect } = await moveSubjects(on, [subject], "revoke", doing);
+    return { subject, ...effect };
   },
 };
 
 function addSubject(
   { registry, publisher, record }: Surroundings,
-  kind: "device" | "service",
-  id: string,
-  attributes: Readonly<Record<string, string>>,
+  subject: NewSubject,
   doing: Doing,
 ): SubjectSummary {
-  const { trustDomain } = registry.identity;
-  const spiffeId = formatSpiffeId({ trustDomain, kind, id });
-  const added = registry.addSubject({ id: `${kind}:${id}`, kind, attributes, spiffeId }, doing);
+  const added = registry.addSubject(subject, doing);
   publisher.publish({ subjects: [added] });
   record({ type: "subject-added", subject: added.id, details: { actor: doing.actor } });
   return summaryOf(added);
-}
-
-function summaryOf({
-  id,
-  kind,
-  state,
-  attributes,
-  certificates,
-}: RegisteredSubject): SubjectSummary {
-  return { id, kind, state, attributes, certificates };
 }

@@ -15,6 +15,7 @@ const ofControl: ReadonlySet<EventType> = new Set<EventType>([
   "issuer-unavailable",
   "tokens-revoked",
   "subject-added",
+  "subject-changed",
   "subject-revoked-by",
   "certificate-issued",
 ]);
