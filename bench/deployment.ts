@@ -39,8 +39,8 @@ roles:
     publish: ["{org}/{site}/{ward}/device/{id}/telemetry", "{org}/{site}/{ward}/device/{id}/alarm"]
     subscribe: ["{org}/{site}/{ward}/device/{id}/command"]
   load:
-    publish: ["{org}/bench/fanout", "{org}/bench/pair/+", "{org}/bench/in/+"]
-    subscribe: ["{org}/bench/fanout", "{org}/bench/pair/+", "{org}/bench/in/+", "{org}/+/+/device/+/telemetry"]
+    publish: ["{org}/bench/fanout", "{org}/bench/pair/+", "{org}/bench/in/+", "{org}/bench/durable/+"]
+    subscribe: ["{org}/bench/fanout", "{org}/bench/pair/+", "{org}/bench/in/+", "{org}/bench/durable/+", "{org}/+/+/device/+/telemetry"]
 bindings:
   - { role: bedside-device, to: "device:*" }
   - { role: load, to: "service:load" }

@@ -63,7 +63,9 @@ function writeFiles(
     aclFile,
     [
       `user ${commonName(join(service, "cert.pem"))}`,
-      ...["fanout", "pair/+", "in/+"].map((below) => `topic readwrite ${topic}/${below}`),
+      ...["fanout", "pair/+", "in/+", "durable/+"].map(
+        (below) => `topic readwrite ${topic}/${below}`,
+      ),
       `topic read ${wardFilter}`,
       `pattern write ${ward}/device/%u/telemetry`,
       `pattern write ${ward}/device/%u/alarm`,

@@ -1,4 +1,4 @@
-// npm start, test, check, bench and fuzz. Plain JavaScript for any Node from 16: it installs what the rest needs.
+// npm start, test, check, bench, fuzz and torture. Plain JavaScript for any Node from 16: it installs what the rest needs.
 import { join } from "node:path";
 import { ensureInstalled } from "./install.mjs";
 import { programs, repository, runForeground, runtimeCommand } from "./process.mjs";
@@ -16,6 +16,7 @@ const jobs = {
     ]);
   },
   fuzz: async () => (await import("./fuzz.mjs")).fuzz(words),
+  torture: async () => (await import("./torture.mjs")).torture(words),
 };
 
 const [job = "", ...words] = process.argv.slice(2);

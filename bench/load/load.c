@@ -238,6 +238,49 @@ static void fanin(void) {
   saturate("fanin", 1);
 }
 
+// ---- durable: QoS 1 publishers, sessions that outlive their connections, half of which are away ----
+
+static void durable(void) {
+  int n = opt.connections, sessions = opt.readers, topics = sessions / 2;
+  if (topics < 1) fail("durable needs --readers of at least 2");
+  make_conns(sessions + n);
+  ack_window = opt.window;
+  for (int i = 0; i < sessions; i++) {
+    conns[i].durable = true;
+    conns[i].filter = text("%s/durable/%d", opt.topic, i % topics), conns[i].filter_qos = opt.qos;
+  }
+  for (int i = 0; i < n; i++) {
+    conn *c = &conns[sessions + i];
+    conn_template(c, text("%s/durable/%d", opt.topic, i % topics), (size_t)opt.payload, 1);
+    c->sent_at = allocate((size_t)opt.window * sizeof *c->sent_at);
+  }
+  bring_up(0, sessions);
+  for (int i = topics; i < 2 * topics; i++) conn_close(&conns[i], true); // each topic's second session is away
+  bring_up(sessions, conns_len);
+  publishing = true;
+  for (int i = sessions; i < conns_len; i++) {
+    conns[i].on_progress = keep_window_full;
+    keep_window_full(&conns[i]);
+    conn_flush(&conns[i]);
+  }
+  run_for(opt.warmup, no_tick);
+  latency_reset();
+  uint64_t written = written_bytes(opt.pid);
+  counts a = count_now();
+  run_for(opt.seconds, no_tick);
+  counts b = count_now();
+  written = written_bytes(opt.pid) - written;
+  publishing = false;
+  drain(total_published);
+  report("durable", a, b);
+  report_latency();
+  double acked = (double)(b.acked - a.acked);
+  printf(",\"durablePerSecond\":%.0f,\"writtenBytesPerMessage\":%.0f,\"publishedInAll\":%lu",
+         acked / ((double)(b.at.now - a.at.now) / 1e9), acked > 0 ? (double)written / acked : 0, total_published);
+  report_lost(total_published);
+  hang_up();
+}
+
 // ---- ward: devices with their own certificates at a fixed rate, a few readers of all, latency ----
 
 static identity *device;
@@ -453,6 +496,7 @@ static const workload workloads[] = {
     {"fanout", fanout, 100, 0, 1000, 64, 0, "one publisher, --connections QoS 0 readers, --window messages on their way"},
     {"pairs", pairs, 100, 0, 10, 64, 1, "--connections publisher-reader pairs, QoS 1, --window unacknowledged each"},
     {"fanin", fanin, 50, 0, 20, 64, 0, "--connections QoS 1 publishers with --window each, one reader with --qos"},
+    {"durable", durable, 100, 20, 20, 900, 1, "--connections QoS 1 publishers to --readers durable sessions, two a topic, one of them away"},
     {"ward", ward, 200, 4, 0, 900, 1, "--connections devices of --devices, --rate messages a second in all, --readers"},
     {"connect", connect_workload, 0, 0, 0, 0, 0, "full handshakes and CONNECTs, --concurrency at a time"},
     {"idle", idle, 2000, 0, 0, 0, 0, "--connections that say nothing; memory of --pid"},
@@ -470,7 +514,7 @@ static _Noreturn void usage(FILE *to, int code) {
         "  --service DIR       cert.pem and key.pem for all connections except the ward's devices\n"
         "  --ca FILE           trust anchors (DIR/ca.pem of --service)\n"
         "  --devices DIR       a folder <uuid>/ with cert.pem and key.pem for each device; its name is the client id\n"
-        "  --topic PREFIX      topics are PREFIX/fanout, PREFIX/pair/N, PREFIX/in/N, PREFIX/device/UUID/telemetry (bench)\n"
+        "  --topic PREFIX      topics are PREFIX/fanout, PREFIX/pair/N, PREFIX/in/N, PREFIX/durable/N, PREFIX/device/UUID/telemetry (bench)\n"
         "  --filter FILTER     what the ward's readers subscribe to (PREFIX/device/+/telemetry)\n"
         "  --mqtt 3|5          MQTT 3.1.1 or 5.0 (3)\n"
         "  --seconds S         measured time (5); --warmup S before it (2)\n"

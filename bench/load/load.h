@@ -24,6 +24,7 @@ typedef struct {
 uint64_t now_ns(void);
 double cpu_seconds(int pid);            // utime + stime of /proc/PID/stat
 void memory_kb(int pid, long *rss, long *pss);
+uint64_t written_bytes(int pid);        // what the process has sent to the disk; 0 where the system does not tell
 snapshot take_snapshot(int pid, int beside);
 void latency_add(uint64_t nanoseconds); // keeps at most a fixed number of samples
 void latency_reset(void);
@@ -49,6 +50,8 @@ typedef struct conn {
   int filter_qos;
   bool stamped;                         // deliveries carry a time stamp to measure
   bool small_window;                    // the kernel keeps little for it while it does not read
+  bool durable;                         // the session outlives the connection
+  uint64_t *sent_at;                    // of the --window latest PUBLISHes, whose PUBACKs are timed; NULL: they are not
   bool may_close;                       // the broker closing it is a result, not an error
   void (*on_progress)(struct conn *);   // after each batch of packets that was read, once READY
 
@@ -68,6 +71,8 @@ typedef struct conn {
   uint32_t unacked;
   uint64_t published, acked, delivered;
 } conn;
+
+extern int ack_window;                  // how long `sent_at` is
 
 typedef struct {
   const char *host, *sni, *ca, *groups, *ciphers;

@@ -45,6 +45,18 @@ void memory_kb(int pid, long *rss, long *pss) {
   fclose(file);
 }
 
+uint64_t written_bytes(int pid) {
+  if (pid <= 0) return 0;
+  char path[64], line[256];
+  unsigned long bytes = 0;
+  snprintf(path, sizeof path, "/proc/%d/io", pid);
+  FILE *file = fopen(path, "r");
+  if (!file) return 0;
+  while (fgets(line, sizeof line, file)) sscanf(line, "write_bytes: %lu", &bytes);
+  fclose(file);
+  return bytes;
+}
+
 // The first line of /proc/stat: user nice system idle iowait irq softirq steal (guest time is part of user).
 static double machine_cpu_seconds(void) {
   FILE *file = fopen("/proc/stat", "r");

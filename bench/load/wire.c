@@ -20,6 +20,7 @@
 enum packet_type { CONNECT = 1, CONNACK = 2, PUBLISH = 3, PUBACK = 4, SUBSCRIBE = 8, SUBACK = 9, PINGRESP = 13, DISCONNECT = 14 };
 enum { OUT_LIMIT = 256 * 1024, INPUT_SIZE = 256 * 1024, RECORD = 16 * 1024, KEEP_ALIVE = 600 };
 
+int ack_window = 1;
 uint64_t total_published, total_acked, total_delivered, total_ready, total_closed;
 char negotiated[96];
 
@@ -251,10 +252,14 @@ static void queue_packet(conn *c, uint8_t first, const uint8_t *body, size_t len
 static void queue_connect(conn *c) {
   uint8_t body[256], *at = put_string(body, "MQTT");
   *at++ = to.mqtt == 5 ? 5 : 4;
-  *at++ = 0x02; // clean session / clean start
+  *at++ = c->durable ? 0 : 0x02; // clean session / clean start
   *at++ = KEEP_ALIVE >> 8;
   *at++ = KEEP_ALIVE & 0xff;
-  if (to.mqtt == 5) *at++ = 0; // no properties: Receive Maximum is 65,535
+  if (to.mqtt == 5 && c->durable) {
+    static const uint8_t expiry[] = {5, 0x11, 0, 0, 0x0e, 0x10}; // Session Expiry Interval: an hour
+    memcpy(at, expiry, sizeof expiry);
+    at += sizeof expiry;
+  } else if (to.mqtt == 5) *at++ = 0; // no properties: Receive Maximum is 65,535
   at = put_string(at, c->client_id);
   queue_packet(c, CONNECT << 4, body, (size_t)(at - body));
 }
@@ -295,6 +300,7 @@ bool conn_publish(conn *c) {
     at[c->id_at] = (uint8_t)(c->packet_id >> 8);
     at[c->id_at + 1] = (uint8_t)c->packet_id;
     c->unacked++;
+    if (c->sent_at) c->sent_at[c->published % (uint64_t)ack_window] = now_ns();
   }
   if (c->stamped) {
     uint64_t now = now_ns();
@@ -338,6 +344,7 @@ static void handle_control(conn *c, uint8_t first, const uint8_t *body, size_t l
         fail("connection %s: PUBACK refuses with 0x%02x; check policy or access list", c->client_id, body[2]);
       if (c->unacked == 0) fail("connection %s: PUBACK without a PUBLISH", c->client_id);
       c->unacked--;
+      if (c->sent_at) latency_add(now_ns() - c->sent_at[c->acked % (uint64_t)ack_window]);
       c->acked++;
       total_acked++;
       return;

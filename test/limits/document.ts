@@ -1,4 +1,5 @@
 import { type Option, options } from "@wardmq/config";
+import { importanceClasses } from "../../apps/broker/src/session/importance.ts";
 import { type LimitRow, limitRows } from "./table.ts";
 
 /** The limits of packages/config, without the `limits.` before them. */
@@ -19,6 +20,19 @@ is reported as weaker. A refusal leaves an event whose field \`limit\` is the ke
 | Key | Default | Bounds | MQTT 5.0 | MQTT 3.1.1 | Event | Test |
 |---|---|---|---|---|---|---|
 ${limitOptions.map(([key, option]) => line(key, option, rowOf(key))).join("\n")}
+
+## Full queues
+
+When a message would exceed \`queuedMessages\`, \`queuedBytes\` or \`queuedBytesTotal\`, the oldest message of the least important class
+that waits for the same session goes for it; it goes itself when everything that waits is more important. The class is decided by
+the channel of \`{org}/{site}/{ward}/device/{uuid}/{channel}\`, the least important first; every other topic is in the first one:
+
+${importanceClasses.map(({ channels }, i) => `${i + 1}. ${channels.map((channel) => `\`${channel}\``).join(", ")}`).join("\n")}
+
+A message that was sent and is not acknowledged is never taken back. \`queuedMessages\` counts what waits; \`queuedBytes\` counts what
+waits and what is in flight, payloads and bookkeeping, and each session's share of a payload that several are owed. All of
+it is in memory, and for sessions that outlive their connection on disk as well, once for all who are owed it. What is on disk in
+all (messages, sessions, retained messages, the last feed) is bounded by \`storedBytes\`; the file may be twice as large, and 64 MiB at least.
 
 ## Memory
 

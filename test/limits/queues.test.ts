@@ -49,7 +49,7 @@ async function publishAll(
 
 limitTest(
   "queuedMessages",
-  "keeps the first ones for a client that is away and drops the rest, with an event",
+  "keeps the latest ones for a client that is away and drops the oldest, with an event",
   counted,
   async (clients) => {
     const topic = clients.topic("a");
@@ -58,7 +58,7 @@ limitTest(
     await publishAll(writer, topic, "12345");
     const event = { type: "messages-dropped", limit: "queuedMessages" } as const;
     assert.equal((await clients.events.first(event)).subject, "service:tester");
-    assert.deepEqual(await collect(clients, clientId, 3), ["1", "2", "3"]);
+    assert.deepEqual(await collect(clients, clientId, 3), ["3", "4", "5"]);
   },
 );
 
@@ -75,7 +75,7 @@ limitTest(
     await clients.events.first({ type: "messages-dropped", limit: "queuedMessages" });
     const texts = [];
     for (let i = 0; i < 4; i += 1) texts.push((await reader.receive()).text);
-    assert.deepEqual(texts, ["1", "2", "3", "4"]);
+    assert.deepEqual(texts, ["1", "4", "5", "6"]);
     await reader.expectQuiet();
   },
   { ways: onlyV5 },
@@ -83,7 +83,7 @@ limitTest(
 
 limitTest(
   "queuedBytes",
-  "keeps what fits for a client that is away and drops the rest, with an event",
+  "keeps the latest that fit for a client that is away and drops the oldest, with an event",
   sized,
   async (clients) => {
     const topic = clients.topic("a");
@@ -92,7 +92,7 @@ limitTest(
     await publishAll(writer, topic, "123", 15_000);
     await clients.events.first({ type: "messages-dropped", limit: "queuedBytes" });
     await writer.publish(topic, "4", { qos: 1 }); // a small one still fits
-    assert.deepEqual(await collect(clients, clientId, 3), ["1", "2", "4"]);
+    assert.deepEqual(await collect(clients, clientId, 3), ["2", "3", "4"]);
   },
 );
 
@@ -131,6 +131,6 @@ limitTest(
     await publishAll(writer, clients.topic("b"), "345", 12_000);
     await clients.events.first({ type: "messages-dropped", limit: "queuedBytesTotal" });
     assert.deepEqual(await collect(clients, first, 2), ["1", "2"]);
-    assert.deepEqual(await collect(clients, second, 2), ["3", "4"]);
+    assert.deepEqual(await collect(clients, second, 2), ["4", "5"]);
   },
 );

@@ -6,14 +6,15 @@ import type { Clients, ConnectedClient } from "./clients.ts";
 import { limitTest } from "./limit-test.ts";
 import { goneOf, until } from "./waiting.ts";
 
-const [retaining, small] = await Promise.all([
+const [retaining, small, storing] = await Promise.all([
   startDeployment({
     devices: 0,
     settings: { "limits.retainedMessages": 3, "limits.retainedBytes": 40_000 },
   }),
   startDeployment({ devices: 0, settings: { "limits.memoryBytes": 1_048_576 } }),
+  startDeployment({ devices: 0, settings: { "limits.storedBytes": 1_048_576 } }),
 ]);
-after(() => Promise.all([retaining.stop(), small.stop()]));
+after(() => Promise.all([retaining.stop(), small.stop(), storing.stop()]));
 
 const retain = (client: ConnectedClient, topic: string, payload: string) =>
   client.publish(topic, payload, { qos: 1, retain: true });
@@ -75,6 +76,47 @@ limitTest(
     await forget(clients, "a");
     assert.ok((await retain(client, clients.topic("b"), "x".repeat(20_000))) < 0x80);
     await forget(clients, "b");
+  },
+);
+
+limitTest(
+  "storedBytes",
+  "refuses what would be stored beyond, lets pass what is not, and recovers when it was delivered",
+  storing,
+  async (clients) => {
+    const kept = {
+      cleanStart: false,
+      ...(clients.version === 5 ? { properties: { sessionExpiryInterval: 60 } } : {}),
+    };
+    const reader = await clients.connect(kept);
+    await reader.subscribe(clients.topic("kept"), { qos: 1 });
+    await reader.disconnect();
+    const witness = await clients.connect();
+    await witness.subscribe(clients.topic("live"), { qos: 1 });
+    const writer = await clients.connect();
+    const payload = "x".repeat(100_000);
+    for (let i = 0; i < 10; i += 1)
+      await writer.publish(clients.topic("kept"), payload, { qos: 1 });
+    if (clients.version === 5) {
+      assert.equal(await writer.publish(clients.topic("kept"), payload, { qos: 1 }), 0);
+      assert.equal(await writer.publish(clients.topic("kept"), payload, { qos: 1 }), 0x97);
+      assert.equal(await writer.publish(clients.topic("kept"), payload, { qos: 2 }), 0x97);
+    } else {
+      const one = await clients.connect();
+      await one.publish(clients.topic("kept"), payload, { qos: 1 });
+      one.sendPublish(clients.topic("kept"), payload, { qos: 1 });
+      await one.expectEnd();
+    }
+    await clients.events.first({ type: "limit-reached", limit: "storedBytes" });
+    assert.equal(await writer.publish(clients.topic("live"), "passes", { qos: 1 }), 0);
+    assert.equal((await witness.receive()).text, "passes");
+    await (await clients.connect({ clientId: reader.clientId })).disconnect(); // ends the session
+    const again = await clients.connect(kept);
+    await again.subscribe(clients.topic("kept"), { qos: 1 });
+    assert.equal(await writer.publish(clients.topic("kept"), "kept", { qos: 1 }), 0);
+    assert.equal((await again.receive()).text, "kept");
+    await again.disconnect();
+    await (await clients.connect({ clientId: again.clientId })).disconnect();
   },
 );
 

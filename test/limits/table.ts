@@ -13,6 +13,7 @@ export interface LimitRow {
 const shed = "closed before TLS";
 const refusedConnect = { v5: "CONNACK 0x97", v3: "CONNACK 3" };
 const slower = "none: it is read more slowly, nothing is dropped";
+const oldestGoes = "none to the publisher: the oldest of the least important are dropped";
 const toldOnly = "none: nothing is refused";
 
 /** One row a limit, in the order of packages/config. */
@@ -158,21 +159,21 @@ export const limitRows: readonly LimitRow[] = [
   {
     key: "queuedMessages",
     bounds: "messages that wait for one session",
-    answer: "none to the publisher: further ones are dropped for this session",
+    answer: oldestGoes,
     event: "`messages-dropped`",
     file: "queues",
   },
   {
     key: "queuedBytes",
     bounds: "what waits for one session, sent and unacknowledged included where it is kept",
-    answer: "none to the publisher: further ones are dropped for this session",
+    answer: oldestGoes,
     event: "`messages-dropped`",
     file: "queues",
   },
   {
     key: "queuedBytesTotal",
     bounds: "what waits for all sessions",
-    answer: "none to the publisher: further ones are dropped for this session",
+    answer: oldestGoes,
     event: "`messages-dropped`",
     file: "queues",
   },
@@ -267,6 +268,13 @@ export const limitRows: readonly LimitRow[] = [
     key: "retainedBytes",
     bounds: "retained messages with the levels of their topics",
     answer: { v5: "PUBACK, PUBREC 0x97", v3: "closed" },
+    event: "`limit-reached`",
+    file: "stores",
+  },
+  {
+    key: "storedBytes",
+    bounds: "sessions, messages owed to them, retained messages and the feed, on disk",
+    answer: { v5: "PUBACK, PUBREC 0x97 for what would be stored", v3: "closed" },
     event: "`limit-reached`",
     file: "stores",
   },

@@ -72,6 +72,10 @@ export interface Deployment extends AsyncDisposable {
   ) => Promise<Commands[Name]["result"]>;
   readonly brokerProcess: ChildProcess;
   readonly controlProcess: ChildProcess;
+  /** Kills the broker as a power cut would; everybody's connection is lost. */
+  readonly killBroker: () => Promise<void>;
+  /** Starts the broker again, over what the former one has left. Addresses are new ones. */
+  readonly startBroker: () => Promise<void>;
   /** Ends both processes and removes the directory. */
   readonly stop: () => Promise<void>;
 }
@@ -126,13 +130,22 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
       devices.push(await add(await command("device.add", { site: "north", ward: "icu" })));
     }
 
-    const brokerProcess = run(broker, [directory], directory);
-    processes.push(brokerProcess);
-    const addresses = await ready(brokerProcess);
+    let brokerProcess: ChildProcess;
+    let addresses: Record<string, string>;
+    const startBroker = async () => {
+      brokerProcess = run(broker, [directory], directory);
+      processes.push(brokerProcess);
+      addresses = await ready(brokerProcess);
+    };
+    await startBroker();
     return {
       directory,
-      mqtts: parseAddress(addresses["mqtts"]),
-      wss: parseAddress(addresses["wss"]),
+      get mqtts() {
+        return parseAddress(addresses["mqtts"]);
+      },
+      get wss() {
+        return parseAddress(addresses["wss"]);
+      },
       listener: (name) => parseAddress(addresses[name]),
       devices,
       credential: (subject) => {
@@ -141,8 +154,16 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
         return found;
       },
       command,
-      brokerProcess,
+      get brokerProcess() {
+        return brokerProcess;
+      },
       controlProcess,
+      killBroker: async () => {
+        const exited = once(brokerProcess, "exit");
+        brokerProcess.kill("SIGKILL");
+        await exited;
+      },
+      startBroker,
       stop,
       [Symbol.asyncDispose]: stop,
     };

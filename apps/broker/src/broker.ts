@@ -1,6 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { type ListenerName, listenerNames, printable, type SecurityEvent } from "@wardmq/events";
-import type { BrokerSettings, Ended, FeedNews, SubjectRecord, WorldChange } from "@wardmq/feed";
+import type {
+  BrokerSettings,
+  Ended,
+  FeedBody,
+  FeedNews,
+  SubjectRecord,
+  WorldChange,
+} from "@wardmq/feed";
 import { type CompiledPolicy, compilePolicy, type Policy } from "@wardmq/policy/compile";
 import type { Credentials } from "@wardmq/tls";
 import { type Issuer, isRevoked, type TokenRevocation } from "@wardmq/tokens/verify";
@@ -17,10 +24,15 @@ import { GrantClock } from "./enforcement/grant-clock.ts";
 import { RecordTable } from "./enforcement/record-table.ts";
 import { type SubjectState, Subjects } from "./enforcement/subjects.ts";
 import { Freshness } from "./feed/freshness.ts";
-import { MemoryRetainedStore } from "./routing/memory-retained-store.ts";
+import { RetainedMessages } from "./routing/retained-messages.ts";
 import { Router } from "./routing/router.ts";
-import { MemorySessionStore } from "./session/memory-session-store.ts";
+import { SessionTable } from "./session/session-table.ts";
 import { Sessions } from "./session/sessions.ts";
+import { FeedLines } from "./store/feed-lines.ts";
+import { Journal } from "./store/journal.ts";
+import type { JournalStore, StoreReport } from "./store/journal-store.ts";
+import { MessageRestorer } from "./store/message-restorer.ts";
+import { Found } from "./store/replay.ts";
 import { AttemptCounter } from "./tokens/attempts.ts";
 import { TokenClock } from "./tokens/token-clock.ts";
 import { TokenJudge } from "./tokens/token-judge.ts";
@@ -36,6 +48,8 @@ export interface BrokerParts {
   readonly report: (line: string) => void;
   /** Takes the keys that may sign the feed from now on, PEM; throws, and changes nothing, if one is none. */
   readonly useFeedKeys: (keys: readonly string[]) => void;
+  /** Where what has to outlive the process is kept. */
+  readonly store: JournalStore;
   /** Reads the server's key and certificate; throws a CredentialFault. */
   readonly serverFiles: (hosts: readonly string[]) => Omit<Credentials, "trustAnchors">;
   /** Control is to look for a new key of the issuer of this name. */
@@ -44,6 +58,10 @@ export interface BrokerParts {
 
 const rememberedTopics = 200_000;
 const rememberedBytes = 64 * 1024 * 1024;
+/** How large the store may be however little lives in it. */
+const spareBytes = 64 * 1024 * 1024;
+/** How often what has expired is looked for. */
+const sweepMs = 30_000;
 
 /** The data plane: what the feed says, enforced on every connection. Accepts nobody before the first snapshot. */
 export class Broker {
@@ -54,9 +72,10 @@ export class Broker {
   readonly #tokenClock: TokenClock;
   readonly #grantClock: GrantClock;
   readonly #tokens: TokenJudge;
-  readonly #retained = new MemoryRetainedStore();
+  readonly #retained = new RetainedMessages();
   readonly #router: Router;
   readonly #sessions: Sessions;
+  readonly #journal: Journal;
   readonly #budget = new MemoryBudget(0);
   readonly #connections = new Connections();
   readonly #context: ConnectionContext;
@@ -68,6 +87,10 @@ export class Broker {
   readonly #freshness: Freshness;
   /** Subjects of a snapshot or change whose last line has not come yet. */
   #staged = new RecordTable();
+  /** What the journal has, until the feed says who may have it. */
+  #found: Found | undefined;
+  readonly #feedLines: FeedLines;
+  readonly #sweep: NodeJS.Timeout;
 
   constructor(parts: BrokerParts) {
     this.#parts = parts;
@@ -93,8 +116,19 @@ export class Broker {
     });
     this.#budget.retained = () => this.#retained.bytes + this.#retained.treeBytes;
     const limits = () => this.settings.limits;
+    this.#journal = new Journal({
+      store: parts.store,
+      schedule: setImmediate,
+      later: (work, ms) => void setTimeout(work, ms),
+      spareBytes,
+      limit: () => limits().storedBytes,
+      onFailing: (error) => this.#storeFailing(error),
+      onRecovered: () => this.#storeRecovered(),
+    });
+    this.#feedLines = new FeedLines(this.#journal);
     this.#router = new Router({
       enforcement: this.#enforcement,
+      journal: this.#journal,
       retained: this.#retained,
       rememberedTopics,
       rememberedBytes: () => Math.min(rememberedBytes, limits().memoryBytes / 8),
@@ -103,7 +137,8 @@ export class Broker {
     });
     this.#budget.filters = () => this.#router.filterBytes;
     this.#sessions = new Sessions({
-      store: new MemorySessionStore(),
+      table: new SessionTable(),
+      journal: this.#journal,
       wheel: this.#wheel,
       budget: this.#budget,
       router: this.#router,
@@ -127,6 +162,7 @@ export class Broker {
         subjects: new TokenSubjects((subject) => this.#sessions.of(subject).length),
         now: this.#tokenClock.now,
       },
+      journal: this.#journal,
       connections: this.#connections,
       now,
       randomId: randomUUID,
@@ -134,6 +170,8 @@ export class Broker {
       failed: parts.failed,
       preAuthBytes: 0,
     };
+    this.#sweep = setInterval(() => this.#removeExpired(), sweepMs);
+    this.#sweep.unref();
   }
 
   /** What the feed has said; nothing runs before it has. */
@@ -149,6 +187,36 @@ export class Broker {
 
   get openSockets(): number {
     return this.#door?.openSockets ?? 0;
+  }
+
+  /**
+   * Reads what the store has kept, once and before anything else. It is put in place with the first snapshot of the
+   * feed, which says who may have it. Returns the lines of the feed that were kept, for a start without control; none
+   * when something of the store is missing, since it may be a revocation.
+   */
+  async readStore(): Promise<readonly string[]> {
+    const found = new Found();
+    let saidAt = this.#parts.monotonic();
+    const report = await this.#journal.read((segment, stored, progress) => {
+      found.read(segment, stored);
+      if (this.#parts.monotonic() - saidAt < 1_000) return;
+      saidAt = this.#parts.monotonic();
+      this.#parts.report(`reading the store: ${Math.floor(progress * 100)} %`);
+    });
+    found.finish(this.#journal);
+    this.#found = found;
+    this.#feedLines.restore(found.feedLines);
+    const { damage } = found;
+    this.#report(report);
+    const isWhole = report.rolledBack === undefined && report.faults.length === 0;
+    return !isWhole || damage.segments.length + damage.missing.length > 0
+      ? []
+      : found.feedLines.map(({ line }) => line);
+  }
+
+  /** Keeps a message of the feed that was applied, as it came, for a start without control. */
+  keepFeed(lines: readonly string[], type: FeedBody["type"]): void {
+    this.#feedLines.keep(lines, type);
   }
 
   /** Control is alive and said so then: revocation data is that fresh. */
@@ -219,9 +287,89 @@ export class Broker {
     }
   }
 
-  close(): void {
+  /** Writes everything that is kept anew. */
+  rewriteStore(): Promise<void> {
+    return this.#journal.rewriteAll();
+  }
+
+  /** Commits what is left. */
+  async close(): Promise<void> {
     void this.#tokens.close();
+    clearInterval(this.#sweep);
     this.#wheel.close();
+    await this.#journal.close();
+  }
+
+  /** Puts in place what the store has kept, under the policy of the moment. */
+  #restore(found: Found): void {
+    const startedAt = this.#parts.monotonic();
+    const messages = new MessageRestorer(found, this.#journal, this.#router, this.#subjects);
+    messages.retained(this.#parts.now());
+    const { sessions, owed, lost } = this.#sessions.restore(found, messages);
+    for (const { subject } of this.#sessions.values()) {
+      if (subject.grant !== undefined) this.#context.tokens.subjects.add(subject);
+    }
+    this.#reportDamage(found, lost);
+    if (sessions + this.#retained.messages === 0) return;
+    const details = { sessions, owed, retained: this.#retained.messages };
+    this.#parts.record({ type: "store-opened", details });
+    const seconds = ((this.#parts.monotonic() - startedAt) / 1000).toFixed(1);
+    this.#parts.report(
+      `the store is open: ${sessions} sessions, ${owed} messages owed to them, ${details.retained} retained (${seconds} s)`,
+    );
+  }
+
+  #report({ rolledBack, faults }: StoreReport): void {
+    for (const why of faults) {
+      this.#parts.record({ type: "store-damaged", why });
+      this.#parts.report(`the store is damaged: ${why}`);
+    }
+    if (rolledBack === undefined) return;
+    const { was, is } = rolledBack;
+    this.#parts.record({ type: "store-rolled-back", details: { was, is } });
+    this.#parts.report(
+      `the store is an older copy of itself: it ends with segment ${is}, and there was segment ${was}; what came after it is missing, and what was delivered after it may be delivered again`,
+    );
+  }
+
+  #reportDamage({ damage }: Found, lost: number): void {
+    const { segments, missing } = damage;
+    if (segments.length + missing.length + lost === 0) return;
+    const why = [
+      ...segments.map((segment) => `segment ${segment.number}: ${segment.why}`),
+      ...(missing.length === 0 ? [] : [`missing segments: ${missing.join(", ")}`]),
+    ].join("; ");
+    this.#parts.record({
+      type: "store-damaged",
+      why: printable(why),
+      details: { segments: segments.length, missing: missing.length, messagesLost: lost },
+    });
+    this.#parts.report(
+      `the store is damaged; what is whole is served, ${lost} messages owed are known to be lost: ${printable(why)}`,
+    );
+  }
+
+  #storeFailing(error: Error): void {
+    const why = printable(error.message);
+    this.#parts.record({ type: "store-failing", why });
+    this.#parts.report(
+      `the store refuses to keep: ${why}; nothing is acknowledged that would be stored`,
+    );
+    for (const connection of [...this.#connections]) connection.storeFailed();
+  }
+
+  #storeRecovered(): void {
+    this.#parts.record({ type: "store-recovered" });
+    this.#parts.report("the store keeps again");
+    this.#sessions.storeRecovered();
+  }
+
+  /** What has expired gives its place back, in memory and on disk. */
+  #removeExpired(): void {
+    if (this.#settings === undefined) return;
+    this.#router.removeExpired();
+    this.#sessions.removeExpired();
+    this.#journal.clean();
   }
 
   #credentials(hosts: readonly string[], trustAnchors: readonly string[]): Credentials {
@@ -277,8 +425,17 @@ export class Broker {
     this.#trustAnchors = trustAnchors;
     this.#budget.limit = settings.limits.memoryBytes;
     const ended = { connectionsClosed: 0, sessionsEnded: 0, messagesWithheld: 0 };
+    const found = this.#found;
+    if (found === undefined || policy === undefined) {
+      this.#enforceTokens(change, ended);
+      this.#enforce(put(), policy, ended);
+      return ended;
+    }
+    this.#found = undefined;
+    put();
+    this.#enforcement.usePolicy(policy);
+    this.#restore(found);
     this.#enforceTokens(change, ended);
-    this.#enforce(put(), policy, ended);
     return ended;
   }
 

@@ -1,4 +1,5 @@
-import { fstatSync } from "node:fs";
+import { fstatSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
 import type { BrokerMessage } from "@wardmq/feed";
 import { KeyFile, KeyProviders, KeysError, keyEnvironment } from "@wardmq/keys";
 import { environmentFaults } from "@wardmq/tls";
@@ -7,21 +8,27 @@ import { CredentialFault, readServerFiles, serverFilesStamp } from "./door/serve
 import { EventOutbox } from "./feed/event-outbox.ts";
 import { FeedClient } from "./feed/feed-client.ts";
 import { FeedKeys } from "./feed/feed-keys.ts";
+import { rekey } from "./store/rekey.ts";
+import { SqliteJournalStore, StoreError } from "./store/sqlite-journal-store.ts";
 
 /** How often the files of the server certificate are looked at. */
 const watchMs = 2_000;
 /** How long a drain may take before what is left is cut off. */
 const drainMs = 3_000;
+/** How long control may take to tell the world before the last one known is good enough. */
+const controlMs = 5_000;
 
 /** The broker process: `main.ts DIR`. Joins the parts; everything it knows comes from DIR/broker and the feed. */
 function main(): void {
   const faults = environmentFaults(process.env, process.execArgv);
   if (faults.length > 0) stop(2, faults.join("\nwardmq: "));
   const directory = process.argv[2] ?? ".";
-  openKeys(directory);
+  const keys = openKeys(directory);
+  const store = openStore(directory, keys);
   const outbox = new EventOutbox(Date.now);
   const feedKeys = readFeedKeys(directory);
   let send: ((message: BrokerMessage) => boolean) | undefined;
+  const report = (line: string) => console.error(`wardmq broker: ${line}`);
   const broker = new Broker({
     now: Date.now,
     monotonic: () => performance.now(),
@@ -30,11 +37,13 @@ function main(): void {
       console.error("wardmq broker: internal error", error);
       outbox.record({ type: "internal-error", why: "see the broker's standard error" });
     },
-    report: (line) => console.error(`wardmq broker: ${line}`),
+    report,
     useFeedKeys: (keys) => feedKeys.use(keys),
     keyMissing: (issuer) => void send?.({ type: "key-missing", issuer }),
+    store,
     serverFiles: (hosts) => readServerFiles(directory, hosts, Date.now()),
   });
+  let ready: BrokerMessage | undefined;
   let isListening = false;
   const feed = new FeedClient({
     path: "run/feed.sock",
@@ -44,13 +53,25 @@ function main(): void {
       const ended = broker.apply(body);
       if (!isListening) {
         isListening = true;
-        listen(broker, outbox, (message) => send?.(message) === true).catch(stopped);
+        listen(broker, outbox).then((message) => {
+          ready = message;
+          send?.(message);
+        }, stopped);
       }
       return ended;
     },
     onAlive: (issuedAt) => broker.freshAt(issuedAt),
+    keep: (lines, type) => broker.keepFeed(lines, type),
+    rekey: async () => {
+      const rekeyed = await rekey(keys, store, () => broker.rewriteStore(), Date.now);
+      for (const keyId of rekeyed.destroyed) {
+        outbox.record({ type: "state-key-destroyed", details: { store: "broker", keyId } });
+      }
+      return rekeyed;
+    },
     onConnected: (to) => {
       send = to;
+      if (ready !== undefined) to(ready);
       outbox.connect((events) => to({ type: "events", events }));
     },
     onLost: () => {
@@ -63,7 +84,7 @@ function main(): void {
       console.error(`wardmq broker: a message of the feed was refused: ${why}`);
     },
   });
-  feed.open();
+  start(broker, feed, report).catch(stopped);
   watchServerFiles(directory, broker, outbox);
   setInterval(() => broker.lookAtFreshness(), 1_000).unref();
   let isEnding = false;
@@ -77,6 +98,19 @@ function main(): void {
   endWithSupervisor(end);
 }
 
+/** Takes up what was stored, then asks control for the world; serves with the last one known when control is away. */
+async function start(
+  broker: Broker,
+  feed: FeedClient,
+  report: (line: string) => void,
+): Promise<void> {
+  const lines = await broker.readStore();
+  feed.open();
+  setTimeout(() => {
+    if (feed.restore(lines)) report("control is away: serving with the last feed that was kept");
+  }, controlMs);
+}
+
 /** Whoever supervises us holds the other end of our standard input: when it closes, nobody would end us any more. */
 function endWithSupervisor(end: () => void): void {
   const input = fstatSync(0);
@@ -86,16 +120,20 @@ function endWithSupervisor(end: () => void): void {
   process.stdin.resume();
 }
 
-async function listen(
-  broker: Broker,
-  outbox: EventOutbox,
-  send: (message: BrokerMessage) => boolean,
-): Promise<void> {
+async function listen(broker: Broker, outbox: EventOutbox): Promise<BrokerMessage> {
   const addresses = await broker.listen();
   const { mqtts = "", wss = "" } = addresses;
-  send({ type: "ready", mqtts, wss });
   outbox.record({ type: "broker-started", details: { ...addresses } });
   process.stdout.write(`ready ${JSON.stringify(addresses)}\n`);
+  return { type: "ready", mqtts, wss };
+}
+
+/** What has to outlive the process, in DIR/broker/state. */
+function openStore(directory: string, keys: KeyFile): SqliteJournalStore {
+  const folder = join(directory, "broker", "state");
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const currentKey = keys.ring.currentId;
+  return new SqliteJournalStore({ folder, keys: keys.dataKeys, currentKey, store: keys.store });
 }
 
 /** The key ring that seals what the broker keeps on the disk; without it nothing starts. */
@@ -147,14 +185,14 @@ function drain(broker: Broker, feed: FeedClient, outbox: EventOutbox): void {
     clearInterval(wait);
     outbox.close();
     feed.close();
-    broker.close();
-    setTimeout(() => process.exit(0), 50);
+    broker.close().finally(() => setTimeout(() => process.exit(0), 50));
   }, 20);
 }
 
 function stopped(error: unknown): never {
   const { code, message, port } = error as NodeJS.ErrnoException & { port?: number };
   if (error instanceof CredentialFault) return stop(2, message);
+  if (error instanceof StoreError) return stop(1, `broker/state cannot be opened: ${message}`);
   if (code === "EADDRINUSE") {
     return stop(
       1,

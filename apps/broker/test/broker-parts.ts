@@ -14,10 +14,15 @@ import { TimingWheel } from "../src/connection/timing-wheel.ts";
 import type { Transport } from "../src/door/transport.ts";
 import { Enforcement } from "../src/enforcement/enforcement.ts";
 import { type SubjectState, Subjects } from "../src/enforcement/subjects.ts";
-import { MemoryRetainedStore } from "../src/routing/memory-retained-store.ts";
+import { RetainedMessages } from "../src/routing/retained-messages.ts";
 import { Router } from "../src/routing/router.ts";
-import { MemorySessionStore } from "../src/session/memory-session-store.ts";
+import { SessionTable } from "../src/session/session-table.ts";
 import { Sessions } from "../src/session/sessions.ts";
+import { Journal } from "../src/store/journal.ts";
+import type { JournalStore } from "../src/store/journal-store.ts";
+import { MemoryJournalStore } from "../src/store/memory-journal-store.ts";
+import { MessageRestorer } from "../src/store/message-restorer.ts";
+import { Found } from "../src/store/replay.ts";
 import { AttemptCounter } from "../src/tokens/attempts.ts";
 import type { Refused } from "../src/tokens/token-judge.ts";
 import { nobody, TokenSubjects } from "../src/tokens/token-subjects.ts";
@@ -73,6 +78,10 @@ export interface PartsOptions {
   readonly policy?: string;
   readonly limits?: Partial<Limits>;
   readonly rememberedTopics?: number;
+  /** What an earlier one has left; else nothing. */
+  readonly store?: JournalStore;
+  /** How large the journal may be however little lives in it. */
+  readonly spareBytes?: number;
 }
 
 /**
@@ -86,16 +95,19 @@ export class BrokerParts {
   #judging: (() => void)[] = [];
   readonly failures: unknown[] = [];
   readonly subjects = new Subjects();
-  readonly retained = new MemoryRetainedStore();
+  readonly retained = new RetainedMessages();
   readonly budget: MemoryBudget;
   readonly enforcement: Enforcement;
   readonly router: Router;
   readonly sessions: Sessions;
+  readonly journal: Journal;
   readonly context: ConnectionContext;
   limits: Limits;
   clock = 1_700_000_000_000;
   readonly #turnWheel: () => void;
   #dirty: Output[] = [];
+  #scheduled: (() => void)[] = [];
+  #later: (() => void)[] = [];
   #links: Link[] = [];
 
   constructor(options: PartsOptions = {}) {
@@ -110,8 +122,25 @@ export class BrokerParts {
     this.budget.retained = () => this.retained.bytes;
     this.enforcement = new Enforcement(this.subjects, record, now);
     this.usePolicy(options.policy ?? openPolicy);
+    this.journal = new Journal({
+      store: options.store ?? new MemoryJournalStore(),
+      schedule: (work) => this.#scheduled.push(work),
+      later: (work) => this.#later.push(work),
+      spareBytes: options.spareBytes ?? 64 * 1024 * 1024,
+      limit: () => this.limits.storedBytes,
+      onFailing: (error) => {
+        record({ type: "store-failing", why: error.message });
+        for (const connection of [...this.context.connections]) connection.storeFailed();
+      },
+      onRecovered: () => {
+        record({ type: "store-recovered" });
+        this.sessions.storeRecovered();
+      },
+    });
+    const { journal } = this;
     this.router = new Router({
       enforcement: this.enforcement,
+      journal,
       retained: this.retained,
       rememberedTopics: options.rememberedTopics ?? 1_000,
       retainedLimit: (messages, bytes) => this.#retainedLimit(messages, bytes),
@@ -119,7 +148,8 @@ export class BrokerParts {
     });
     const { budget, enforcement, router } = this;
     this.sessions = new Sessions({
-      store: new MemorySessionStore(),
+      table: new SessionTable(),
+      journal,
       wheel,
       budget,
       router,
@@ -147,6 +177,7 @@ export class BrokerParts {
         subjects: new TokenSubjects((subject) => this.sessions.of(subject).length),
         now,
       },
+      journal,
       connections: new Connections(),
       now,
       randomId: () => `random-${++ids}`,
@@ -154,6 +185,16 @@ export class BrokerParts {
       failed,
       preAuthBytes: 0,
     };
+  }
+
+  /** Takes up what the store has kept, as `broker.ts` does; the subjects must be there. */
+  async restore(): Promise<{ sessions: number; owed: number; lost: number }> {
+    const found = new Found();
+    await this.journal.read((segment, stored) => found.read(segment, stored));
+    found.finish(this.journal);
+    const messages = new MessageRestorer(found, this.journal, this.router, this.subjects);
+    messages.retained(this.clock);
+    return this.sessions.restore(found, messages);
   }
 
   #retainedLimit(messages: number, bytes: number): string | undefined {
@@ -213,9 +254,15 @@ export class BrokerParts {
   turn(): void {
     for (
       let i = 0;
-      i < 10 && (this.#dirty.length > 0 || this.#links.some(({ mustClose }) => mustClose));
+      i < 10 &&
+      (this.#dirty.length > 0 ||
+        this.#scheduled.length > 0 ||
+        this.#links.some(({ mustClose }) => mustClose));
       i += 1
     ) {
+      const scheduled = this.#scheduled;
+      this.#scheduled = [];
+      for (const work of scheduled) work();
       const dirty = this.#dirty;
       this.#dirty = [];
       for (const output of dirty) output.flush();
@@ -227,6 +274,9 @@ export class BrokerParts {
   /** Lets time pass. */
   advance(ms: number): void {
     this.clock += ms;
+    const later = this.#later;
+    this.#later = [];
+    for (const work of later) work();
     this.#turnWheel();
     this.turn();
   }

@@ -5,6 +5,7 @@ import type { BrokerSettings, World } from "@wardmq/feed";
 import { parsePolicy } from "@wardmq/policy";
 import { Broker } from "../src/broker.ts";
 import { CredentialFault } from "../src/door/server-files.ts";
+import { MemoryJournalStore } from "../src/store/memory-journal-store.ts";
 import { openPolicy, serviceRecord, settings } from "./broker-parts.ts";
 import { issue } from "./door-certificates.ts";
 
@@ -38,6 +39,7 @@ async function withBroker(
     failed: (error) => assert.fail(String(error)),
     report: () => {},
     useFeedKeys: () => {},
+    store: new MemoryJournalStore(),
     serverFiles: (hosts) => {
       if (hosts.length > 1) throw new CredentialFault("the certificate does not name all hosts");
       return { key: server.key, certificate: server.chain };
@@ -49,7 +51,7 @@ async function withBroker(
     run(broker, events);
   } finally {
     broker.drain();
-    broker.close();
+    await broker.close();
   }
 }
 

@@ -99,6 +99,7 @@ const limits: Limits = {
   topicAliases: 16,
   retainedMessages: 100_000,
   retainedBytes: 1 << 26,
+  storedBytes: 1_073_741_824,
   memoryBytes: 1 << 30,
 };
 

@@ -146,6 +146,7 @@ function startBroker(path: string) {
   const refused: string[] = [];
   const staged: string[] = [];
   const fresh: number[] = [];
+  const kept: string[] = [];
   const state = { fails: false, lost: 0 };
   const client = new FeedClient({
     path,
@@ -160,6 +161,8 @@ function startBroker(path: string) {
       return ended;
     },
     onAlive: (issuedAt) => fresh.push(issuedAt),
+    keep: (_, type) => kept.push(type),
+    rekey: async () => ({ current: "00000001", destroyed: ["00000000"] }),
     onConnected() {},
     onLost: () => {
       state.lost += 1;
@@ -167,7 +170,7 @@ function startBroker(path: string) {
     onRefused: (_, why) => refused.push(why),
   });
   client.open();
-  return { client, applied, staged, refused, fresh, state };
+  return { client, applied, staged, refused, fresh, kept, state };
 }
 
 /** What control says after a broker that stands at version 2 has connected, and that must change nothing. */

@@ -92,7 +92,7 @@ describe("Output", () => {
             throw mistake;
           };
         }
-        new Output(transport, flusher, new MemoryBudget(0)).send(Buffer.alloc(10));
+        new Output(transport, flusher, new MemoryBudget(0), nothingWaits).send(Buffer.alloc(10));
         return transport;
       });
       turn();
@@ -105,10 +105,17 @@ describe("Output", () => {
   });
 });
 
+/** No journal: nothing is held back. */
+const nothingWaits = { committed: 0, whenCommitted: fail };
+
 function one1(blocks: readonly boolean[]) {
   const transport = new FakeTransport(blocks);
   const budget = new MemoryBudget(0);
-  return { transport, budget, output: new Output(transport, new Flusher(fail), budget) };
+  return {
+    transport,
+    budget,
+    output: new Output(transport, new Flusher(fail), budget, nothingWaits),
+  };
 }
 
 function runActions(
@@ -141,7 +148,7 @@ class Sender {
   constructor(index: number, blocks: readonly boolean[], flusher: Flusher, budget: MemoryBudget) {
     this.#start = index * 85;
     this.#transport = new FakeTransport(blocks);
-    this.#output = new Output(this.#transport, flusher, budget);
+    this.#output = new Output(this.#transport, flusher, budget, nothingWaits);
   }
 
   act(action: Exclude<Action, { type: "turn" }>): void {
@@ -157,7 +164,7 @@ class Sender {
         if (this.#transport.drain()) this.#output.drained();
         return;
       case "finish":
-        this.#output.finish();
+        this.#output.finish(() => {});
         this.#isFinished = true;
         this.#isEnded = true;
         return;

@@ -210,6 +210,7 @@ class Comparison {
         });
         return true;
       },
+      hold: () => true,
       sendPubrel() {},
       disconnect() {},
     };

@@ -231,7 +231,7 @@ class Model {
     this.#window = window;
     this.#isConnected = true;
     session.window = window;
-    session.expirySeconds = expirySeconds;
+    this.#parts.sessions.begin(session, expirySeconds, undefined);
     const connection = this.#connection();
     session.connection = connection;
     if (isPresent) session.resume(connection);
@@ -250,6 +250,7 @@ class Model {
         this.#receive(Number(payload), qos, dup, packetId);
         return true;
       },
+      hold: () => true,
       sendPubrel: (packetId) => {
         const owed = this.#owed.find((each) => each.packetId === packetId);
         assert.equal(owed?.isReleased, true, "a PUBREL for what was not received");

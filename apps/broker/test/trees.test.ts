@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { SubjectState } from "../src/enforcement/subjects.ts";
 import { ApplicationMessage } from "../src/routing/application-message.ts";
-import { MemoryRetainedStore } from "../src/routing/memory-retained-store.ts";
+import { RetainedMessages } from "../src/routing/retained-messages.ts";
 import { SharedGroup } from "../src/routing/shared-group.ts";
 import type { Subscription } from "../src/routing/subscription.ts";
 import { SubscriptionTree } from "../src/routing/subscription-tree.ts";
@@ -37,7 +37,7 @@ function mapsFilledBy(body: () => void): Map<unknown, unknown>[] {
   return [...filled];
 }
 
-describe("MemoryRetainedStore", () => {
+describe("RetainedMessages", () => {
   const action = fc.record({ topic: topicName, payload: fc.constantFrom("", "1", "22", "333") });
 
   test("finds what brute force finds, and counts messages and bytes", () => {
@@ -46,7 +46,7 @@ describe("MemoryRetainedStore", () => {
         fc.array(action, { maxLength: 30, size: "max" }),
         fc.array(topicFilter),
         (actions, filters) => {
-          const store = new MemoryRetainedStore();
+          const store = new RetainedMessages();
           const model = new Map<string, ApplicationMessage>();
           for (const { topic, payload } of actions) {
             const put = message(topic, payload);
@@ -76,7 +76,7 @@ describe("MemoryRetainedStore", () => {
   test("holds nothing once everything is removed", () => {
     fc.assert(
       fc.property(fc.array(topicName, { maxLength: 20, size: "max" }), (topics) => {
-        const store = new MemoryRetainedStore();
+        const store = new RetainedMessages();
         const maps = mapsFilledBy(() => {
           for (const topic of topics) store.put(message(topic, "x"));
           for (const topic of topics) store.remove(topic);
@@ -91,7 +91,7 @@ describe("MemoryRetainedStore", () => {
   });
 
   test("walks topics and filters of tens of thousands of levels without recursion", () => {
-    const store = new MemoryRetainedStore();
+    const store = new RetainedMessages();
     const deep = `a${"/a".repeat(32_000)}`;
     store.put(message(deep, "x"));
     for (const filter of ["#", deep, `+${"/+".repeat(32_000)}`, `${"+/".repeat(16_000)}#`]) {
@@ -194,7 +194,7 @@ describe("SharedGroup", () => {
   const share = { filter: "", topicFilter: "", group: "g", qos: 1 } as unknown as Subscription;
 
   test("has nobody to choose when it is empty", () => {
-    const group = new SharedGroup();
+    const group = new SharedGroup("$share/g/a");
     assert.equal(group.choose(), undefined);
     const session = member(true, true);
     group.add(session, share);
@@ -206,7 +206,7 @@ describe("SharedGroup", () => {
     const kinds = fc.array(fc.tuple(fc.boolean(), fc.boolean()), { minLength: 1, maxLength: 6 });
     fc.assert(
       fc.property(kinds, fc.nat(20), (members, start) => {
-        const group = new SharedGroup();
+        const group = new SharedGroup("$share/g/a");
         const sessions = members.map(([isReady, isConnected]) => member(isReady, isConnected));
         for (const session of sessions) group.add(session, share);
         for (let i = 0; i < start; i += 1) group.choose();

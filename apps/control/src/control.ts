@@ -246,6 +246,7 @@ export class Control {
       reload: ({ actor }) => this.reload(actor),
       lastEvents: (count) => this.#events.last(count),
       rekey: (doing) => rekey({ keys: this.#keys, sealed: this.#sealed, ...doing }),
+      rekeyBrokers: () => this.#publisher.rekey(),
       policies: new Policies({
         store: this.#versions,
         readFiles: readPolicyFiles,

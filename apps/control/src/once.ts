@@ -106,6 +106,7 @@ async function onFiles(
       return [];
     },
     lastEvents: (count) => events.last(count),
+    rekeyBrokers: async () => [],
     get policies() {
       const parts = { readFiles: readPolicyFiles, writeFiles: writePolicyFiles, takeOver };
       return new Policies({ store: versions(), ...parts });

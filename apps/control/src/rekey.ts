@@ -1,16 +1,10 @@
+import type { Rekeyed } from "@wardmq/feed";
 import type { KeyFile } from "@wardmq/keys";
 import type { Doing } from "./registry/registry.ts";
 
 /** Something that is sealed under the data keys and can be sealed again under the current one while it is used. */
 export interface Resealable {
   reseal(): Promise<void>;
-}
-
-export interface Rekeyed {
-  /** The id of the key that seals now. */
-  readonly current: string;
-  /** The ids of the keys that were destroyed. */
-  readonly destroyed: readonly string[];
 }
 
 interface Rekeying extends Doing {

@@ -34,7 +34,7 @@ const confirm = (body: FeedBody, broker: FakeBroker) => {
 };
 
 const subjectsOf = (body: FeedBody | undefined): readonly SubjectRecord[] =>
-  body !== undefined && body.type !== "alive" ? body.subjects : [];
+  body !== undefined && "subjects" in body ? body.subjects : [];
 
 /** Puts many devices into the registry of a deployment. */
 function fill(folder: TestFolder, count: number): void {

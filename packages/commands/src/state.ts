@@ -7,10 +7,17 @@ const keyId = z.string().meta({ description: "the id of a data key", examples: [
 export const stateCommands = {
   "state.rekey": {
     summary:
-      "seal the state of control under a new key while it serves, and destroy the former keys",
+      "seal what control and the brokers keep under new keys while they serve, and destroy the former ones",
     role: "security-officer",
     route: "POST /state/rekey",
     arguments: nothing,
-    result: z.strictObject({ current: keyId, destroyed: z.array(keyId) }),
+    result: z.strictObject({
+      current: keyId,
+      destroyed: z.array(keyId),
+      brokers: z
+        .array(z.strictObject({ current: keyId, destroyed: z.array(keyId) }))
+        .meta({ description: "the brokers that have done so too" }),
+      unconfirmed: z.int().meta({ description: "brokers of which it is not known" }),
+    }),
   },
 } as const satisfies CommandTable;

@@ -323,16 +323,18 @@ export const options: readonly Option[] = [
     summary: "unacknowledged QoS 1 and 2 messages of one connection, each way (Receive Maximum)",
   }),
   limit("queuedMessages", 10_000, [1, 10_000_000], {
-    summary: "messages that wait for one session; further ones are dropped, with an event",
+    summary:
+      "messages that wait for one session; for a further one the oldest of the least important is dropped, with an event",
   }),
   limit("queuedBytes", 8 * MB, [kB, 64 * GB], {
     unit: "bytes",
-    summary: "bytes that wait for one session; further messages are dropped, with an event",
+    summary:
+      "bytes that wait for one session, in memory and on disk; for further ones the oldest of the least important are dropped, with an event",
   }),
   limit("queuedBytesTotal", 256 * MB, [kB, 1_024 * GB], {
     unit: "bytes",
     summary:
-      "bytes that wait for all sessions together; further messages are dropped, with an event",
+      "bytes that wait for all sessions together; for further ones the oldest of the least important of their session are dropped, with an event",
   }),
   limit("messagesPerSecond.device", 500, [1, 10_000_000], {
     summary:
@@ -391,6 +393,11 @@ export const options: readonly Option[] = [
   limit("retainedBytes", 64 * MB, [0, 64 * GB], {
     unit: "bytes",
     summary: "bytes of retained messages in all; what would exceed them is refused with 0x97",
+  }),
+  limit("storedBytes", GB, [MB, 1_024 * GB], {
+    unit: "bytes",
+    summary:
+      "what is kept on disk in all; beyond it messages that would be stored are refused with 0x97; the file may be twice as large, and 64 MiB at least",
   }),
   limit("memoryBytes", GB, [MB, 1_024 * GB], {
     unit: "bytes",

@@ -58,6 +58,23 @@ export const eventTypes = {
       "nothing was heard from control for half of `feed.maximumAgeSeconds`, or for all of it: then nobody new is let in",
   },
   "feed-lost": { severity: "warning", summary: "control is away; the broker serves on" },
+  "store-opened": {
+    severity: "info",
+    summary: "the broker has taken up the sessions and messages it had stored",
+  },
+  "store-failing": {
+    severity: "alert",
+    summary: "the store refuses to keep; nothing is acknowledged that would be stored",
+  },
+  "store-recovered": { severity: "notice", summary: "the store keeps again" },
+  "store-damaged": {
+    severity: "alert",
+    summary: "a part of the store cannot be used; what is whole is served",
+  },
+  "store-rolled-back": {
+    severity: "alert",
+    summary: "the store is an older copy of itself: what came after it is missing",
+  },
   "certificate-changed": { severity: "info", summary: "the server certificate was replaced" },
   "internal-error": {
     severity: "alert",

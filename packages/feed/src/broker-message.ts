@@ -15,6 +15,8 @@ const isText = (value: unknown): value is string =>
   typeof value === "string" && value.length <= 4096;
 
 const fingerprintForm = /^[0-9a-f]{64}$/;
+const isKeyId = (value: unknown): value is string =>
+  typeof value === "string" && /^[0-9a-f]{8}$/.test(value);
 const lineageForm = /^[0-9a-f]{1,64}$/;
 
 /**
@@ -47,6 +49,14 @@ export function decodeBrokerMessage(line: string): BrokerMessage {
     }
     case "refused":
       if (isCount(version) && isText(why)) return { type, version, why };
+      break;
+    case "rekeyed": {
+      const { current, destroyed } = said;
+      if (!isKeyId(current) || !Array.isArray(destroyed) || !destroyed.every(isKeyId)) break;
+      return { type, current, destroyed };
+    }
+    case "not-rekeyed":
+      if (isText(why)) return { type, why };
       break;
     case "ready":
       if (isText(mqtts) && isText(wss)) return { type, mqtts, wss };

@@ -33,6 +33,8 @@ export type Message<Subject> = Position &
       }
     /** Nothing new, and control is alive: keeps the broker's revocation data fresh. */
     | { readonly type: "alive" }
+    /** The broker is to seal all it keeps under a new key, and to destroy the former ones. */
+    | { readonly type: "rekey" }
   );
 
 /** What a broker applies, whole or not at all. */
@@ -54,6 +56,14 @@ export interface Applied extends Ended {
   readonly milliseconds: number;
 }
 
+/** What became of the keys of a store. */
+export interface Rekeyed {
+  /** The id of the key that seals now. */
+  readonly current: string;
+  /** The ids of the keys that were destroyed. */
+  readonly destroyed: readonly string[];
+}
+
 /** From broker to control on the same connection, one JSON object a line. */
 export type BrokerMessage =
   | {
@@ -66,6 +76,8 @@ export type BrokerMessage =
   | { readonly type: "refused"; readonly version: number; readonly why: string }
   /** A token names a key that the issuer of this name may have begun to use. */
   | { readonly type: "key-missing"; readonly issuer: string }
+  | ({ readonly type: "rekeyed" } & Rekeyed)
+  | { readonly type: "not-rekeyed"; readonly why: string }
   | { readonly type: "ready"; readonly mqtts: string; readonly wss: string }
   /** Certificates somebody has connected with whose device had an older one beside it. */
   | { readonly type: "used"; readonly fingerprint: string }

@@ -75,6 +75,7 @@ const types: ReadonlySet<unknown> = new Set<FeedBody["type"]>([
   "snapshot",
   "change",
   "alive",
+  "rekey",
 ]);
 
 /** A line that is one JSON object. */

@@ -79,6 +79,7 @@ export interface Limits {
   readonly topicAliases: number;
   readonly retainedMessages: number;
   readonly retainedBytes: number;
+  readonly storedBytes: number;
   readonly memoryBytes: number;
 }
 

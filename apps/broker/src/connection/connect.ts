@@ -46,6 +46,7 @@ const checks: readonly Check[] = [
   checkConnections,
   checkConnectionsOfSubject,
   checkSessionsOfSubject,
+  checkStore,
   checkWill,
 ];
 
@@ -214,6 +215,15 @@ function checkSessionsOfSubject(
   return { check, reasonCode: 0x97, why: "too many sessions of this subject" };
 }
 
+/** While the store refuses, a session that is found goes on; one that begins or is started anew could not be kept. */
+function checkStore(connect: ConnectPacket, { context, peer }: Connection): Refusal | undefined {
+  if (!context.journal.isFailing) return undefined;
+  const isFound = context.sessions.has(peer.subject, connect.clientId);
+  const isNew = wantedExpiryOf(connect, context.limits()) > 0 && !isFound;
+  if (!isNew && !(isFound && connect.cleanStart)) return undefined;
+  return { check: "store", reasonCode: 0x97, why: "the broker cannot store the session" };
+}
+
 function checkWill(
   { will, clientId }: ConnectPacket,
   { context, peer }: Connection,
@@ -248,21 +258,25 @@ function accept(connect: ConnectPacket, connection: Connection): void {
     return;
   }
   const { clientId } = terms;
+  const { said } = context.journal;
   const { session, isPresent } = context.sessions.open(peer.subject, clientId, connect.cleanStart);
   if (peer.subject.grant !== undefined) adoptSession(session, connection);
-  session.expirySeconds = terms.expirySeconds;
+  const will = connect.will === undefined ? undefined : makeWill(connect.will, connection);
+  context.sessions.begin(session, terms.expirySeconds, will);
   session.window = Math.min(properties.receiveMaximum ?? 65_535, context.limits().inflight);
   connection.open({
     session,
     version,
     keepAliveSeconds: terms.keepAliveSeconds,
-    will: connect.will === undefined ? undefined : makeWill(connect.will, connection),
+    will,
     maximumPacketBytes,
     topicAliasMaximum: Math.min(properties.topicAliasMaximum ?? 0, context.limits().topicAliases),
     wantsProblemInformation: properties.requestProblemInformation !== 0,
     mayChangeExpiry: terms.wantedExpiry > 0,
     mayAuthenticate: properties.authenticationMethod !== undefined,
   });
+  // A session that is found again is on disk; that it is connected now may follow.
+  if (!isPresent && context.journal.said !== said && !connection.hold()) return;
   connection.output.send(accepted(isPresent));
   context.record({
     type: "connected",

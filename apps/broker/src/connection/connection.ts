@@ -120,7 +120,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     this.peer = peer;
     this.context = context;
     this.#transport = transport;
-    this.output = new Output(transport, context.flusher, context.budget);
+    this.output = new Output(transport, context.flusher, context.budget, context.journal);
     const limits = context.limits();
     this.#reader = new PacketReader(
       Math.min(limits.preAuthBytes, limits.packetBytes),
@@ -335,12 +335,17 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     if (state === 2 && reasonCode >= 0x80) session.settle(packetId);
     else if (state === 2 || state === "released") {
       session.release(packetId);
-      this.sendPubrel(packetId);
+      if (session.stored === undefined || this.hold()) this.sendPubrel(packetId);
     } else if (state === undefined) this.#acknowledge("PUBREL", packetId, 0x92);
   }
 
   #pubrel(session: Session, { packetId }: AcknowledgementPacket): void {
     const isKnown = session.inboundQos2?.delete(packetId) === true;
+    const { stored } = session;
+    if (stored !== undefined) {
+      if (isKnown) this.context.journal.receivedReleased(stored.id, packetId);
+      if (!this.hold()) return;
+    }
     this.#acknowledge("PUBCOMP", packetId, isKnown ? 0 : 0x92);
   }
 
@@ -501,9 +506,8 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   #close(why: string, reasonCode?: number): void {
     this.#leave(why, reasonCode);
     this.#state = "closing";
-    this.output.finish();
-    this.#transport.end();
     this.context.wheel.schedule(this, lastWordsMs);
+    this.output.finish(() => this.#transport.end());
   }
 
   /** Leaves the session and gives back what the connection held; once. */
@@ -542,7 +546,9 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     }
     if (this.#unread > unreadAnswers) this.#pauseReading("answers");
     else if (pauseMs > 0) this.#pauseReading("time", pauseMs);
-    else if (this.#published > 0 && context.budget.isOver) this.#pauseReading("time", overBudgetMs);
+    else if (this.#published > 0 && (context.budget.isOver || context.journal.isBehind)) {
+      this.#pauseReading("time", overBudgetMs);
+    }
   }
 
   #endForMemory(): void {
@@ -609,6 +615,29 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     if (grant === undefined) return Number.POSITIVE_INFINITY;
     const endsInMs = grant.expiresAt - this.context.tokens.now();
     return this.#isWarned ? endsInMs : endsInMs - warningMs(grant);
+  }
+
+  // --- the journal ---------------------------------------------------------------------------------
+
+  /** Hot path. */
+  hold(): boolean {
+    const { journal } = this.context;
+    if (journal.isFailing) {
+      this.#endForStore();
+      return false;
+    }
+    if (journal.mark > journal.committed) this.output.hold(journal.mark);
+    return true;
+  }
+
+  /** The store has refused: what waits for it is forgotten, unacknowledged, and the connection with it. */
+  storeFailed(): void {
+    if (this.output.isHeld) this.#endForStore();
+  }
+
+  #endForStore(): void {
+    this.output.discardHeld();
+    this.disconnect(0x97, "the broker cannot store what it would promise");
   }
 
   // --- packets out -----------------------------------------------------------------------------------

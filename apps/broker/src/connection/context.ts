@@ -5,6 +5,7 @@ import type { Enforcement } from "../enforcement/enforcement.ts";
 import type { SubjectState } from "../enforcement/subjects.ts";
 import type { Router } from "../routing/router.ts";
 import type { Sessions } from "../session/sessions.ts";
+import type { Journal } from "../store/journal.ts";
 import type { AttemptCounter } from "../tokens/attempts.ts";
 import type { Refused, TokenQuestion } from "../tokens/token-judge.ts";
 import type { TokenSubjects } from "../tokens/token-subjects.ts";
@@ -50,6 +51,7 @@ export interface ConnectionContext {
   readonly router: Router;
   readonly sessions: Sessions;
   readonly tokens: Tokens;
+  readonly journal: Journal;
   readonly connections: Connections;
   /** Milliseconds since 1970. */
   readonly now: () => number;

@@ -26,6 +26,18 @@ class BufferPool {
 
 const pool = new BufferPool();
 
+/** What has committed, and who waits for more: the journal. */
+export interface CommitGate {
+  readonly committed: number;
+  whenCommitted(waiter: { committed(): void }): void;
+}
+
+/** Bytes on their way out; they may leave once `mark` is committed. */
+interface Parked {
+  readonly bytes: Buffer;
+  readonly mark: number;
+}
+
 /** Writes every connection's output once at the end of the event loop's turn: one TLS record for many packets. */
 export class Flusher {
   #dirty: Output[] = [];
@@ -63,16 +75,23 @@ export class Output {
   #isDirty = false;
   /** The transport asked to stop until it has drained. */
   #isBlocked = false;
-  #waiting: Buffer[] | undefined;
+  /** The commit that what is in the buffer has to wait for. */
+  #mark = 0;
+  #isWaitingForCommit = false;
+  #waiting: Parked[] | undefined;
   #waitingBytes = 0;
+  /** What to do when the last words have been handed over. */
+  #finished: (() => void) | undefined;
   readonly #transport: Transport;
   readonly #flusher: Flusher;
   readonly #budget: MemoryBudget;
+  readonly #gate: CommitGate;
 
-  constructor(transport: Transport, flusher: Flusher, budget: MemoryBudget) {
+  constructor(transport: Transport, flusher: Flusher, budget: MemoryBudget, gate: CommitGate) {
     this.#transport = transport;
     this.#flusher = flusher;
     this.#budget = budget;
+    this.#gate = gate;
   }
 
   get isBlocked(): boolean {
@@ -82,6 +101,16 @@ export class Output {
   /** Bytes that wait behind a peer that does not read; 0 while it does. */
   get blockedBytes(): number {
     return this.#isBlocked ? this.#waitingBytes + this.end + this.#transport.pendingBytes : 0;
+  }
+
+  /** Whether something waits for a commit. */
+  get isHeld(): boolean {
+    return this.#mark > this.#gate.committed && (this.end > 0 || this.#waiting !== undefined);
+  }
+
+  /** Hot path. What is written from here on leaves after this commit, and whatever follows behind it. */
+  hold(mark: number): void {
+    this.#mark = mark;
   }
 
   /** Hot path. A buffer with room for that many bytes at `end`; the caller writes them and moves `end`. */
@@ -104,24 +133,23 @@ export class Output {
   /** The transport takes bytes again. */
   drained(): void {
     this.#isBlocked = false;
-    while (!this.#isBlocked && this.#waiting !== undefined) {
-      const bytes = this.#waiting.shift();
-      if (bytes === undefined) {
-        this.#waiting = undefined;
-        break;
-      }
-      this.#waitingBytes -= bytes.length;
-      this.#budget.output -= bytes.length;
-      this.#isBlocked = !this.#transport.write(bytes);
-    }
-    if (!this.#isBlocked && this.end > 0) this.#write();
+    this.#writeWaiting();
   }
 
-  /** Hands everything to the transport, whether it wants it or not; what follows is its end. */
-  finish(): void {
-    for (const bytes of this.#waiting ?? []) this.#transport.write(bytes);
-    if (this.end > 0) this.#write();
-    this.discard();
+  /** The journal has committed more. */
+  committed(): void {
+    this.#isWaitingForCommit = false;
+    this.#writeWaiting();
+  }
+
+  /**
+   * Hands everything to the transport, whether it wants it or not, as soon as it is committed, and then calls
+   * `finished`; nothing is written any more.
+   */
+  finish(finished: () => void): void {
+    if (this.end > 0) this.#park(this.#buffer as Buffer);
+    this.#finished = finished;
+    this.#writeWaiting();
   }
 
   /** Forgets what waits; the connection is gone. */
@@ -129,8 +157,52 @@ export class Output {
     this.#budget.output -= this.#waitingBytes;
     this.#waiting = undefined;
     this.#waitingBytes = 0;
+    this.#finished = undefined;
     this.#buffer = undefined;
     this.end = 0;
+  }
+
+  /** Forgets what waits for a commit that will not come. */
+  discardHeld(): void {
+    const { committed } = this.#gate;
+    if (this.#mark > committed) {
+      this.#buffer = undefined;
+      this.end = 0;
+    }
+    const kept = this.#waiting?.filter(({ mark }) => mark <= committed) ?? [];
+    this.#budget.output -= this.#waitingBytes;
+    this.#waitingBytes = kept.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    this.#budget.output += this.#waitingBytes;
+    this.#waiting = kept.length === 0 ? undefined : kept;
+    this.#mark = 0;
+  }
+
+  /** What is parked leaves in its order: as far as the peer reads, and the journal has committed. */
+  #writeWaiting(): void {
+    while (this.#waiting !== undefined && (!this.#isBlocked || this.#finished !== undefined)) {
+      const [first] = this.#waiting;
+      if (first === undefined) this.#waiting = undefined;
+      else if (first.mark > this.#gate.committed) {
+        this.#waitForCommit();
+        return;
+      } else {
+        this.#waiting.shift();
+        this.#waitingBytes -= first.bytes.length;
+        this.#budget.output -= first.bytes.length;
+        this.#isBlocked = !this.#transport.write(first.bytes);
+      }
+    }
+    if (this.#finished !== undefined) {
+      const finished = this.#finished;
+      this.discard();
+      finished();
+    } else if (!this.#isBlocked && this.end > 0) this.#write();
+  }
+
+  #waitForCommit(): void {
+    if (this.#isWaitingForCommit) return;
+    this.#isWaitingForCommit = true;
+    this.#gate.whenCommitted(this);
   }
 
   #makeRoom(bytes: number): Buffer {
@@ -159,7 +231,7 @@ export class Output {
 
   #park(full: Buffer): void {
     this.#waiting ??= [];
-    this.#waiting.push(full.subarray(0, this.end));
+    this.#waiting.push({ bytes: full.subarray(0, this.end), mark: this.#mark });
     this.#waitingBytes += this.end;
     this.#budget.output += this.end;
     this.#buffer = undefined;
@@ -168,6 +240,11 @@ export class Output {
 
   #write(): void {
     const buffer = this.#buffer as Buffer; // INVARIANT: end > 0, so there is one
+    if (this.#mark > this.#gate.committed || this.#waiting !== undefined) {
+      this.#park(buffer);
+      this.#waitForCommit();
+      return;
+    }
     const isFreeAfterwards = this.#transport.pendingBytes === 0;
     this.#isBlocked = !this.#transport.write(buffer.subarray(0, this.end));
     if (isFreeAfterwards) pool.giveBack(buffer);

@@ -75,6 +75,7 @@ export class PublishHandler {
     const topic = this.#resolveTopic(buffer);
     const { qos, packetId } = frame;
     if (qos === 2 && this.#isDuplicate(packetId)) {
+      if (this.#session.stored !== undefined && !this.#connection.hold()) return;
       this.#connection.sendPubrec(packetId, 0);
       return;
     }
@@ -101,9 +102,13 @@ export class PublishHandler {
       return;
     }
     if (application.retain && !this.#mayRetain(application)) return;
+    const { journal } = this.#context;
+    if (journal.isRefusing && !this.#mayStore(application)) return;
+    const { said } = journal;
     if (qos === 2) this.#rememberPacketId(packetId);
     const receivers = this.#context.router.publish(application, this.#session);
     if (qos === 0) return;
+    if (journal.said !== said && !this.#connection.hold()) return;
     // 0x10: no matching subscribers.
     const reasonCode = receivers === 0 && this.#connection.version === 5 ? 0x10 : 0;
     if (qos === 1) this.#connection.sendPuback(packetId, reasonCode);
@@ -214,6 +219,8 @@ export class PublishHandler {
       throw new MqttError("ERR_MQTT_RECEIVE_MAXIMUM"); // 5.0 [MQTT-3.3.4-7]
     }
     pending.add(packetId);
+    const { stored } = this.#session;
+    if (stored !== undefined) this.#context.journal.received(stored.id, packetId);
   }
 
   #isPayloadUtf8(buffer: Buffer): boolean {
@@ -229,6 +236,20 @@ export class PublishHandler {
     const limit = this.#context.router.retainedLimit(name, application.keep().size);
     if (limit === undefined) return true;
     this.#recordLimit(limit, name);
+    this.#refuse(0x97);
+    return false;
+  }
+
+  /** While the store takes no more: what nobody durable is owed goes on, and QoS 0 to those who are there. */
+  #mayStore(application: ApplicationMessage): boolean {
+    const { router, journal } = this.#context;
+    if (application.qos === 0) {
+      application.retain = false; // nobody can be told that it is not kept
+      return true;
+    }
+    const keepsPacketId = application.qos === 2 && this.#session.stored !== undefined;
+    if (!keepsPacketId && !router.wouldStore(application)) return true;
+    if (journal.refusal === "storedBytes") this.#recordLimit("storedBytes", application.topic.name);
     this.#refuse(0x97);
     return false;
   }

@@ -22,6 +22,8 @@ export function handleSubscribe(
   const identifier = packet.properties.subscriptionIdentifier?.[0] ?? 0;
   const wantRetained: Subscription[] = [];
   let deniedBy: string | undefined;
+  const { journal } = connection.context;
+  const { said } = journal;
   const reasonCodes = packet.subscriptions.map((request) => {
     if (listenToToken(connection, request.filter, true)) return 0;
     const wanted = asSubscription(request, identifier);
@@ -49,6 +51,7 @@ export function handleSubscribe(
     return subscription.qos;
   });
   const { packetId } = packet;
+  if (journal.said !== said && !connection.hold()) return;
   connection.answer(
     connection.explained(
       Math.max(...reasonCodes),
@@ -68,12 +71,14 @@ export function handleUnsubscribe(
   session: Session,
   packet: UnsubscribePacket,
 ): void {
-  const { sessions } = connection.context;
+  const { sessions, journal } = connection.context;
+  const { said } = journal;
   const found = packet.filters.map(
     (filter) => listenToToken(connection, filter, false) || sessions.unsubscribe(session, filter),
   );
   const reasonCodes = connection.version === 5 ? found.map((existed) => (existed ? 0 : 0x11)) : [];
   const { packetId } = packet;
+  if (journal.said !== said && !connection.hold()) return;
   connection.answer(
     encodePacket({ type: "UNSUBACK", packetId, reasonCodes, properties: {} }, connection.version),
   );
@@ -104,6 +109,7 @@ function refuse(connection: Connection, session: Session, subscription: Subscrip
     return refuseByLimit(connection, "subscriptions", filter, 0x97);
   }
   if (isNew && context.budget.isOver) return refuseByLimit(connection, "memoryBytes", filter, 0x97);
+  if (session.stored !== undefined && context.journal.isFailing) return 0x97;
   return 0;
 }
 

@@ -8,6 +8,7 @@ import {
   type FeedNews,
   LineSplitter,
   maximumFeedLineBytes,
+  type Rekeyed,
   type SubjectRecord,
 } from "@wardmq/feed";
 
@@ -20,6 +21,10 @@ export interface FeedClientParts {
   /** Applies a snapshot or a change with its parts, whole or not at all; throws when it cannot. */
   readonly apply: (body: FeedNews) => Ended;
   readonly onAlive: (issuedAt: number) => void;
+  /** A message with the lines of its parts was applied: they can be kept for a start without control. */
+  readonly keep: (lines: readonly string[], type: FeedBody["type"]) => void;
+  /** Seals all that is kept under a new key. */
+  readonly rekey: () => Promise<Rekeyed>;
   readonly onConnected: (send: (message: BrokerMessage) => boolean) => void;
   readonly onLost: () => void;
   readonly onRefused: (version: number, why: string) => void;
@@ -35,6 +40,13 @@ interface Position {
 interface Staged extends Position {
   readonly parts: number;
   readonly since: number;
+}
+
+/** What was applied, and what was begun. */
+interface Standing {
+  readonly at: Position | undefined;
+  /** The last part of subjects whose snapshot or change has not come yet, and how many there were. */
+  readonly staged: Staged | undefined;
 }
 
 const firstRetryMs = 100;
@@ -56,9 +68,9 @@ export class FeedClient {
   #retryMs = firstRetryMs;
   #retry: NodeJS.Timeout | undefined;
   #isClosed = false;
-  #at: Position | undefined;
-  /** The last part of subjects whose snapshot or change has not come yet, and how many there were. */
-  #staged: Staged | undefined;
+  #at: Standing = { at: undefined, staged: undefined };
+  /** Of the parts that were staged. */
+  #lines: readonly string[] | undefined;
   #isHeard = false;
 
   constructor(parts: FeedClientParts) {
@@ -70,7 +82,7 @@ export class FeedClient {
     const lines = new LineSplitter(maximumFeedLineBytes);
     this.#socket = socket;
     socket.on("connect", () => {
-      this.#send({ type: "hello", ...this.#at });
+      this.#send({ type: "hello", ...this.#at.at });
       this.#isHeard = true;
       this.#parts.onConnected((message) => this.#send(message));
     });
@@ -78,11 +90,33 @@ export class FeedClient {
       try {
         for (const line of lines.push(bytes)) this.#take(line);
       } catch (error) {
-        this.#refuse(this.#at?.version ?? 0, error);
+        this.#refuse(this.#at.at?.version ?? 0, error);
       }
     });
     socket.on("error", () => {});
     socket.on("close", () => this.#lost());
+  }
+
+  /**
+   * Takes the world from lines that were kept, as if control had said them: all of them, or none if one is not signed
+   * by control or does not follow the one before. False: nothing was taken.
+   */
+  restore(lines: readonly string[]): boolean {
+    if (this.#at.at !== undefined || lines.length === 0) return false;
+    let standing = this.#at;
+    try {
+      const bodies = lines.map((line) => {
+        const body = decodeFeedMessage(line, this.#parts.verify);
+        standing = after(body, standing);
+        return body;
+      });
+      for (const body of bodies) this.#apply(body);
+      return true;
+    } catch (error) {
+      const why = error instanceof Error ? error.message : "unknown";
+      this.#parts.onRefused(standing.at?.version ?? 0, `the feed that was kept: ${why}`);
+      return false;
+    }
   }
 
   close(): void {
@@ -102,28 +136,45 @@ export class FeedClient {
 
   #take(line: string): void {
     const body = decodeFeedMessage(line, this.#parts.verify);
-    const staged = this.#staged;
-    this.#staged = undefined; // whatever is not the next part or their message drops those before
-    if (!follows(body, this.#at, staged)) {
-      throw new Error("the message does not follow the one before");
-    }
-    const { lineage, version, issuedAt } = body;
-    const since = staged?.since ?? performance.now();
-    if (body.type === "subjects") {
-      this.#parts.stage(body.part, body.subjects);
-      this.#staged = { lineage, version, parts: body.part + 1, since };
+    if (body.type === "rekey") {
+      this.#at = after(body, this.#at);
+      void this.#rekey();
       return;
     }
-    if (body.type === "alive") {
-      this.#parts.onAlive(issuedAt);
-      return;
-    }
-    const ended = this.#parts.apply(body);
-    this.#at = { lineage, version };
+    const since = this.#at.staged?.since ?? performance.now();
+    const lines = [...(this.#lines ?? []), line];
+    this.#lines = body.type === "subjects" ? lines : undefined;
+    const ended = this.#apply(body);
+    if (body.type !== "subjects") this.#parts.keep(lines, body.type);
+    if (ended === undefined) return;
     this.#retryMs = firstRetryMs;
-    this.#parts.onAlive(issuedAt);
     const milliseconds = Math.round((performance.now() - since) * 1000) / 1000;
-    this.#send({ type: "applied", version, ...ended, milliseconds });
+    this.#send({ type: "applied", version: body.version, ...ended, milliseconds });
+  }
+
+  async #rekey(): Promise<void> {
+    try {
+      this.#send({ type: "rekeyed", ...(await this.#parts.rekey()) });
+    } catch (error) {
+      const why = error instanceof Error ? error.message : "unknown";
+      this.#send({ type: "not-rekeyed", why });
+    }
+  }
+
+  /** Takes the next message; tells what it ended when it is one that is applied. */
+  #apply(body: FeedBody): Ended | undefined {
+    const { at } = this.#at;
+    const next = after(body, this.#at);
+    this.#at = { at, staged: undefined }; // whatever is not the next part or their message drops those before
+    const ended = this.#do(body);
+    this.#at = next;
+    if (body.type !== "subjects") this.#parts.onAlive(body.issuedAt);
+    return ended;
+  }
+
+  #do(body: FeedBody): Ended | undefined {
+    if (body.type === "subjects") this.#parts.stage(body.part, body.subjects);
+    return body.type === "snapshot" || body.type === "change" ? this.#parts.apply(body) : undefined;
   }
 
   #refuse(version: number, error: unknown): void {
@@ -142,6 +193,15 @@ export class FeedClient {
   }
 }
 
+/** Where a broker stands after this message; throws when the message does not follow. */
+function after(body: FeedBody, { at, staged }: Standing): Standing {
+  if (!follows(body, at, staged)) throw new Error("the message does not follow the one before");
+  const { lineage, version } = body;
+  if (body.type !== "subjects") return { at: { lineage, version }, staged: undefined };
+  const since = body.part === 0 ? performance.now() : (staged?.since ?? performance.now());
+  return { at, staged: { lineage, version, parts: body.part + 1, since } };
+}
+
 /**
  * A snapshot may jump ahead or begin a lineage; one from the past of ours would bring back what was revoked since. Parts
  * of subjects come without a gap, and all of them before their message.
@@ -150,7 +210,8 @@ function follows(body: FeedBody, at: Position | undefined, staged: Staged | unde
   const isSame = staged?.lineage === body.lineage && staged.version === body.version;
   const parts = isSame ? staged.parts : 0;
   if (body.type === "subjects") return body.part === 0 || body.part === parts;
-  if (body.type !== "alive" && body.parts !== parts) return false;
+  const hasParts = body.type === "snapshot" || body.type === "change";
+  if (hasParts && body.parts !== parts) return false;
   const isOurs = at !== undefined && at.lineage === body.lineage;
   if (body.type === "snapshot") return !isOurs || body.version >= at.version;
   return isOurs && body.version === at.version + (body.type === "change" ? 1 : 0);

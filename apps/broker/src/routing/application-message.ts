@@ -6,6 +6,7 @@ import {
   variableByteIntegerLength,
 } from "@wardmq/mqtt";
 import type { SubjectState } from "../enforcement/subjects.ts";
+import type { StoredMessage } from "../store/stored-message.ts";
 import type { Topic } from "./topic.ts";
 
 /**
@@ -28,6 +29,8 @@ export class ApplicationMessage {
   expiresAt = Number.POSITIVE_INFINITY;
   /** Who published it, asked again at every later delivery. */
   publisher: SubjectState;
+  /** Its place in the journal, while somebody durable is owed it or it is retained; of a kept message only. */
+  stored: StoredMessage | undefined;
   #kept: ApplicationMessage | undefined;
 
   constructor(topic: Topic, publisher: SubjectState, bytes: Buffer) {
@@ -71,9 +74,14 @@ export class ApplicationMessage {
     kept.payloadEnd = bytes.length;
     kept.expiryAt = this.expiryAt < 0 ? -1 : this.expiryAt - this.propertiesStart;
     kept.expiresAt = this.expiresAt;
-    kept.#kept = kept;
+    kept.isKept();
     this.#kept = kept;
     return kept;
+  }
+
+  /** Its buffers are its own already. */
+  isKept(): void {
+    this.#kept = this;
   }
 }
 

@@ -1,9 +1,10 @@
 import { encodeVariableByteInteger, properties, type QoS } from "@wardmq/mqtt";
 import type { Enforcement } from "../enforcement/enforcement.ts";
 import type { Session } from "../session/session.ts";
+import type { Journal } from "../store/journal.ts";
 import type { ApplicationMessage, SubscriptionIdentifiers } from "./application-message.ts";
 import { FrameCache } from "./frame-cache.ts";
-import type { RetainedStore } from "./retained-store.ts";
+import type { RetainedMessages } from "./retained-messages.ts";
 import type { Route, Target } from "./route.ts";
 import type { SharedGroup } from "./shared-group.ts";
 import type { Subscription } from "./subscription.ts";
@@ -12,7 +13,8 @@ import { Topic } from "./topic.ts";
 
 export interface RouterParts {
   readonly enforcement: Enforcement;
-  readonly retained: RetainedStore;
+  readonly retained: RetainedMessages;
+  readonly journal: Journal;
   /** How many topics are remembered with their routes. */
   readonly rememberedTopics: number;
   /** How many bytes they may hold together; by itself any number. */
@@ -27,7 +29,7 @@ export interface RouterParts {
  * after a change that could touch it: an exact filter drops the route of its topic, anything else all routes.
  */
 export class Router {
-  readonly retained: RetainedStore;
+  readonly retained: RetainedMessages;
   readonly #parts: RouterParts;
   readonly #tree = new SubscriptionTree();
   readonly #topics = new Map<string, Topic>();
@@ -92,6 +94,23 @@ export class Router {
     return receivers;
   }
 
+  /** Whether this message would have to be stored: for somebody it is owed to, or because it is retained. */
+  wouldStore(message: ApplicationMessage): boolean {
+    if (message.retain) return true;
+    const { targets, shared } = this.#routeOf(message.topic);
+    return (
+      targets.some(({ session, qos }) => session.stored !== undefined && qos > 0) ||
+      shared.some(({ members }) =>
+        [...members].some(([session, { qos }]) => session.stored !== undefined && qos > 0),
+      )
+    );
+  }
+
+  /** The group of a Shared Subscription, while it has members. */
+  group({ topicFilter, group = "" }: Subscription): SharedGroup | undefined {
+    return this.#tree.group(topicFilter, group);
+  }
+
   /** Gives the message to one member of the group, if there is one that may receive it. */
   deliverShared(
     message: ApplicationMessage,
@@ -126,6 +145,14 @@ export class Router {
       : this.#parts.retainedLimit(0, bytes - former.size);
   }
 
+  /** Takes away retained messages that have expired. */
+  removeExpired(): void {
+    const now = this.#parts.now();
+    for (const message of this.retained.matching("#")) {
+      if (message.expiresAt <= now) this.#unretain(message.topic.name);
+    }
+  }
+
   /** Retained messages for a new subscription, each authorized now, on both ends. */
   sendRetained(session: Session, subscription: Subscription): void {
     const { enforcement } = this.#parts;
@@ -134,12 +161,12 @@ export class Router {
     for (const message of this.retained.matching(subscription.topicFilter)) {
       const { name } = message.topic;
       if (message.expiresAt <= now) {
-        this.retained.remove(name);
+        this.#unretain(name);
         continue;
       }
       const requester = { subject: session.subject, clientId: session.clientId };
       if (!enforcement.authorizeDelivery(requester, message)) {
-        if (!enforcement.mayPublish(message)) this.retained.remove(name); // nobody will get it any more
+        if (!enforcement.mayPublish(message)) this.#unretain(name); // nobody will get it any more
         continue;
       }
       const qos = Math.min(message.qos, subscription.qos) as QoS;
@@ -148,8 +175,19 @@ export class Router {
   }
 
   #retain(message: ApplicationMessage): void {
-    if (message.payloadLength === 0) this.retained.remove(message.topic.name);
-    else this.retained.put(message.keep());
+    if (message.payloadLength === 0) {
+      this.#unretain(message.topic.name);
+      return;
+    }
+    const kept = message.keep();
+    this.#parts.journal.retained(kept);
+    const former = this.retained.put(kept);
+    if (former !== undefined) this.#parts.journal.replaced(former);
+  }
+
+  #unretain(topicName: string): void {
+    const former = this.retained.remove(topicName);
+    if (former !== undefined) this.#parts.journal.unretained(former);
   }
 
   #routeOf(topic: Topic): Route {

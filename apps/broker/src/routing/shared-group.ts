@@ -3,9 +3,15 @@ import type { Subscription } from "./subscription.ts";
 
 /** The sessions that share one filter under one group name; each message goes to one of them, 5.0 section 4.8.2. */
 export class SharedGroup {
+  /** As its members wrote it, `$share/group/filter`. */
+  readonly filter: string;
   readonly members = new Map<Session, Subscription>();
   #order: Session[] = [];
   #next = 0;
+
+  constructor(filter: string) {
+    this.filter = filter;
+  }
 
   add(session: Session, subscription: Subscription): void {
     this.members.set(session, subscription);

@@ -45,10 +45,17 @@ export class SubscriptionTree {
     node.groups ??= new Map();
     let group = node.groups.get(subscription.group);
     if (group === undefined) {
-      group = new SharedGroup();
+      group = new SharedGroup(subscription.filter);
       node.groups.set(subscription.group, group);
     }
     group.add(session, subscription);
+  }
+
+  /** The group with this name at this Topic Filter, if it has members. */
+  group(topicFilter: string, name: string): SharedGroup | undefined {
+    let node: Node | undefined = this.#root;
+    for (const level of topicFilter.split("/")) node = node?.children.get(level);
+    return node?.groups?.get(name);
   }
 
   remove(session: Session, subscription: Subscription): void {

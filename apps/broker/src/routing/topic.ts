@@ -1,3 +1,4 @@
+import { importanceOf } from "../session/importance.ts";
 import type { Route } from "./route.ts";
 
 /** A Topic Name that somebody publishes to, with what was worked out for it once. */
@@ -10,6 +11,13 @@ export class Topic {
   routeGeneration = 0;
   /** False once the router has forgotten this object: whoever holds it looks the name up again. */
   isLive = true;
+  #importance: number | undefined;
+
+  /** The class of its messages where a queue is full, worked out when one is first queued. */
+  get importance(): number {
+    this.#importance ??= importanceOf(this.name);
+    return this.#importance;
+  }
 
   constructor(name: string) {
     this.name = name;

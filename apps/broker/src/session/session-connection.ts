@@ -26,6 +26,11 @@ export interface SessionConnection {
     frames: FrameCache | undefined,
     now: number,
   ): boolean;
+  /**
+   * What is sent from here on leaves only when the journal has committed all that was said. False: the store refuses,
+   * and the connection has ended.
+   */
+  hold(): boolean;
   sendPubrel(packetId: number): void;
   /** Ends the connection: DISCONNECT with the Reason Code on 5.0, then close. */
   disconnect(reasonCode: number, why: string): void;

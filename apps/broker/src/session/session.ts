@@ -9,21 +9,10 @@ import type { FrameCache } from "../routing/frame-cache.ts";
 import type { SharedGroup } from "../routing/shared-group.ts";
 import type { Subscription } from "../routing/subscription.ts";
 import { MessageQueue } from "./message-queue.ts";
+import { OwedMessage, ReleasedMessage, type StoredSession } from "./owed.ts";
 import type { SessionConnection } from "./session-connection.ts";
 import type { SessionContext } from "./sessions.ts";
-import type { PendingWill } from "./will.ts";
-
-/** A message owed to this session. */
-export interface OutboundMessage {
-  readonly message: ApplicationMessage;
-  readonly qos: 1 | 2;
-  readonly retain: boolean;
-  readonly identifiers: SubscriptionIdentifiers;
-  /** The group of a Shared Subscription, which gets the message back if this session ends before it. */
-  readonly group: SharedGroup | undefined;
-  /** The enforcement epoch in which the right to it was last asked. */
-  epoch: number;
-}
+import type { PendingWill, Will } from "./will.ts";
 
 /** A message that a session ended with, owed to the other members of a Shared Subscription. */
 export interface Orphan {
@@ -37,11 +26,14 @@ export interface Orphan {
  *
  *     PUBLISH QoS 1 -> (PUBACK) free          PUBLISH QoS 2 -> (PUBREC) released, PUBREL -> (PUBCOMP) free
  */
-type Inflight = OutboundMessage | "qos1" | "qos2" | "released";
+type Inflight = OwedMessage | ReleasedMessage | "qos1" | "qos2" | "released";
 
 const noInflight: ReadonlyMap<number, Inflight> = new Map();
 
-/** One Session, 5.0 section 4.1: it may outlive its network connection. Due when it expires. */
+/**
+ * One Session, 5.0 section 4.1: it may outlive its network connection, and then the process too. What it owes is said to
+ * the journal first, and seen by the peer once that is on disk. Due when it expires.
+ */
 export class Session extends Timed {
   readonly subject: SubjectState;
   readonly clientId: string;
@@ -54,6 +46,12 @@ export class Session extends Timed {
   /** Packet Identifiers of QoS 2 messages received and not yet released, 5.0 [MQTT-4.3.3-9]. */
   inboundQos2: Set<number> | undefined;
   pendingWill: PendingWill | undefined;
+  /** Of a stored session: the will that is sent when its connection, or the process, is lost. */
+  will: Will | undefined;
+  /** Its place in the journal; undefined when it ends with its connection. */
+  stored: StoredSession | undefined;
+  /** Milliseconds since 1970; 0 while it is connected. */
+  disconnectedAt = 0;
   readonly #context: SessionContext;
   #inflight: Map<number, Inflight> | undefined;
   /** Of the messages in flight that are kept to be sent again: they count like those that wait. */
@@ -125,12 +123,17 @@ export class Session extends Timed {
     }
     if (connection.isTooLarge(message, qos, identifiers)) return;
     let entry: Inflight = qos === 1 ? "qos1" : "qos2";
-    if (this.expirySeconds > 0 || group !== undefined) {
-      entry = this.#owe(message, qos, retain, identifiers, group);
-      if (!this.#mayKeep(0, 0, entry.message.size)) return;
-      this.#inflightBytes += entry.message.size;
-    }
     const packetId = this.#takePacketId();
+    if (this.stored !== undefined || group !== undefined) {
+      entry = this.#owe(message, qos, retain, identifiers, group);
+      if (!this.#mayKeep(entry.message.size)) return;
+      this.#inflightBytes += entry.message.size;
+      entry.packetId = packetId;
+      if (this.stored !== undefined) {
+        entry.store(this.#context.journal, this.stored.id);
+        this.#hold(connection, qos);
+      }
+    }
     this.#inflight ??= new Map();
     this.#inflight.set(packetId, entry);
     connection.sendPublish(message, qos, retain, false, packetId, identifiers, frames, now);
@@ -141,6 +144,7 @@ export class Session extends Timed {
     const entry = this.#inflight?.get(packetId);
     if (entry === undefined) return false;
     this.#inflight?.delete(packetId);
+    if (typeof entry !== "string") entry.settled();
     this.#giveBack(entry);
     this.#needsNoSending(packetId);
     this.sendWaiting();
@@ -151,7 +155,10 @@ export class Session extends Timed {
   release(packetId: number): boolean {
     const entry = this.#inflight?.get(packetId);
     if (entry === undefined) return false;
-    this.#inflight?.set(packetId, "released"); // keeps its place in the order
+    if (!(entry instanceof ReleasedMessage)) {
+      const left = entry instanceof OwedMessage ? entry.released() : undefined;
+      this.#inflight?.set(packetId, left ?? "released"); // keeps its place in the order
+    }
     this.#giveBack(entry);
     this.#needsNoSending(packetId);
     return true;
@@ -168,17 +175,35 @@ export class Session extends Timed {
   stateOf(packetId: number): 1 | 2 | "released" | undefined {
     const entry = this.#inflight?.get(packetId);
     if (entry === undefined || entry === "released") return entry;
+    if (entry instanceof ReleasedMessage) return "released";
     return entry === "qos1" ? 1 : entry === "qos2" ? 2 : entry.qos;
   }
 
   /** After a reconnect: what was in flight again, in its order, 5.0 [MQTT-4.4.0-1]; then what waits. */
   resume(connection: SessionConnection): void {
     this.#unsent = [];
-    for (const [packetId, entry] of this.inflight) {
-      if (entry === "released") connection.sendPubrel(packetId);
-      else this.#unsent.push(packetId);
+    const isHeld = this.stored !== undefined && !this.#context.journal.isFailing;
+    if (isHeld && !connection.hold()) return;
+    for (const packetId of this.inflight.keys()) {
+      if (this.stateOf(packetId) !== "released") this.#unsent.push(packetId);
+      else if (!this.#mayNotSend(2)) connection.sendPubrel(packetId);
     }
     this.sendWaiting();
+  }
+
+  /** The store keeps again: what could not be sent without it follows. */
+  storeRecovered(): void {
+    const { connection } = this;
+    if (connection === undefined || this.stored === undefined) return;
+    for (const packetId of this.inflight.keys()) {
+      if (this.stateOf(packetId) === "released") connection.sendPubrel(packetId);
+    }
+    this.sendWaiting();
+  }
+
+  /** While the store refuses, QoS 2 waits: a crash could have it sent again under another Packet Identifier. */
+  #mayNotSend(qos: 1 | 2): boolean {
+    return qos === 2 && this.stored !== undefined && this.#context.journal.isFailing;
   }
 
   /** Sends again what was in flight, then from the queue, while the window and the peer allow. */
@@ -190,17 +215,23 @@ export class Session extends Timed {
     if (queue === undefined || this.#unsent !== undefined) return;
     const now = this.#context.now();
     while (queue.length > 0 && !connection.isCongested && this.#onTheWire < this.window) {
-      const entry = queue.shift() as OutboundMessage;
+      if (this.#mayNotSend(queue.first?.qos ?? 1)) return;
+      const entry = queue.shift() as OwedMessage;
       const { message, qos, retain, identifiers } = entry;
       const isOwed =
         message.expiresAt > now &&
         this.#mayDeliver(entry) &&
         !connection.isTooLarge(message, qos, identifiers);
-      const isKept = isOwed && (this.expirySeconds > 0 || entry.group !== undefined);
+      const isKept = isOwed && (this.stored !== undefined || entry.group !== undefined);
       if (isKept) this.#inflightBytes += message.size;
       else this.#context.unqueued(message.size);
-      if (!isOwed) continue;
+      if (!isOwed) {
+        entry.settled();
+        continue;
+      }
       const packetId = this.#takePacketId();
+      entry.sent(packetId);
+      if (this.stored !== undefined) this.#hold(connection, qos);
       this.#inflight ??= new Map();
       this.#inflight.set(packetId, isKept ? entry : qos === 1 ? "qos1" : "qos2");
       connection.sendPublish(message, qos, retain, false, packetId, identifiers, undefined, now);
@@ -211,18 +242,46 @@ export class Session extends Timed {
   #sendAgain(connection: SessionConnection, unsent: number[]): void {
     const now = this.#context.now();
     while (unsent.length > 0 && !connection.isCongested && this.#onTheWire < this.window) {
-      const packetId = unsent.shift() as number;
+      const packetId = unsent[0] as number;
       const entry = this.#inflight?.get(packetId);
-      if (entry === undefined || typeof entry === "string") continue;
+      if (entry instanceof OwedMessage && this.#mayNotSend(entry.qos)) return;
+      unsent.shift();
+      if (!(entry instanceof OwedMessage)) continue;
       const { message, qos, retain, identifiers } = entry;
       if (!this.#mayDeliver(entry) || connection.isTooLarge(message, qos, identifiers)) {
         this.#inflight?.delete(packetId);
+        entry.settled();
         this.#giveBack(entry);
         continue;
       }
       connection.sendPublish(message, qos, retain, true, packetId, identifiers, undefined, now);
     }
     if (unsent.length === 0) this.#unsent = undefined;
+  }
+
+  /** Gives up what has waited too long. */
+  removeExpired(now: number): void {
+    const expired = this.#queue?.takeIf(({ message }) => message.expiresAt <= now) ?? [];
+    for (const entry of expired) {
+      entry.settled();
+      this.#context.unqueued(entry.message.size);
+    }
+    if (this.#queue?.length === 0) this.#queue = undefined;
+  }
+
+  /** At the start: takes what it was owed before, one after the other in their order. */
+  restore(entry: OwedMessage | ReleasedMessage, packetId: number): void {
+    const size = entry instanceof OwedMessage ? entry.message.size : 0;
+    this.#context.queued(size);
+    if (packetId === 0) {
+      this.#queue ??= new MessageQueue();
+      this.#queue.push(entry as OwedMessage); // INVARIANT: a released one has its Packet Identifier
+      return;
+    }
+    this.#inflight ??= new Map();
+    this.#inflight.set(packetId, entry);
+    this.#inflightBytes += size;
+    this.#lastPacketId = packetId;
   }
 
   /**
@@ -232,17 +291,22 @@ export class Session extends Timed {
    */
   clear(): Orphan[] {
     const orphans: Orphan[] = [];
-    const give = ({ message, group }: OutboundMessage) => {
+    const give = ({ message, group }: OwedMessage) => {
       if (group !== undefined) orphans.push({ message, group });
     };
     for (const entry of this.inflight.values()) {
-      if (typeof entry !== "string" && entry.qos === 1) give(entry);
+      if (typeof entry === "string") continue;
+      entry.gone();
+      if (entry instanceof OwedMessage && entry.qos === 1) give(entry);
       this.#giveBack(entry);
     }
     const queue = this.#queue;
     if (queue !== undefined) {
       this.#context.unqueued(queue.bytes);
-      for (let entry = queue.shift(); entry !== undefined; entry = queue.shift()) give(entry);
+      for (let entry = queue.shift(); entry !== undefined; entry = queue.shift()) {
+        entry.gone();
+        give(entry);
+      }
     }
     this.#queue = undefined;
     this.#inflight = undefined;
@@ -258,28 +322,50 @@ export class Session extends Timed {
     retain: boolean,
     identifiers: SubscriptionIdentifiers,
     group: SharedGroup | undefined,
-  ): OutboundMessage {
+  ): OwedMessage {
     const epoch = this.#context.epoch();
-    return { message: message.keep(), qos, retain, identifiers, group, epoch };
+    return new OwedMessage(message.keep(), qos, retain, identifiers, group, epoch);
   }
 
-  /** Counts what is to be kept; says so and returns false when a limit forbids it. */
-  #mayKeep(messages: number, waitingBytes: number, size: number): boolean {
-    const held = waitingBytes + this.#inflightBytes;
-    const limit = this.#context.refusesToQueue(messages, held, size);
+  /** Counts what is sent and kept; says so and returns false when a limit forbids it. */
+  #mayKeep(size: number): boolean {
+    const limit = this.#context.refusesToQueue(0, this.#inflightBytes, size);
     if (limit === undefined) this.#context.queued(size);
     else this.#context.dropped(this, limit);
     return limit === undefined;
   }
 
+  /** Counts what is to wait; the least important and oldest goes for it, or itself when nothing is less important. */
+  #makeRoom(queue: MessageQueue, { message, importance }: OwedMessage): boolean {
+    const { size } = message;
+    if (this.#context.refusesToQueue(0, this.#inflightBytes, size) === "queuedBytes") {
+      this.#context.dropped(this, "queuedBytes"); // it would not fit into an empty queue
+      return false;
+    }
+    for (let given = 0; ; ) {
+      const held = queue.bytes + this.#inflightBytes;
+      const limit = this.#context.refusesToQueue(queue.length, held, size);
+      const isOwnLimit = limit === "queuedMessages" || limit === "queuedBytes";
+      if (limit === undefined || (!isOwnLimit && given >= size)) break; // others' messages are not ours to give
+      this.#context.dropped(this, limit);
+      const entry = queue.sacrifice(importance);
+      if (entry === undefined) return false;
+      given += entry.message.size;
+      entry.settled();
+      this.#context.unqueued(entry.message.size);
+    }
+    this.#context.queued(size);
+    return true;
+  }
+
   /** What was in flight is owed no longer. */
   #giveBack(entry: Inflight): void {
-    if (typeof entry === "string") return;
+    if (!(entry instanceof OwedMessage)) return;
     this.#inflightBytes -= entry.message.size;
     this.#context.unqueued(entry.message.size);
   }
 
-  #mayDeliver(entry: OutboundMessage): boolean {
+  #mayDeliver(entry: OwedMessage): boolean {
     const epoch = this.#context.epoch();
     if (entry.epoch === epoch) return true;
     entry.epoch = epoch;
@@ -295,8 +381,17 @@ export class Session extends Timed {
   ): void {
     this.#queue ??= new MessageQueue();
     const entry = this.#owe(message, qos, retain, identifiers, group);
-    const { length, bytes } = this.#queue;
-    if (this.#mayKeep(length, bytes, entry.message.size)) this.#queue.push(entry);
+    if (!this.#makeRoom(this.#queue, entry)) return;
+    this.#queue.push(entry);
+    if (this.stored !== undefined) entry.store(this.#context.journal, this.stored.id);
+  }
+
+  /**
+   * Hot path. What is sent next leaves after its record: else a crash could have its Packet Identifier used again, or
+   * a QoS 2 message sent again under another one. While the store refuses, QoS 1 goes on without: it may come twice.
+   */
+  #hold(connection: SessionConnection, qos: 1 | 2): void {
+    if (qos === 2 || !this.#context.journal.isFailing) connection.hold();
   }
 
   #takePacketId(): number {

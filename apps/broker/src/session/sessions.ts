@@ -8,16 +8,27 @@ import type { SubjectState } from "../enforcement/subjects.ts";
 import type { ApplicationMessage } from "../routing/application-message.ts";
 import type { Router } from "../routing/router.ts";
 import type { Subscription } from "../routing/subscription.ts";
+import type { Journal } from "../store/journal.ts";
+import type { MessageRestorer } from "../store/message-restorer.ts";
+import { connected, subjectText } from "../store/records.ts";
+import type { Found, FoundOwed, FoundSession } from "../store/replay.ts";
 import { replaceGrant } from "../tokens/token-subjects.ts";
+import { OwedMessage, ReleasedMessage, StoredSession } from "./owed.ts";
 import { Session } from "./session.ts";
-import type { SessionStore } from "./session-store.ts";
+import type { SessionTable } from "./session-table.ts";
 import { PendingWill, type Will } from "./will.ts";
 
 /** Never expires, 5.0 section 3.1.2.11.2. */
 export const neverExpires = 0xffff_ffff;
 
+/** No enforcement epoch: the right to what was found in the journal is asked for when it is delivered. */
+const neverAsked = 0;
+/** What an owed message is counted for until it is written anew. */
+const owedBytes = 32;
+
 /** What a session asks of the world. */
 export interface SessionContext {
+  readonly journal: Journal;
   epoch(): number;
   /** Milliseconds since 1970. */
   now(): number;
@@ -31,7 +42,8 @@ export interface SessionContext {
 }
 
 export interface SessionsParts {
-  readonly store: SessionStore;
+  readonly table: SessionTable;
+  readonly journal: Journal;
   readonly wheel: TimingWheel;
   readonly budget: MemoryBudget;
   readonly router: Router;
@@ -46,21 +58,25 @@ export interface SessionsParts {
  *
  *     open -> bound to a connection -> (connection ends) waiting -> (connects again) bound
  *                                   -> (expiry 0)        ended   -> (expires, clean start, revoked) ended
+ *
+ * A session that may outlive its connection is in the journal from its CONNECT to its end.
  */
 export class Sessions implements SessionContext {
+  readonly journal: Journal;
   readonly #parts: SessionsParts;
   readonly #bySubject = new Map<SubjectState, Session[]>();
 
   constructor(parts: SessionsParts) {
+    this.journal = parts.journal;
     this.#parts = parts;
   }
 
   get size(): number {
-    return this.#parts.store.size;
+    return this.#parts.table.size;
   }
 
   values(): Iterable<Session> {
-    return this.#parts.store.values();
+    return this.#parts.table.values();
   }
 
   /** The sessions of this subject, with a connection or without. */
@@ -70,12 +86,12 @@ export class Sessions implements SessionContext {
 
   /** Whether this subject has a session under that client id. */
   has(subject: SubjectState, clientId: string): boolean {
-    return this.#parts.store.find(subject.id, clientId) !== undefined;
+    return this.#parts.table.find(subject.id, clientId) !== undefined;
   }
 
   /** Whether this subject has an open connection under that client id. */
   isConnected(subject: SubjectState, clientId: string): boolean {
-    return this.#parts.store.find(subject.id, clientId)?.connection !== undefined;
+    return this.#parts.table.find(subject.id, clientId)?.connection !== undefined;
   }
 
   /**
@@ -87,8 +103,8 @@ export class Sessions implements SessionContext {
     clientId: string,
     cleanStart: boolean,
   ): { readonly session: Session; readonly isPresent: boolean } {
-    const { store } = this.#parts;
-    const former = store.find(subject.id, clientId);
+    const { table } = this.#parts;
+    const former = table.find(subject.id, clientId);
     if (former?.connection !== undefined) {
       this.#parts.record({
         type: "session-taken-over",
@@ -98,7 +114,7 @@ export class Sessions implements SessionContext {
       });
       former.connection.disconnect(0x8e, "the client connected again");
     }
-    const found = store.find(subject.id, clientId); // a session of expiry 0 has ended with its connection
+    const found = table.find(subject.id, clientId); // a session of expiry 0 has ended with its connection
     if (found !== undefined && !cleanStart) {
       this.#parts.wheel.cancel(found);
       this.#cancelWill(found);
@@ -106,36 +122,73 @@ export class Sessions implements SessionContext {
     }
     if (found !== undefined) this.end(found);
     const session = new Session(subject, clientId, this);
-    store.add(session);
-    this.#parts.budget.state += priceOf(session);
-    const others = this.#bySubject.get(subject);
-    if (others === undefined) this.#bySubject.set(subject, [session]);
-    else others.push(session);
+    this.#remember(session);
     return { session, isPresent: false };
+  }
+
+  /** A CONNECT was accepted on these terms. */
+  begin(session: Session, expirySeconds: number, will: Will | undefined): void {
+    session.expirySeconds = expirySeconds;
+    session.disconnectedAt = connected;
+    const { stored } = session;
+    if (stored === undefined && expirySeconds === 0) return;
+    session.will = will;
+    if (stored === undefined) {
+      session.stored = new StoredSession(this.journal.nextId(), (item) =>
+        this.#write(session, item),
+      );
+      session.stored.rewrite();
+      return;
+    }
+    this.journal.sessionState(stored.id, expirySeconds, connected);
+    if (will !== undefined) this.journal.will(stored.id, will);
+  }
+
+  #write(session: Session, item: StoredSession): void {
+    this.journal.session(item, {
+      id: item.id,
+      subject: subjectText(session.subject),
+      clientId: session.clientId,
+      expirySeconds: session.expirySeconds,
+      disconnectedAt: session.disconnectedAt,
+      subscriptions: session.subscriptions?.values() ?? [],
+      received: session.inboundQos2 ?? [],
+      will: session.will,
+    });
   }
 
   /** The session's connection has ended; `will` is what remains to be sent for it. */
   detach(session: Session, will: Will | undefined): void {
     session.connection = undefined;
-    if (will !== undefined) this.#connectionLost(session, will);
-    if (session.expirySeconds === 0) this.end(session);
-    else if (session.expirySeconds !== neverExpires) {
+    session.disconnectedAt = this.now();
+    if (will === undefined) this.#forgetWill(session);
+    else this.#connectionLost(session, will);
+    if (session.expirySeconds === 0) {
+      this.end(session);
+      return;
+    }
+    const { stored, expirySeconds, disconnectedAt } = session;
+    if (stored !== undefined) this.journal.sessionState(stored.id, expirySeconds, disconnectedAt);
+    if (session.expirySeconds !== neverExpires) {
       this.#parts.wheel.schedule(session, session.expirySeconds * 1000);
     }
   }
 
   /** Ends a session for good: a will still pending is sent now, 5.0 section 3.1.3.2.2. */
   end(session: Session): void {
-    const { wheel, router, store, budget } = this.#parts;
+    const { wheel, router, table, budget } = this.#parts;
     wheel.cancel(session);
     for (const subscription of session.subscriptions?.values() ?? []) {
       router.unsubscribe(session, subscription);
       budget.state -= price.subscription;
     }
-    store.remove(session);
+    table.remove(session);
     budget.state -= priceOf(session);
     this.#forget(session);
-    for (const { message, group } of session.clear()) router.handOver(message, group);
+    if (session.stored !== undefined) this.journal.sessionEnded(session.stored, session.stored.id);
+    const orphans = session.clear();
+    session.stored = undefined;
+    for (const { message, group } of orphans) router.handOver(message, group);
     const pending = session.pendingWill;
     if (pending !== undefined) {
       this.#cancelWill(session);
@@ -151,6 +204,14 @@ export class Sessions implements SessionContext {
     return { sessions: sessions.length, messages };
   }
 
+  #remember(session: Session): void {
+    this.#parts.table.add(session);
+    this.#parts.budget.state += priceOf(session);
+    const others = this.#bySubject.get(session.subject);
+    if (others === undefined) this.#bySubject.set(session.subject, [session]);
+    else others.push(session);
+  }
+
   #forget(session: Session): void {
     const all = this.#bySubject.get(session.subject) ?? [];
     if (all.length === 1 && all[0] === session) this.#bySubject.delete(session.subject);
@@ -164,6 +225,7 @@ export class Sessions implements SessionContext {
     else this.#parts.budget.state += price.subscription;
     session.subscriptions.set(subscription.filter, subscription);
     this.#parts.router.subscribe(session, subscription);
+    if (session.stored !== undefined) this.journal.subscribed(session.stored.id, subscription);
   }
 
   /** False when the session had no such subscription. */
@@ -173,6 +235,7 @@ export class Sessions implements SessionContext {
     session.subscriptions?.delete(filter);
     this.#parts.budget.state -= price.subscription;
     this.#parts.router.unsubscribe(session, subscription);
+    if (session.stored !== undefined) this.journal.unsubscribed(session.stored.id, filter);
     return true;
   }
 
@@ -210,6 +273,7 @@ export class Sessions implements SessionContext {
     this.#parts.enforcement.worldChanged();
     this.#parts.router.dropAllRoutes();
     this.authorizeAgain(new Set([subject]));
+    for (const session of this.of(subject)) session.stored?.rewrite();
   }
 
   epoch(): number {
@@ -251,9 +315,126 @@ export class Sessions implements SessionContext {
     return this.#parts.enforcement.authorizeDelivery({ subject, clientId }, message);
   }
 
-  #connectionLost(session: Session, will: Will): void {
-    const delay = Math.min(will.delaySeconds, session.expirySeconds);
-    if (delay === 0) {
+  /**
+   * At the start: sessions as the journal has them, under the feed of the moment. What is no longer allowed is left out,
+   * and one whose time is over, or whose subject is gone, ends. `lost` messages are owed and nowhere to be found.
+   */
+  restore(
+    found: Found,
+    messages: MessageRestorer,
+  ): { sessions: number; owed: number; lost: number } {
+    const now = this.now();
+    const restored = [...found.sessions.values()].map(
+      (session) =>
+        [this.#restore(session, messages.subject(session.subject), now), session] as const,
+    );
+    let owed = 0;
+    let lost = 0;
+    for (const [session, former] of restored) {
+      const inOrder = [...former.owed.values()].sort((one, other) => one.serial - other.serial);
+      for (const each of inOrder) {
+        if (this.#restoreOwed(session, former, each, messages)) owed += 1;
+        else lost += 1;
+      }
+    }
+    for (const [session, { will }] of restored) {
+      if (will === undefined) continue;
+      session.will = { ...will, message: messages.message(will.message) };
+    }
+    for (const [session] of restored) this.#goOnWithout(session, now);
+    return { sessions: this.size, owed, lost };
+  }
+
+  #restore(found: FoundSession, subject: SubjectState, now: number): Session {
+    const session = new Session(subject, found.clientId, this);
+    session.stored = new StoredSession(found.id, (item) => this.#write(session, item));
+    this.journal.adopt(session.stored, found.segment, found.bytes);
+    session.expirySeconds = found.expirySeconds;
+    session.disconnectedAt = found.disconnectedAt === connected ? now : found.disconnectedAt;
+    if (found.disconnectedAt === connected) {
+      this.journal.sessionState(found.id, found.expirySeconds, now);
+    }
+    if (found.received.size > 0) session.inboundQos2 = found.received;
+    this.#remember(session);
+    if (!subject.isAdmitted) return session; // it ends before anybody could have it
+    const requester = { subject, clientId: session.clientId };
+    for (const subscription of found.subscriptions.values()) {
+      const { topicFilter, filter } = subscription;
+      const { effect, qos } = this.#parts.enforcement.authorizeSubscribe(requester, topicFilter);
+      if (effect === "Deny" || subscription.qos > qos) {
+        this.journal.unsubscribed(found.id, filter);
+        continue;
+      }
+      session.subscriptions ??= new Map();
+      session.subscriptions.set(filter, subscription);
+      this.#parts.budget.state += price.subscription;
+      this.#parts.router.subscribe(session, subscription);
+    }
+    return session;
+  }
+
+  /** False when the message that is owed is lost. */
+  #restoreOwed(
+    session: Session,
+    { subscriptions }: FoundSession,
+    { record, serial, packetId, segment }: FoundOwed,
+    messages: MessageRestorer,
+  ): boolean {
+    const { journal } = this;
+    const { id } = session.stored as StoredSession;
+    if (record === undefined) {
+      const released = new ReleasedMessage(journal, id, serial, packetId);
+      journal.adopt(released, segment, owedBytes);
+      session.restore(released, packetId);
+      return true;
+    }
+    const message = messages.stored(record.message);
+    if (message === undefined) return false;
+    const group = subscriptions.get(record.group);
+    const owed = new OwedMessage(
+      message,
+      record.qos,
+      record.retain,
+      record.identifiers,
+      group === undefined ? undefined : this.#parts.router.group(group),
+      neverAsked,
+    );
+    owed.restore(journal, id, serial, packetId);
+    journal.adopt(owed, segment, owedBytes);
+    session.restore(owed, packetId);
+    return true;
+  }
+
+  /** Its connection was lost then, or with the former process: its expiry and its will run since. */
+  #goOnWithout(session: Session, now: number): void {
+    const { will, expirySeconds } = session;
+    if (!session.subject.isAdmitted) {
+      this.end(session);
+      return;
+    }
+    const goneSeconds = Math.max(0, now - session.disconnectedAt) / 1000;
+    if (will !== undefined) this.#connectionLost(session, will, goneSeconds);
+    if (expirySeconds === neverExpires) return;
+    const left = expirySeconds - goneSeconds;
+    if (left <= 0) this.end(session);
+    else this.#parts.wheel.schedule(session, left * 1000);
+  }
+
+  /** Takes messages that have expired from those who wait for them. */
+  removeExpired(): void {
+    const now = this.now();
+    for (const session of this.values()) session.removeExpired(now);
+  }
+
+  /** The store keeps again. */
+  storeRecovered(): void {
+    for (const session of this.values()) session.storeRecovered();
+  }
+
+  #connectionLost(session: Session, will: Will, secondsAgo = 0): void {
+    const delay = Math.min(will.delaySeconds, session.expirySeconds) - secondsAgo;
+    if (delay <= 0) {
+      this.#forgetWill(session);
       this.#sendWill(session, will);
       return;
     }
@@ -271,6 +452,14 @@ export class Sessions implements SessionContext {
     this.#parts.wheel.cancel(pendingWill);
     this.#parts.budget.state -= pendingWill.will.message.size;
     session.pendingWill = undefined;
+    this.#forgetWill(session);
+  }
+
+  /** It is sent now, or never. */
+  #forgetWill(session: Session): void {
+    const { stored, will } = session;
+    session.will = undefined;
+    if (stored !== undefined && will !== undefined) this.journal.willGone(stored.id);
   }
 
   /** A will is a publish: authorized when it was set, and again now. */

@@ -2,6 +2,9 @@ import type { Command } from "commander";
 import { count, group } from "../command-line.ts";
 import { controlCommand } from "../control-command.ts";
 
+const sentence = (who: string, current: string, destroyed: readonly string[]) =>
+  `${who} seals with key ${current}; ${count(destroyed.length, "former key")} destroyed`;
+
 export function addStateCommands(program: Command): void {
   const state = group(
     program,
@@ -12,7 +15,13 @@ export function addStateCommands(program: Command): void {
   controlCommand(state, "rekey", "state.rekey", {
     examples: ["wardmq state rekey /srv/wardmq"],
     arguments: () => ({}),
-    text: ({ current, destroyed }) =>
-      `control seals with key ${current}; ${count(destroyed.length, "former key")} destroyed`,
+    text: ({ current, destroyed, brokers, unconfirmed }) =>
+      [
+        sentence("control", current, destroyed),
+        ...brokers.map((broker) => sentence("a broker", broker.current, broker.destroyed)),
+        ...(unconfirmed === 0
+          ? []
+          : [`${count(unconfirmed, "broker")} did not confirm: look at its lines, and try again`]),
+      ].join("\n"),
   });
 }

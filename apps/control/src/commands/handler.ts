@@ -1,6 +1,6 @@
 import type { CommandTable, Frozen, Role } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
-import type { Ended } from "@wardmq/feed";
+import type { Ended, Rekeyed } from "@wardmq/feed";
 import type { Issuer } from "@wardmq/tokens";
 import type { z } from "zod";
 import type { Authority } from "../ca/authority.ts";
@@ -8,7 +8,6 @@ import type { RevocationLists } from "../ca/revocation-lists.ts";
 import type { Policies } from "../policy/policies.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
 import type { RegistryChange } from "../registry/rows.ts";
-import type { Rekeyed } from "../rekey.ts";
 import type { BanSummary } from "../tokens/bans.ts";
 import type { TokenRevocations } from "../tokens/token-revocations.ts";
 
@@ -50,6 +49,8 @@ export interface Surroundings {
   readonly lastEvents: (count: number) => readonly unknown[];
   /** Seals everything of control anew under a new key, and destroys the former ones. */
   readonly rekey: (doing: Doing) => Promise<Rekeyed>;
+  /** Of each broker that is there; `undefined` where it did not confirm. */
+  readonly rekeyBrokers: () => Promise<readonly (Rekeyed | undefined)[]>;
   readonly policies: Policies;
 }
 

@@ -2,7 +2,7 @@ import type { stateCommands } from "@wardmq/commands";
 import type { HandlersOf } from "./handler.ts";
 
 export const stateHandlers: HandlersOf<typeof stateCommands> = {
-  "state.rekey": async ({ rekey, registry, record }, _, caller) => {
+  "state.rekey": async ({ rekey, rekeyBrokers, registry, record }, _, caller) => {
     const { current, destroyed } = await rekey(caller);
     registry.recordChange("state.rekey", caller);
     for (const keyId of destroyed) {
@@ -11,6 +11,13 @@ export const stateHandlers: HandlersOf<typeof stateCommands> = {
         details: { actor: caller.actor, store: "control", keyId },
       });
     }
-    return { current, destroyed: [...destroyed] };
+    const answers = await rekeyBrokers();
+    const brokers = answers.filter((answer) => answer !== undefined);
+    return {
+      current,
+      destroyed,
+      brokers: brokers.map((broker) => ({ current: broker.current, destroyed: broker.destroyed })),
+      unconfirmed: answers.length - brokers.length,
+    };
   },
 };

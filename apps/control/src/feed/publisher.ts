@@ -11,6 +11,7 @@ import {
   FeedError,
   LineSplitter,
   partsOf,
+  type Rekeyed,
   type SubjectRecord,
   type World,
   type WorldChange,
@@ -53,9 +54,13 @@ interface Follower {
   readonly socket: Socket;
   state: "connected" | "catching up" | "following";
   readonly waiting: Map<number, Confirm>;
+  /** Who waits for the broker to have sealed its store again. */
+  rekeyed: ((answer: Rekeyed | undefined) => void) | undefined;
 }
 
 const helloMs = 5_000;
+/** A broker writes all it has stored anew. */
+const rekeyMs = 120_000;
 /** A broker sends up to 10,000 events at once after control was away. */
 const longestBrokerLine = 32 * 1024 * 1024;
 const longestBacklogBytes = 64 * 1024 * 1024;
@@ -111,9 +116,33 @@ export class FeedPublisher {
     };
   }
 
+  /** Has every broker seal what it keeps under a new key; tells what became of each, `undefined` where it is unknown. */
+  rekey(): Promise<readonly (Rekeyed | undefined)[]> {
+    const followers = [...this.#followers].filter(({ state }) => state === "following");
+    const line = this.#line({ type: "rekey" }, this.#version);
+    const rekeyed = followers.map(
+      (follower) =>
+        new Promise<Rekeyed | undefined>((resolve) => {
+          const timer = setTimeout(() => follower.rekeyed?.(undefined), rekeyMs);
+          follower.rekeyed = (answer) => {
+            clearTimeout(timer);
+            follower.rekeyed = undefined;
+            resolve(answer);
+          };
+          this.#send(follower, line);
+        }),
+    );
+    return Promise.all(rekeyed);
+  }
+
   /** Takes a broker's connection. */
   accept(socket: Socket): void {
-    const follower: Follower = { socket, state: "connected", waiting: new Map() };
+    const follower: Follower = {
+      socket,
+      state: "connected",
+      waiting: new Map(),
+      rekeyed: undefined,
+    };
     const lines = new LineSplitter(longestBrokerLine);
     const silence = setTimeout(() => socket.destroy(), helloMs);
     this.#followers.add(follower);
@@ -132,6 +161,7 @@ export class FeedPublisher {
       clearTimeout(silence);
       this.#followers.delete(follower);
       for (const confirm of follower.waiting.values()) confirm(undefined);
+      follower.rekeyed?.(undefined);
     });
   }
 
@@ -165,6 +195,13 @@ export class FeedPublisher {
         break;
       case "key-missing":
         this.#options.onKeyMissing(message.issuer);
+        break;
+      case "rekeyed":
+        follower.rekeyed?.(message);
+        break;
+      case "not-rekeyed":
+        this.#options.report(`a broker could not seal its store again: ${message.why}`);
+        follower.rekeyed?.(undefined);
         break;
       case "ready":
         break;

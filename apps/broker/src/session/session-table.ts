@@ -1,8 +1,7 @@
 import type { Session } from "./session.ts";
-import type { SessionStore } from "./session-store.ts";
 
-/** Sessions in memory: they survive their connections, not the process. */
-export class MemorySessionStore implements SessionStore {
+/** All sessions by (subject, client id): nobody reaches a session of another subject. */
+export class SessionTable {
   readonly #sessions = new Map<string, Session>();
 
   get size(): number {

@@ -1,5 +1,4 @@
 import type { ApplicationMessage } from "./application-message.ts";
-import type { RetainedStore } from "./retained-store.ts";
 import { nodeBytes } from "./subscription-tree.ts";
 
 class Node {
@@ -7,13 +6,14 @@ class Node {
   message: ApplicationMessage | undefined;
 }
 
-/** Retained messages in memory, by the levels of their topics, so that a filter visits only what it can match. */
-export class MemoryRetainedStore implements RetainedStore {
+/** Retained messages by the levels of their topics, one for each, so that a filter visits only what it can match. */
+export class RetainedMessages {
   readonly #root = new Node();
   messages = 0;
   bytes = 0;
   #nodes = 0;
 
+  /** What the levels of topics hold beside the messages. */
   get treeBytes(): number {
     return this.#nodes * nodeBytes;
   }
@@ -27,7 +27,8 @@ export class MemoryRetainedStore implements RetainedStore {
     return node.message;
   }
 
-  put(message: ApplicationMessage): void {
+  /** Puts the message in the place of the topic's former one, and returns that. */
+  put(message: ApplicationMessage): ApplicationMessage | undefined {
     let node = this.#root;
     for (const level of message.topic.name.split("/")) {
       let child = node.children.get(level);
@@ -38,24 +39,28 @@ export class MemoryRetainedStore implements RetainedStore {
       }
       node = child;
     }
-    if (node.message === undefined) this.messages += 1;
-    else this.bytes -= node.message.size;
+    const former = node.message;
+    if (former === undefined) this.messages += 1;
+    else this.bytes -= former.size;
     this.bytes += message.size;
     node.message = message;
+    return former;
   }
 
-  remove(topicName: string): void {
+  /** Returns what was there. */
+  remove(topicName: string): ApplicationMessage | undefined {
     const path: [parent: Node, level: string][] = [];
     let node = this.#root;
     for (const level of topicName.split("/")) {
       const child = node.children.get(level);
-      if (child === undefined) return;
+      if (child === undefined) return undefined;
       path.push([node, level]);
       node = child;
     }
-    if (node.message === undefined) return;
+    const former = node.message;
+    if (former === undefined) return undefined;
     this.messages -= 1;
-    this.bytes -= node.message.size;
+    this.bytes -= former.size;
     node.message = undefined;
     for (let i = path.length - 1; i >= 0; i -= 1) {
       const [parent, level] = path[i] as [Node, string];
@@ -64,8 +69,10 @@ export class MemoryRetainedStore implements RetainedStore {
       parent.children.delete(level);
       this.#nodes -= 1;
     }
+    return former;
   }
 
+  /** Every retained message whose topic the filter matches, in no promised order. */
   matching(topicFilter: string): ApplicationMessage[] {
     const found: ApplicationMessage[] = [];
     const levels = topicFilter.split("/");
