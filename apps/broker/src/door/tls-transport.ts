@@ -1,4 +1,3 @@
-import { Readable } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { Transport, TransportHandler } from "./transport.ts";
 
@@ -17,7 +16,6 @@ export class TlsTransport implements Transport {
   attach(handler: TransportHandler): void {
     const socket = this.#socket;
     socket[handlerOf] = handler;
-    socket.push = push;
     socket.on("data", onData);
     socket.on("drain", onDrain);
     socket.on("close", onClose);
@@ -46,19 +44,6 @@ export class TlsTransport implements Transport {
   destroy(): void {
     this.#socket.destroy();
   }
-}
-
-/**
- * Hot path. The runtimes hand what they have read to `push`. While it flows and none of it waits, the stream would emit
- * `data` in this very call; taken here, a read costs neither its bookkeeping nor the tick in which it asks for more.
- */
-function push(this: Handled, bytes: Buffer | null): boolean {
-  const handler = this[handlerOf];
-  if (bytes === null || handler === undefined || !this.readableFlowing || this.readableLength > 0) {
-    return Readable.prototype.push.call(this, bytes);
-  }
-  handler.receive(bytes);
-  return true;
 }
 
 function onData(this: Handled, bytes: Buffer): void {
