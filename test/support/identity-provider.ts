@@ -101,9 +101,32 @@ async function logIn(
     code_challenge_method: "S256",
     prompt: "consent",
   });
+  const at = await throughPages(`${issuer}/auth?${query}`, ask, account);
+  const code = new URL(at).searchParams.get("code") ?? "";
+  const exchange = {
+    grant_type: "authorization_code",
+    client_id: clientId,
+    code,
+    redirect_uri: redirect,
+    code_verifier: verifier,
+    resource: audience,
+  };
+  const { status, body } = await ask(`${issuer}/token`, { form: exchange });
+  if (status !== 200) throw new Error(`the token endpoint answered ${status}`);
+  return JSON.parse(body) as Tokens;
+}
+
+/** Logs in as a browser would; gives the address that the browser is sent to at the end. */
+export function logInAt(url: string, ca: string, account: string): Promise<string> {
+  return throughPages(url, (at, rest = {}) => https(at, ca, rest), account);
+}
+
+async function throughPages(url: string, ask: Ask, account: string): Promise<string> {
   const cookies = new Map<string, string>();
-  let at = `${issuer}/auth?${query}`;
+  const { origin } = new URL(url);
+  let at = url;
   for (let step = 0; step < 20; step += 1) {
+    if (new URL(at).origin !== origin) return at;
     const page = await ask(at, { cookies });
     if (page.location !== undefined) at = new URL(page.location, at).href;
     else {
@@ -113,19 +136,6 @@ async function logIn(
       const { location = "" } = await ask(at, { cookies, form });
       at = new URL(location, at).href;
     }
-    if (!at.startsWith(redirect)) continue;
-    const code = new URL(at).searchParams.get("code") ?? "";
-    const exchange = {
-      grant_type: "authorization_code",
-      client_id: clientId,
-      code,
-      redirect_uri: redirect,
-      code_verifier: verifier,
-      resource: audience,
-    };
-    const { status, body } = await ask(`${issuer}/token`, { form: exchange });
-    if (status !== 200) throw new Error(`the token endpoint answered ${status}`);
-    return JSON.parse(body) as Tokens;
   }
   throw new Error("the login came to no end");
 }

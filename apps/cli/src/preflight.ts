@@ -3,7 +3,7 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Config, ConfigError, formatProblem, parseConfig } from "@wardmq/config";
-import { printable } from "@wardmq/events";
+import { type ListenerName, printable } from "@wardmq/events";
 import type { ListenerSettings } from "@wardmq/feed";
 import type { PartName } from "./child.ts";
 import { readDeploymentFile } from "./deployment.ts";
@@ -23,13 +23,14 @@ export function loadConfig(directory: string, overrides: readonly string[]): Con
 
 /** Refuses where a listener's port cannot be had, before anything is started. */
 export async function refuseTakenPort(
-  key: "mqtts" | "wss",
+  key: ListenerName,
   { address, port }: ListenerSettings,
 ): Promise<void> {
   const code = await tryToListen(address, port);
   if (code === undefined) return;
   const where = `${address} port ${port}`;
-  const set = `--${key} PORT`;
+  const set =
+    key === "mqtts" || key === "wss" ? `--${key} PORT` : `--set listeners.${key}.port=PORT`;
   switch (code) {
     case "EADDRINUSE":
       throw new Failure(

@@ -20,6 +20,7 @@ export const programs = {
   broker: program("../../broker/src/main.ts"),
   control: program("../../control/src/main.ts"),
   ward: program("../../ward/src/main.ts"),
+  idp: program("../../idp/src/main.ts"),
 } as const;
 
 function program(path: string): string {

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { listenerNames } from "@wardmq/events";
 import type { RuntimeName } from "../bin/runtimes.mjs";
 import {
   describeEnding,
@@ -33,6 +34,8 @@ export interface Serving {
   readonly host: string;
   readonly mqttsPort: number;
   readonly wssPort: number;
+  /** Of the listener for people, where it is open. */
+  readonly tokenWssPort: number | undefined;
   /** `ready mqtts://HOST:PORT wss://HOST:PORT/mqtt` */
   readonly readyLine: string;
   /** Settles when everything has ended: the exit code. */
@@ -65,8 +68,10 @@ export async function serve(
   for (const finding of keyFindings()) report(finding);
   for (const warning of checkPolicyFiles(directory)) report(warning);
   await refuseSecondServe(directory, report);
-  await refuseTakenPort("mqtts", settings.listeners.mqtts);
-  await refuseTakenPort("wss", settings.listeners.wss);
+  for (const name of listenerNames) {
+    if (settings.listeners[name].accept === "nothing") continue;
+    await refuseTakenPort(name, settings.listeners[name]);
+  }
   if (stopSignal.aborted) return 0;
   makeRunFolder(directory);
 
@@ -92,6 +97,7 @@ export async function serve(
     host,
     mqttsPort,
     wssPort,
+    tokenWssPort: addresses.tokenWss === undefined ? undefined : portOf(addresses.tokenWss),
     readyLine: `ready mqtts://${host}:${mqttsPort} wss://${host}:${wssPort}/mqtt`,
     ended: supervisor.ended,
     reload: () => supervisor.reload(),
@@ -106,6 +112,7 @@ function portOf(address: string): number {
 interface Addresses {
   readonly mqtts: string;
   readonly wss: string;
+  readonly tokenWss?: string;
 }
 
 class Supervisor {

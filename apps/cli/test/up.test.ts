@@ -67,7 +67,7 @@ describe("up", () => {
       );
       assert.equal((await readdir(join(directory, "demo/devices"))).length, 14);
       assert.ok(running.output().stdout.includes(connect[1] ?? "?"));
-      for (const command of connect.slice(1)) {
+      for (const command of connect.slice(1, 3)) {
         if (command.includes("mosquitto_sub") && !(await isInstalled("mosquitto_sub"))) {
           t.diagnostic("mosquitto_sub is not installed: its command is not tried");
         } else assert.match(await firstLineOf(command), new RegExp(`^${org}/main/.*/telemetry `));

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findRuntime } from "../../bin/runtimes.mjs";
 import { host, org } from "./plan.ts";
@@ -12,6 +12,7 @@ export function connectLines(credentialFolder: string, port: number): readonly s
   const inFolder = (...words: readonly string[]) =>
     `(cd ${quote(credentialFolder)} && ${words.join(" ")})`;
   const files = ["--cafile ca.pem", "--cert cert.pem", "--key key.pem"];
+  const profile = quote(join(dirname(credentialFolder), "login.json"));
   const mosquitto = inFolder(
     `mosquitto_sub -h ${host} -p ${port}`,
     ...files,
@@ -27,6 +28,9 @@ export function connectLines(credentialFolder: string, port: number): readonly s
     "connect your own client from another terminal, with mosquitto_sub or MQTT.js:",
     mosquitto,
     mqttJs,
+    "or as a person: log in as nurse with any password (DEMO identity provider), then read the ward's alarms:",
+    `npx wardmq login --profile ${profile}`,
+    `npx wardmq sub '${org}/+/icu/device/+/alarm' --profile ${profile}`,
   ];
 }
 

@@ -57,6 +57,14 @@ roles:
       - "{org}/+/+/device/+/telemetry"
       - "{org}/+/+/device/+/alarm"
       - "{org}/${ownClient}/{id}/+"
+  # For people with a token: a nurse reads the ward the token names, and writes notes of it.
+  nurse:
+    publish:
+      - "{org}/notes/{ward}"
+    subscribe:
+      - "{org}/+/{ward}/device/+/telemetry"
+      - "{org}/+/{ward}/device/+/alarm"
+      - "{org}/notes/{ward}"
 bindings:
   - { role: bedside-device, to: "device:*" }
   - { role: clinical-dashboard, to: "service:${dashboard}" }

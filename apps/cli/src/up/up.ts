@@ -11,6 +11,12 @@ import { loadConfig, refuseSecondServe, tryToListen } from "../preflight.ts";
 import { chooseRuntime, ownRuntimeOptions, programs } from "../runtime.ts";
 import { type Serving, serve } from "../serve.ts";
 import { type Signals, takeSignals } from "../signals.ts";
+import {
+  type DemoProvider,
+  startDemoProvider,
+  writeDemoIssuers,
+  writeDemoProfile,
+} from "./identity-provider.ts";
 import { connectLines } from "./instructions.ts";
 import { type Log, openLog } from "./log.ts";
 import { environment, host, org, policyText } from "./plan.ts";
@@ -35,12 +41,15 @@ export async function up(
     await refuseSecondServe(directory, report);
     const overrides = await freePorts(directory, print);
     const log = openLog(process.stdout.isTTY === true, report);
+    const provider = await startDemoProvider(directory, log.report);
     try {
-      return await serveWard({ directory, runtime, overrides, log, print }, signals);
+      writeDemoIssuers(provider);
+      return await serveWard({ directory, runtime, overrides, log, print, provider }, signals);
     } catch (error) {
       process.stderr.write(log.contents());
       throw error;
     } finally {
+      provider.stop();
       log.close();
     }
   } finally {
@@ -67,8 +76,8 @@ async function freePorts(
   print: (line: string) => void,
 ): Promise<readonly string[]> {
   const { listeners } = loadConfig(directory, []).settings;
-  const overrides: string[] = [];
-  for (const name of ["mqtts", "wss"] as const) {
+  const overrides: string[] = ["listeners.tokenWss.accept=token"]; // people log in at the demo's provider
+  for (const name of ["mqtts", "wss", "tokenWss"] as const) {
     const { address, port } = listeners[name];
     if ((await tryToListen(address, port)) !== "EADDRINUSE") continue;
     print(`port ${port} is taken by another program; a free one is used for ${name}`);
@@ -83,10 +92,11 @@ interface Surroundings {
   readonly overrides: readonly string[];
   readonly log: Log;
   readonly print: (line: string) => void;
+  readonly provider: DemoProvider;
 }
 
 async function serveWard(
-  { directory, runtime, overrides, log, print }: Surroundings,
+  { directory, runtime, overrides, log, print, provider }: Surroundings,
   signals: Signals,
 ): Promise<number> {
   const { stderr, report } = log;
@@ -98,6 +108,7 @@ async function serveWard(
   }
   print(serving.readyLine);
   try {
+    writeDemoProfile(provider, serving.host, serving.tokenWssPort ?? 0);
     await prepareWard(directory, serving, report);
     const code = signals.stop.aborted ? 0 : await runWard(directory, serving, signals);
     serving.stop();

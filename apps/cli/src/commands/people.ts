@@ -1,0 +1,121 @@
+import { readFileSync } from "node:fs";
+import { printable } from "@wardmq/events";
+import type { Command } from "commander";
+import { print, report } from "../command-line.ts";
+import { Failure } from "../failure.ts";
+import { connectAsPerson } from "../login/client.ts";
+import { IdentityProvider } from "../login/identity-provider.ts";
+import { besideProfile, readProfile, writeTokens } from "../login/profile.ts";
+
+interface WithProfile {
+  readonly profile: string;
+}
+
+const demoProfile = ".wardmq/demo/demo/login.json";
+const profileOption = [
+  "--profile <path>",
+  "where to log in and connect to (docs/tokens.md)",
+  demoProfile,
+] as const;
+
+export function addPeopleCommands(program: Command): void {
+  withExamples(program.command("login"), [
+    "wardmq login",
+    "wardmq login --device --profile ~/.config/wardmq/hospital.json",
+  ])
+    .summary("log in at the identity provider; the token is kept in a file for you only")
+    .description("log in at the identity provider; the token is kept in a file for you only")
+    .option(...profileOption)
+    .option("--device", "log in on another machine, with a code that is shown here")
+    .action(async ({ profile: path, device }: WithProfile & { device?: boolean }) => {
+      const profile = readProfile(path);
+      const provider = await IdentityProvider.discover(
+        profile,
+        besideProfile(path, profile.issuerCa),
+      );
+      const tokens = device
+        ? await provider.logInByDevice((url, code) =>
+            print(`open ${printable(url, 1000)} and enter ${printable(code, 40)}`),
+          )
+        : await provider.logInByBrowser((url) =>
+            print(`open in a browser of this machine:\n${url}`),
+          );
+      writeTokens(path, tokens);
+      print(`logged in until ${new Date(tokens.expiresAt).toISOString()}`);
+    });
+
+  withExamples(program.command("sub"), ["wardmq sub 'demo-hospital/+/icu/device/+/alarm'"])
+    .summary("print the messages of a topic filter, as the person who is logged in")
+    .description("print the messages of a topic filter, as the person who is logged in")
+    .argument("<filter>", "a topic filter")
+    .option(...profileOption)
+    .option("--count <n>", "end after so many messages", Number)
+    .action(async (filter: string, { profile, count }: WithProfile & { count?: number }) => {
+      const client = await connectAsPerson(profile, report);
+      let left = count ?? Number.POSITIVE_INFINITY;
+      const done = new Promise<void>((resolve) => {
+        client.on("message", (topic, payload) => {
+          if (left <= 0) return;
+          left -= 1;
+          print(`${printable(topic, 1_024)} ${onOneLine(payload.toString("utf8"))}`);
+          if (left <= 0) resolve();
+        });
+        process.once("SIGINT", () => resolve());
+        process.once("SIGTERM", () => resolve());
+      });
+      client.on("connect", () => void subscribe());
+      const subscribe = () => client.subscribeAsync(filter, { qos: 1 });
+      try {
+        await allowed(subscribe(), `subscribe to ${printable(filter)}`);
+        await done;
+      } finally {
+        await client.endAsync();
+      }
+    });
+
+  withExamples(program.command("pub"), [
+    "echo 'bed 4 is free' | wardmq pub demo-hospital/notes/icu",
+  ])
+    .summary("publish what standard input says, as the person who is logged in")
+    .description("publish what standard input says, as the person who is logged in")
+    .argument("<topic>", "a topic")
+    .option(...profileOption)
+    .action(async (topic: string, { profile }: WithProfile) => {
+      const payload = readFileSync(0);
+      const client = await connectAsPerson(profile, report);
+      try {
+        await allowed(
+          client.publishAsync(topic, payload, { qos: 1 }),
+          `publish to ${printable(topic)}`,
+        );
+      } finally {
+        await client.endAsync();
+      }
+    });
+}
+
+/** Text of others as a terminal may have it: no control characters, line ends or marks that turn its direction. */
+function onOneLine(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
+    return `\\u{${character.codePointAt(0)?.toString(16)}}`;
+  });
+}
+
+function withExamples(command: Command, examples: readonly string[]): Command {
+  return command.addHelpText(
+    "after",
+    `\nExamples:\n${examples.map((one) => `  ${one}`).join("\n")}`,
+  );
+}
+
+async function allowed(doing: Promise<unknown>, what: string): Promise<void> {
+  try {
+    await doing;
+  } catch {
+    throw new Failure(
+      1,
+      `not allowed to ${what}`,
+      "your roles do not name it: ask who writes policy.yaml",
+    );
+  }
+}

@@ -1,0 +1,96 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { minimalEnvironment } from "../environment.ts";
+import { Failure } from "../failure.ts";
+import { chooseRuntime, programs } from "../runtime.ts";
+
+const audience = "urn:wardmq:demo-hospital";
+const marker = "# Written anew by wardmq up for its identity provider, which takes any password.";
+const readyMs = 30_000;
+
+export interface DemoProvider {
+  readonly issuer: string;
+  readonly clientId: string;
+  stop(): void;
+}
+
+/** Starts the demo's identity provider for the current deployment; every line of it says what it is. */
+export async function startDemoProvider(
+  directory: string,
+  report: (line: string) => void,
+): Promise<DemoProvider> {
+  mkdirSync("demo", { recursive: true, mode: 0o700 });
+  const { command, options } = chooseRuntime("node");
+  const child = spawn(command, [...options, programs.idp, directory], {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: { ...minimalEnvironment(process.env), WARDMQ_UP: "1" },
+    detached: true,
+  });
+  child.stdin?.on("error", () => {});
+  createInterface({ input: child.stderr }).on("line", (line) => report(marked(line)));
+  const { issuer, clientId } = await readyOf(child, report);
+  return { issuer, clientId, stop: () => void child.kill("SIGTERM") };
+}
+
+const marked = (line: string) =>
+  line.startsWith("DEMO identity provider:") ? line : `DEMO identity provider: ${line}`;
+
+function readyOf(
+  child: ChildProcess,
+  report: (line: string) => void,
+): Promise<{ issuer: string; clientId: string }> {
+  return new Promise((resolve, reject) => {
+    const fail = (why: string) =>
+      reject(new Failure(1, `the demo's identity provider ${why}`, "run wardmq up again"));
+    const timer = setTimeout(() => fail("did not start in time"), readyMs);
+    child.on("error", (error) => fail(error.message));
+    child.on("exit", (code) => fail(`ended with ${code}`));
+    if (child.stdout === null) return;
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      if (!line.startsWith("ready ")) return report(marked(line));
+      clearTimeout(timer);
+      resolve(JSON.parse(line.slice("ready ".length)));
+    });
+  });
+}
+
+/** Tells the deployment whom to trust; an issuers.yaml that somebody has written stays. */
+export function writeDemoIssuers({ issuer }: DemoProvider): void {
+  const path = "issuers.yaml";
+  if (existsSync(path) && !readFileSync(path, "utf8").startsWith(marker)) return;
+  writeFileSync(
+    path,
+    `${marker}
+issuers:
+  demo:
+    issuer: ${issuer}
+    audience: ${audience}
+    caFile: demo/identity-provider.pem
+    algorithms: [ES256]
+    maximumLifeSeconds: 600
+    attributes: { ward: ward }
+    roles:
+      - { role: nurse, claim: groups, value: nurses }
+      - { role: clinical-dashboard, claim: groups, value: doctors, amr: [mfa] }
+`,
+    { mode: 0o600 },
+  );
+}
+
+/** What `wardmq login`, `sub` and `pub` read without being told. */
+export function writeDemoProfile(
+  { issuer, clientId }: DemoProvider,
+  host: string,
+  tokenWssPort: number,
+): void {
+  const profile = {
+    issuer,
+    clientId,
+    audience,
+    broker: `wss://${host}:${tokenWssPort}/mqtt`,
+    issuerCa: "identity-provider.pem",
+    brokerCa: "dashboard/ca.pem",
+  };
+  writeFileSync("demo/login.json", `${JSON.stringify(profile, undefined, 2)}\n`, { mode: 0o600 });
+}

@@ -1,0 +1,124 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { statSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { get } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { startDeployment } from "../../../test/support/deployment.ts";
+import {
+  audience,
+  issuersText,
+  logInAt,
+  startTestProvider,
+} from "../../../test/support/identity-provider.ts";
+
+const main = join(import.meta.dirname, "../src/main.ts");
+const provider = await startTestProvider();
+const deployment = await startDeployment({
+  policy: `
+roles:
+  nurse: { publish: ["hospital/notes"], subscribe: ["hospital/notes"] }
+  doctor: { subscribe: ["hospital/#"] }
+  tester: { publish: ["#"], subscribe: ["#"] }
+bindings:
+  - { role: tester, to: "service:tester" }
+`,
+  devices: 0,
+  services: ["tester"],
+  files: { "issuers.yaml": issuersText(provider, "idp.pem"), "idp.pem": provider.ca },
+  settings: { "listeners.tokenWss.accept": "token" },
+});
+const folder = await mkdtemp(join(tmpdir(), "wardmq-login-"));
+after(async () => {
+  await deployment.stop();
+  await provider[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true });
+});
+const profile = join(folder, "login.json");
+writeFileSync(join(folder, "idp.pem"), provider.ca);
+writeFileSync(join(folder, "broker.pem"), deployment.credential("tester").ca);
+writeFileSync(
+  profile,
+  JSON.stringify({
+    issuer: provider.issuer,
+    clientId: provider.clientId,
+    audience,
+    broker: `wss://localhost:${deployment.listener("tokenWss").port}/mqtt`,
+    issuerCa: "idp.pem",
+    brokerCa: "broker.pem",
+  }),
+);
+
+interface Run {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+  readonly ended: Promise<number | null>;
+}
+
+function wardmq(...words: readonly string[]): Run {
+  const child = spawn(process.execPath, [main, ...words], { stdio: ["pipe", "pipe", "pipe"] });
+  let text = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on("data", (part) => {
+      text += part;
+    });
+  }
+  const ended = new Promise<number | null>((resolve) => child.on("close", (code) => resolve(code)));
+  return { child, output: () => text, ended };
+}
+
+async function until(what: string, holds: () => boolean): Promise<void> {
+  for (let i = 0; i < 600 && !holds(); i += 1) await new Promise((wake) => setTimeout(wake, 50));
+  if (!holds()) throw new Error(`did not happen: ${what}`);
+}
+
+describe("a person at the command line", () => {
+  test("is told to log in first", async () => {
+    const run = wardmq("sub", "hospital/notes", "--profile", profile);
+    assert.equal(await run.ended, 1);
+    assert.match(run.output(), /nobody is logged in; run wardmq login/);
+  });
+
+  test("logs in through the browser; the token is in a file for the owner only, and nowhere printed", async () => {
+    const run = wardmq("login", "--profile", profile);
+    await until("the address is printed", () => /https:\/\/\S+/.test(run.output()));
+    const [url = ""] = /https:\/\/\S+/.exec(run.output()) ?? [];
+    const callback = await logInAt(url, provider.ca, "nurse");
+    const wrong = callback.replace(/state=[^&]+/, "state=another");
+    assert.equal(await statusOf(wrong), 404);
+    assert.equal(await statusOf(callback), 200);
+    assert.equal(await run.ended, 0, run.output());
+    assert.match(run.output(), /logged in until/);
+    assert.doesNotMatch(run.output(), /eyJ/);
+    assert.equal(statSync(join(folder, "token.json")).mode & 0o777, 0o600);
+  });
+
+  test("reads and writes what the roles allow, and hears of what they do not", async () => {
+    const reading = wardmq("sub", "hospital/notes", "--count", "1", "--profile", profile);
+    const [writing, reaching] = [
+      wardmq("pub", "hospital/other", "--profile", profile),
+      wardmq("sub", "#", "--profile", profile),
+    ];
+    writing.child.stdin?.end("no");
+    assert.equal(await writing.ended, 1);
+    assert.match(writing.output(), /not allowed to publish to hospital\/other/);
+    assert.equal(await reaching.ended, 1);
+    assert.match(reaching.output(), /not allowed to subscribe to #/);
+    // Nothing tells that a subscriber is there but what it gets.
+    for (let tries = 0; tries < 10 && reading.output() === ""; tries += 1) {
+      const again = wardmq("pub", "hospital/notes", "--profile", profile);
+      again.child.stdin?.end("bed 4 is \u001b[31mfree");
+      assert.equal(await again.ended, 0, again.output());
+    }
+    assert.equal(await reading.ended, 0, reading.output());
+    assert.equal(reading.output(), "hospital/notes bed 4 is \\u{1b}[31mfree\n");
+  });
+});
+
+function statusOf(url: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    get(url, (response) => resolve(response.resume().statusCode)).on("error", reject);
+  });
+}
