@@ -13,6 +13,7 @@ import { type ConnectOptions, RawClient } from "../support/raw-client.ts";
 import { openTls, tlsWire } from "../support/wire.ts";
 
 const policy = `
+topics: { schema: off }
 roles:
   tester: { publish: ["#"], subscribe: ["#"] }
   nurse: { publish: ["hospital/notes"], subscribe: ["hospital/north/{ward}/device/+/alarm", "hospital/notes"] }

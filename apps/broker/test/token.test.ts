@@ -6,9 +6,10 @@ import { TokenClock } from "../src/tokens/token-clock.ts";
 import { BrokerParts, type Link } from "./broker-parts.ts";
 
 const policy = `
+topics: { schema: off }
 roles:
   all: { publish: ["#"], subscribe: ["#"] }
-  nurse: { publish: ["ward/notes"], subscribe: ["ward/#"] }
+  nurse: { publish: [{ filter: "ward/notes", retain: allowed }], subscribe: ["ward/#"] }
   reader: { subscribe: ["ward/alarm"] }
 bindings:
   - { role: all, to: "service:*" }

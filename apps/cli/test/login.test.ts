@@ -18,6 +18,7 @@ const main = join(import.meta.dirname, "../src/main.ts");
 const provider = await startTestProvider();
 const deployment = await startDeployment({
   policy: `
+topics: { schema: off }
 roles:
   nurse: { publish: ["hospital/notes"], subscribe: ["hospital/notes"] }
   doctor: { subscribe: ["hospital/#"] }

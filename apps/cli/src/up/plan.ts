@@ -38,6 +38,7 @@ topics:
   templates:
     - "{org}/{site}/{ward}/device/{uuid}/{channel}"
     - "{org}/${ownClient}/{name}/{topic}"
+    - "{org}/notes/{ward}"
 roles:
   bedside-device:
     publish:
