@@ -47,6 +47,8 @@ export interface DeploymentOptions {
   readonly services?: readonly string[];
   /** How many devices there are; they all stand in site north, ward icu. */
   readonly devices?: number;
+  /** Fills the folder instead of `init`; nobody is added, and the policy is the one that comes with it. */
+  readonly restored?: (directory: string) => Promise<unknown>;
   /** `--set KEY=VALUE` of both processes' settings. */
   readonly settings?: Readonly<Record<string, string | number>>;
 }
@@ -100,15 +102,15 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
     await rm(directory, { recursive: true, force: true });
   };
   try {
-    await commandOnce(directory, "init", {
-      org: "hospital",
-      environment: "test",
-      hosts: ["localhost"],
-    });
-    await writeFile(join(directory, "policy.yaml"), options.policy ?? testPolicy);
-    for (const [name, text] of Object.entries(options.files ?? {})) {
-      await writeFile(join(directory, name), text);
-    }
+    const { restored, policy = testPolicy } = options;
+    if (restored === undefined) {
+      const hosts = ["localhost"];
+      await commandOnce(directory, "init", { org: "hospital", environment: "test", hosts });
+      await writeFile(join(directory, "policy.yaml"), policy);
+      for (const [name, text] of Object.entries(options.files ?? {})) {
+        await writeFile(join(directory, name), text);
+      }
+    } else await restored(directory);
     const settings = Object.entries({ ...roomForTests, ...options.settings });
     const set = settings.flatMap(([key, value]) => ["--set", `${key}=${value}`]);
     const controlProcess = run(control, ["serve", directory, ...set], directory);
@@ -122,11 +124,12 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
       credentials.set(name, await issue(command, id));
       return name;
     };
-    for (const name of options.services ?? ["tester", "limited"]) {
+    const nobody = restored !== undefined;
+    for (const name of options.services ?? (nobody ? [] : ["tester", "limited"])) {
       await add(await command("service.add", { name }));
     }
     const devices: string[] = [];
-    for (let i = 0; i < (options.devices ?? 1); i++) {
+    for (let i = 0; i < (options.devices ?? (nobody ? 0 : 1)); i++) {
       devices.push(await add(await command("device.add", { site: "north", ward: "icu" })));
     }
 
@@ -204,7 +207,7 @@ async function ready(child: ChildProcess): Promise<Record<string, string>> {
 }
 
 /** Sends one command to a control that runs for this command only. */
-async function commandOnce<Name extends CommandName>(
+export async function commandOnce<Name extends CommandName>(
   directory: string,
   command: Name,
   values: Commands[Name]["arguments"],

@@ -16,7 +16,7 @@ if (process.execArgv.length > 0) {
 } else {
   const env = { ...process.env, WARDMQ_LAUNCHER: String(process.pid) };
   const args = [...runtime.options, main, ...process.argv.slice(2)];
-  const child = spawn(runtime.command, args, { stdio: "inherit", env });
+  const child = spawn(runtime.command, args, { stdio: handedOver(), env });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"])
     process.on(signal, () => child.kill(signal));
   whenOrphaned(() => child.kill("SIGTERM"));
@@ -24,6 +24,19 @@ if (process.execArgv.length > 0) {
   child.on("exit", (code, signal) => {
     process.exitCode = signal ? 128 + constants.signals[signal] : code;
   });
+}
+
+/** The terminal, and of other descriptors those that a passphrase waits on. */
+function handedOver() {
+  const words = process.argv.slice(2);
+  const option = words.indexOf("--passphrase-fd");
+  const named = [process.env.WARDMQ_PASSPHRASE_FD, option < 0 ? undefined : words[option + 1]];
+  const stdio = ["inherit", "inherit", "inherit"];
+  for (const descriptor of named.map(Number).filter((one) => one > 2 && one < 10)) {
+    while (stdio.length < descriptor) stdio.push("ignore");
+    stdio[descriptor] = descriptor;
+  }
+  return stdio;
 }
 
 function fail(exitCode, sentence) {

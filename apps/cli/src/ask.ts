@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { CommandName, CommandRequest, CommandResponse, Commands } from "@wardmq/commands";
 import { minimalEnvironment } from "./environment.ts";
 import { Failure, systemCode } from "./failure.ts";
+import { deploymentPassphrase, passphraseFor } from "./keys.ts";
 import { chooseRuntime, programs } from "./runtime.ts";
 
 const socketPath = "run/control.sock"; // relative: see enterDeployment
@@ -26,8 +27,9 @@ export async function askOnce<Name extends CommandName>(
   directory: string,
   command: Name,
   commandArguments: Commands[Name]["arguments"],
+  passphrase?: string,
 ): Promise<Commands[Name]["result"]> {
-  return resultOf<Name>(await once(requestOf(command, commandArguments), directory));
+  return resultOf<Name>(await once(requestOf(command, commandArguments), directory, passphrase));
 }
 
 function requestOf<Name extends CommandName>(
@@ -46,7 +48,8 @@ function resultOf<Name extends CommandName>(response: CommandResponse): Commands
 
 async function send(request: CommandRequest): Promise<CommandResponse> {
   for (let attempt = 1; ; attempt++) {
-    const answered = (await overSocket(request)) ?? (await once(request, process.cwd()));
+    const answered =
+      (await overSocket(request)) ?? (await once(request, process.cwd(), deploymentPassphrase()));
     const busy = !answered.ok && busyCodes.has(answered.error.code);
     if (!busy || attempt === 20) return answered;
     await delay(50 * Math.min(attempt, 10));
@@ -108,20 +111,26 @@ function unanswered(why: string): Failure {
 }
 
 /** A control that works directly on the files, for one request. */
-function once(request: CommandRequest, directory: string): Promise<CommandResponse> {
+function once(
+  request: CommandRequest,
+  directory: string,
+  passphrase: string | undefined,
+): Promise<CommandResponse> {
   const { command, options } = chooseRuntime(undefined);
+  const { stdio, variables, give } = passphraseFor(passphrase);
   return new Promise((resolve, reject) => {
     const child = spawn(command, [...options, programs.control, "once", directory], {
-      stdio: ["pipe", "pipe", "inherit"],
-      env: minimalEnvironment(process.env),
+      stdio: ["pipe", "pipe", "inherit", ...stdio],
+      env: { ...minimalEnvironment(process.env), ...variables },
     });
+    give(child);
     let text = "";
-    child.stdout.setEncoding("utf8");
-    child.stdout.on("data", (chunk: string) => {
+    child.stdout?.setEncoding("utf8");
+    child.stdout?.on("data", (chunk: string) => {
       text += chunk;
     });
-    child.stdin.on("error", () => {}); // it ended early: "close" tells
-    child.stdin.end(`${JSON.stringify(request)}\n`);
+    child.stdin?.on("error", () => {}); // it ended early: "close" tells
+    child.stdin?.end(`${JSON.stringify(request)}\n`);
     child.on("error", (error) =>
       reject(new Failure(1, `could not start ${command}: ${error.message}`, "run npm ci")),
     );

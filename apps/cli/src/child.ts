@@ -5,6 +5,7 @@ import { printable } from "@wardmq/events";
 import type { Runtime } from "../bin/runtimes.mjs";
 import { minimalEnvironment } from "./environment.ts";
 import { systemCode } from "./failure.ts";
+import { passphraseFor } from "./keys.ts";
 
 export type PartName = "control" | "broker";
 
@@ -36,12 +37,15 @@ export function startPart(
   words: readonly string[],
   report: (line: string) => void,
   stderr: "inherit" | number,
+  passphrase: string | undefined,
 ): Part {
+  const { stdio, variables, give } = passphraseFor(passphrase);
   const child = spawn(command, [...options, ...words], {
-    stdio: ["pipe", "pipe", stderr],
-    env: minimalEnvironment(process.env),
+    stdio: ["pipe", "pipe", stderr, ...stdio],
+    env: { ...minimalEnvironment(process.env), ...variables },
     detached: true,
   });
+  give(child);
   child.stdin?.on("error", () => {});
   const ended = endingOf(child, report);
   if (child.pid !== undefined) recordPid(name, child.pid, report);

@@ -11,6 +11,7 @@ import {
 import { printable } from "@wardmq/events";
 import { askOnce } from "./ask.ts";
 import { Failure, systemCode } from "./failure.ts";
+import { newDeploymentPassphrase } from "./keys.ts";
 
 /** Makes a deployment in `directory`, which has to be new or empty. */
 export async function initialize(
@@ -22,11 +23,12 @@ export async function initialize(
 ): Promise<Commands["init"]["result"]> {
   refuseWrongNames(org, environment, hosts);
   const wanted = { org, environment, hosts, keys };
-  if (!existsSync(directory)) return await askOnce(directory, "init", wanted);
+  const make = (where: string) => askOnce(where, "init", wanted, newDeploymentPassphrase(keys));
+  if (!existsSync(directory)) return await make(directory);
   refuseUsedFolder(directory);
   // A folder that is there stays the same folder: it may be somebody's current one, or a volume that cannot be replaced.
   const inside = join(directory, ".init");
-  const result = await askOnce(inside, "init", wanted);
+  const result = await make(inside);
   chmodSync(directory, 0o700);
   for (const name of lastSettings(readdirSync(inside)))
     renameSync(join(inside, name), join(directory, name));

@@ -1,5 +1,16 @@
-import { KeysError, readKeyFile, weakerProviders } from "@wardmq/keys";
+import type { ChildProcess } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Writable } from "node:stream";
+import {
+  KeysError,
+  passphraseCredential,
+  passphraseDescriptor,
+  readKeyFile,
+  weakerProviders,
+} from "@wardmq/keys";
 import { Failure } from "./failure.ts";
+import { readNewPassphrase, readPassphrase } from "./passphrase.ts";
 
 const keyFiles = ["control/keys.json", "broker/keys.json"] as const;
 
@@ -10,6 +21,62 @@ export function keyFindings(): readonly string[] {
     const weakness = weakerProviders[name];
     return weakness === undefined ? [] : [`the keys of ${path} are kept by ${name}: ${weakness}`];
   });
+}
+
+/** The passphrase of the deployment in the current folder; undefined when its keys need none, or systemd gives it. */
+export function deploymentPassphrase(): string | undefined {
+  const isNeeded = keyFiles.some(
+    (path) => existsSync(path) && providerOf(path).name === "passphrase",
+  );
+  return isNeeded && !isCredential() ? oldPassphrase() : undefined;
+}
+
+/** The passphrase of a deployment that is being made with this provider; undefined when it needs none. */
+export function newDeploymentPassphrase(provider: string): string | undefined {
+  if (provider !== "passphrase" || isCredential()) return undefined;
+  return readNewPassphrase(ownDescriptor(), "new passphrase of the keys: ");
+}
+
+/** Asked for once, however often control is started. */
+const oldPassphrase = once(() => readPassphrase(ownDescriptor(), "passphrase of the keys: "));
+
+function once<Value>(make: () => Value): () => Value {
+  let made: { readonly value: Value } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
+function ownDescriptor(): number | undefined {
+  const given = process.env[passphraseDescriptor];
+  return given === undefined ? undefined : Number(given);
+}
+
+function isCredential(): boolean {
+  const folder = process.env["CREDENTIALS_DIRECTORY"];
+  return folder !== undefined && existsSync(join(folder, passphraseCredential));
+}
+
+const childDescriptor = 3;
+
+/** How a child gets a passphrase: through a pipe, its number in the environment. */
+export function passphraseFor(passphrase: string | undefined): {
+  readonly stdio: readonly "pipe"[];
+  readonly variables: Readonly<Record<string, string>>;
+  /** Writes it to the child that was started with the two. */
+  readonly give: (child: ChildProcess) => void;
+} {
+  if (passphrase === undefined) return { stdio: [], variables: {}, give: () => {} };
+  return {
+    stdio: ["pipe"],
+    variables: { [passphraseDescriptor]: String(childDescriptor) },
+    give: ({ stdio }) => {
+      const pipe = stdio[childDescriptor] as Writable | null | undefined;
+      pipe?.on("error", () => {}); // it ended before it asked
+      pipe?.end(passphrase);
+    },
+  };
 }
 
 function providerOf(path: (typeof keyFiles)[number]) {

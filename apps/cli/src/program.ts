@@ -1,5 +1,6 @@
 import { printable } from "@wardmq/events";
 import { Command } from "commander";
+import { addBackupCommands } from "./commands/backup.ts";
 import { addCaCommands, addRotationCommands } from "./commands/ca.ts";
 import { addCertificateCommands } from "./commands/certificates.ts";
 import { addDeploymentCommands } from "./commands/deployment.ts";
@@ -52,3 +53,4 @@ addEventCommands(program);
 addStateCommands(program);
 addTokenCommands(program);
 addPeopleCommands(program);
+addBackupCommands(program);

@@ -11,8 +11,9 @@ import {
 } from "./child.ts";
 import { makeRunFolder } from "./deployment.ts";
 import { refuseWeakeningEnvironment } from "./environment.ts";
-import { keyFindings } from "./keys.ts";
+import { deploymentPassphrase, keyFindings } from "./keys.ts";
 import { checkPolicyFiles } from "./policy-file.ts";
+
 import { loadConfig, refuseSecondServe, refuseTakenPort } from "./preflight.ts";
 import { chooseRuntime, ownRuntimeOptions, programs } from "./runtime.ts";
 
@@ -74,9 +75,17 @@ export async function serve(
   }
   if (stopSignal.aborted) return 0;
   makeRunFolder(directory);
+  const passphrase = deploymentPassphrase();
 
   const start = (name: PartName, words: readonly string[]): Part => {
-    const part = startPart(name, runtime, [programs[name], ...words], report, options.stderr);
+    const part = startPart(
+      name,
+      runtime,
+      [programs[name], ...words],
+      report,
+      options.stderr,
+      passphrase,
+    );
     if (options.verbose) report(`${name} is process ${part.pid} (${runtime.name})`);
     return part;
   };

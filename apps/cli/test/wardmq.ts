@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Writable } from "node:stream";
 import { findRuntime, type RuntimeName } from "../bin/runtimes.mjs";
 
 /** The runtime the test runs on; what the CLI starts runs on it too. */
@@ -22,6 +23,8 @@ export interface RunOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** What to run instead of src/main.ts, with the options of the runtime before it. */
   readonly program?: readonly string[];
+  /** What waits on file descriptor 3. */
+  readonly passphrase?: string;
   /** Leads a process group, as a shell makes one for what a terminal runs. */
   readonly leadsGroup?: boolean;
 }
@@ -39,19 +42,22 @@ export interface Running extends AsyncDisposable {
 /** Starts `wardmq` with these words; it is killed when it takes longer than a minute. */
 export function start(
   words: readonly string[],
-  { cwd, environment = {}, program, leadsGroup = false }: RunOptions = {},
+  { cwd, environment = {}, program, passphrase, leadsGroup = false }: RunOptions = {},
 ): Running {
   const child = spawn(process.execPath, [...(program ?? [...options, main]), ...words], {
     cwd: cwd ?? tmpdir(),
     env: { PATH: process.env["PATH"] ?? "", HOME: tmpdir(), ...environment },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", passphrase === undefined ? "ignore" : "pipe"],
     detached: leadsGroup,
   });
+  const third = child.stdio[3] as Writable | null;
+  third?.on("error", () => {}); // it may end without reading
+  third?.end(passphrase);
   let [stdout, stderr] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+  child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
     stdout += chunk;
   });
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
+  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
     stderr += chunk;
   });
   const timer = setTimeout(() => child.kill("SIGKILL"), limitMs);

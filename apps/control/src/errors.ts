@@ -67,6 +67,18 @@ export const controlErrors = {
     meaning:
       "the server certificate does not belong to its key, or is of another CA and has expired",
   },
+  ERR_BACKUP: {
+    exitCode: 1,
+    meaning: "a file is no backup, or is damaged, cut off or put together from others",
+  },
+  ERR_BACKUP_KEY: {
+    exitCode: 2,
+    meaning: "the key or passphrase of a backup is another one, or no key for this",
+  },
+  ERR_BACKUP_FILE: {
+    exitCode: 2,
+    meaning: "the file of a backup can not be written or read",
+  },
   ERR_STATE: {
     exitCode: 1,
     meaning: "a sealed file of control is damaged, or of another key",

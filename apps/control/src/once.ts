@@ -2,6 +2,8 @@ import { resolve } from "node:path";
 import type { CommandRequest, CommandResponse } from "@wardmq/commands";
 import { FeedError, LineSplitter } from "@wardmq/feed";
 import { currentActor } from "./actor.ts";
+import { backup } from "./backup/backup.ts";
+import { restore } from "./backup/restore.ts";
 import { openAuthority } from "./ca/authority.ts";
 import { RevocationLists } from "./ca/revocation-lists.ts";
 import { execute } from "./commands/execute.ts";
@@ -36,13 +38,29 @@ export async function once(directory: string, report: (line: string) => void): P
 async function answer(directory: string, report: (line: string) => void): Promise<CommandResponse> {
   try {
     const request = parseRequest(await readRequest());
-    const result =
-      request.command === "init"
-        ? await init(directory, request.arguments, { actor: currentActor(), at: Date.now() })
-        : await onFiles(directory, request, report);
+    const result = await doneBy(directory, request, report);
     return { ok: true, result };
   } catch (error) {
     return responseOf(error, report);
+  }
+}
+
+/** What comes before there is a deployment, or beside a control that serves it, needs no lock; all else does. */
+async function doneBy(
+  directory: string,
+  request: CommandRequest,
+  report: (line: string) => void,
+): Promise<unknown> {
+  switch (request.command) {
+    case "init":
+      return init(directory, request.arguments, { actor: currentActor(), at: Date.now() });
+    case "restore":
+      return restore(directory, request.arguments, Date.now);
+    case "backup":
+      enterDeployment(directory);
+      return backup(request.arguments, Date.now());
+    default:
+      return onFiles(directory, request, report);
   }
 }
 

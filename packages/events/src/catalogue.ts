@@ -132,6 +132,10 @@ export const eventTypes = {
     summary:
       "a key that had sealed a store was destroyed, after everything was sealed under another one",
   },
+  "backup-made": {
+    severity: "notice",
+    summary: "an operator wrote a sealed backup of the deployment; `details` say which",
+  },
   "certificate-issued": { severity: "notice", summary: "control issued a certificate" },
 } as const satisfies Record<string, EventDefinition>;
 

@@ -3,6 +3,14 @@ export * from "./key-file.ts";
 export * from "./key-provider.ts";
 export * from "./key-providers.ts";
 export * from "./keys-error.ts";
+export {
+  areScryptParameters,
+  newScryptParameters,
+  passphraseCredential,
+  passphraseIdentity,
+  refuseShort,
+  type ScryptParameters,
+} from "./passphrase-provider.ts";
 export type { TokenKeyType } from "./pkcs11-signer.ts";
 export * from "./pkcs11-uri.ts";
 export * from "./private-files.ts";

@@ -46,6 +46,14 @@ export interface KeyFileContent {
   readonly keys: readonly KeyEntry[];
 }
 
+/** A key file whose keys are not wrapped: it lives in memory and in sealed backups only. Keys are base64. */
+export interface UnwrappedKeyFile extends Pick<KeyFileContent, "purpose" | "store"> {
+  readonly keys: readonly (
+    | (Omit<Extract<KeyEntry, { wrapped: string }>, "wrapped"> & { readonly key: string })
+    | Extract<KeyEntry, { destroyed: string }>
+  )[];
+}
+
 const about =
   "WardMQ data keys, wrapped. Without this file nothing opens that they seal. See docs/keys.md.";
 
@@ -81,9 +89,18 @@ export class KeyFile {
     return new KeyFile(path, provider, content, [dataKey]);
   }
 
-  /** Opens a key file, or says in a sentence what is wrong with it or its provider. */
+  /** Opens a key file as its owner, or says in a sentence what is wrong with it or its provider. */
   static open(path: string, purpose: string, providers: KeyProviders): KeyFile {
     endReplacement(path);
+    return KeyFile.#open(path, purpose, providers);
+  }
+
+  /** The keys of a file that another process owns and may be changing: for a backup. */
+  static unwrap(path: string, purpose: string, providers: KeyProviders): UnwrappedKeyFile {
+    return KeyFile.#open(path, purpose, providers).#unwrapped();
+  }
+
+  static #open(path: string, purpose: string, providers: KeyProviders): KeyFile {
     const content = readKeyFile(path);
     if (content.purpose !== purpose)
       throw damaged(path, `is for ${printable(content.purpose)}, not for ${purpose}`);
@@ -92,6 +109,19 @@ export class KeyFile {
       entry.state === "destroyed" ? [] : [unwrapEntry(path, content, provider, entry)],
     );
     return new KeyFile(path, provider, content, dataKeys);
+  }
+
+  /** Makes a key file on another host from the keys of this one, wrapped by a provider of that host. */
+  static restore(path: string, unwrapped: UnwrappedKeyFile, provider: KeyProvider): void {
+    const { purpose, store } = unwrapped;
+    const head = { about, version: 1, purpose, store, provider: provider.description } as const;
+    const keys = unwrapped.keys.map((one) => {
+      if (one.state === "destroyed") return one;
+      const { id, state, created, key } = one;
+      return wrapEntry(head, provider, { id, key: Buffer.from(key, "base64") }, state, created);
+    });
+    writeNewFile(path, textOf({ ...head, keys }), 0o600);
+    readKeyFile(path);
   }
 
   /** The id of the store, for places. */
@@ -154,6 +184,17 @@ export class KeyFile {
     });
     this.#write({ ...head, keys });
     this.#provider = provider;
+  }
+
+  #unwrapped(): UnwrappedKeyFile {
+    const { purpose, store, keys } = this.#content;
+    const unwrapped = keys.map((one) => {
+      if (one.state === "destroyed") return one;
+      const { id, state, created } = one;
+      const key = Buffer.from(this.#dataKeys.get(id)?.key ?? []).toString("base64");
+      return { id, state, created, key };
+    });
+    return { purpose, store, keys: unwrapped };
   }
 
   #unusedKey(): DataKey {

@@ -1,4 +1,4 @@
-import { randomBytes, scryptSync } from "node:crypto";
+import { createPrivateKey, type KeyObject, randomBytes, scryptSync } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { readCredential } from "./credentials-provider.ts";
@@ -48,14 +48,25 @@ export function refuseShort(passphrase: string): void {
   );
 }
 
-/** 32 octets. The parameters come from a file: `parseScryptParameters` has bounded them. */
+/** 32 octets. The parameters come from a file: `areScryptParameters` has bounded them. */
 export function scryptKey(passphrase: string, { salt, N, r, p }: ScryptParameters): Buffer {
   const maxmem = 128 * N * r + 1024 * 1024 * (p + 1);
   return scryptSync(passphrase.normalize("NFC"), Buffer.from(salt, "hex"), 32, { N, r, p, maxmem });
 }
 
+/** PKCS#8 of X25519 (RFC 8410 section 7) up to the 32 octets of the key. */
+const x25519Pkcs8 = Buffer.from("302e020100300506032b656e04220420", "hex");
+
+/** The X25519 private key that a passphrase is: whoever knows the passphrase is the recipient. */
+export function passphraseIdentity(passphrase: string, parameters: ScryptParameters): KeyObject {
+  const key = Buffer.concat([x25519Pkcs8, scryptKey(passphrase, parameters)]);
+  return createPrivateKey({ key, format: "der", type: "pkcs8" });
+}
+
 /** Whether these are parameters that neither weaken the passphrase nor stop the machine. */
-export function areScryptParameters(value: Readonly<Record<string, unknown>>): boolean {
+export function areScryptParameters(
+  value: Readonly<Record<string, unknown>>,
+): value is ScryptParameters & Readonly<Record<string, unknown>> {
   const { salt, N, r, p } = value;
   return (
     typeof salt === "string" &&
@@ -81,6 +92,6 @@ function passphraseOf(environment: KeyEnvironment): string {
   throw new KeysError(
     "ERR_KEY_PROVIDER",
     "the keys are protected by a passphrase, and none was given",
-    `type it at a terminal, give it with --passphrase-fd, or as the credential ${passphraseCredential}`,
+    `type it at a terminal, give it through the descriptor that WARDMQ_PASSPHRASE_FD names, or as the credential ${passphraseCredential}`,
   );
 }

@@ -57,6 +57,7 @@ export function writeTokenKeyFile(
 
 /** The Signer of the private key that a file holds or names, or a KeysError. */
 export function openSigner(path: string, providers: KeyProviders): LocalSigner {
+  endReplacement(path);
   const content = readPrivateKeyFile(path);
   const signer =
     "pkcs11" in content
@@ -72,7 +73,6 @@ export function openSigner(path: string, providers: KeyProviders): LocalSigner {
 
 /** The private key that a file holds. That it is in a token is a KeysError. */
 export function openPrivateKeyFile(path: string, providers: KeyProviders): KeyObject {
-  endReplacement(path);
   const content = readPrivateKeyFile(path);
   if ("wrapped" in content) return unwrap(path, content, providers);
   throw damaged(path, "names a key in a token, which never leaves there");

@@ -3,6 +3,7 @@ export const sealErrors = {
   ERR_SEAL_KEY_UNKNOWN: "the bytes are sealed under a key that is not in the key ring",
   ERR_SEAL_DAMAGED: "the sealed bytes are damaged, cut off, or belong to another place",
   ERR_SEAL_KEY_RING: "the keys make no key ring",
+  ERR_SEAL_RECIPIENT: "the recipient has no x25519 or p-256 key",
 } as const;
 
 export type SealErrorCode = keyof typeof sealErrors;

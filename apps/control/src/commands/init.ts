@@ -47,15 +47,20 @@ export async function init(
   const write = async (folder: string) => {
     rootFingerprint = await writeDeployment(folder, identity, hosts, configText, choice, doing);
   };
+  await intoNewFolder(directory, write);
+  return { trustDomain, hosts, rootFingerprint };
+}
+
+type Write = (folder: string) => Promise<void> | void;
+
+/** Has `write` fill a folder that becomes `directory`, which must not exist or be empty: the whole of it, or nothing. */
+export async function intoNewFolder(directory: string, write: Write): Promise<void> {
   try {
     await (isEmptyFolder(directory) ? fillFolder(directory, write) : makeFolder(directory, write));
   } catch (error) {
     throw notMade(directory, error);
   }
-  return { trustDomain, hosts, rootFingerprint };
 }
-
-type Write = (folder: string) => Promise<void>;
 
 /** Writes a folder beside where it shall be, and moves it there in one step. */
 async function makeFolder(directory: string, write: Write): Promise<void> {

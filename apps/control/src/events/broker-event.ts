@@ -18,6 +18,8 @@ const ofControl: ReadonlySet<EventType> = new Set<EventType>([
   "subject-changed",
   "subject-revoked-by",
   "certificate-issued",
+  "state-key-destroyed",
+  "backup-made",
 ]);
 
 const longestText = 2000;

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, describe, test } from "node:test";
+import { type RunOptions, start } from "./wardmq.ts";
+
+const folder = await mkdtemp(join(tmpdir(), "wardmq-backup-cli-"));
+after(() => rm(folder, { recursive: true, force: true }));
+
+const passphrase = "correct horse battery";
+const wrong = "another horse battery";
+const forKeys = (text: string): RunOptions => ({
+  cwd: folder,
+  passphrase: `${text}\n`,
+  environment: { WARDMQ_PASSPHRASE_FD: "3" },
+});
+const run = (words: string, options: RunOptions = { cwd: folder }) =>
+  start(words.split(" "), options).ended;
+const at = (...names: readonly string[]) => join(folder, ...names);
+
+describe("keys behind a passphrase", () => {
+  test("are made with a long one only, open with the same only, and lie on no disk", async () => {
+    const init = "init d --org hospital --host localhost --keys passphrase";
+    const short = await run(init, forKeys("short"));
+    assert.equal(short.code, 2);
+    assert.match(short.stderr, /less than 12 characters/);
+    assert.ok(!existsSync(at("d")));
+    assert.equal((await run(init, forKeys(passphrase))).code, 0);
+    assert.ok(!existsSync(at("d/control/kek.key")));
+
+    const refused = await run("service add d dashboard", forKeys(wrong));
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /does not open this; give the passphrase/);
+    assert.equal((await run("service add d dashboard", forKeys(passphrase))).code, 0);
+    assert.ok(!readFileSync(at("d/control/keys.json"), "utf8").includes(passphrase));
+  });
+});
+
+describe("wardmq backup and restore", () => {
+  const byPassphrase = (text: string): RunOptions => ({ cwd: folder, passphrase: text });
+  const restored = "restore by-key --into again --key pair";
+
+  test("refuse words that leave open what a backup is sealed to or opened with", async () => {
+    for (const words of [
+      "backup d --out b",
+      "backup d --out b --to pair.pub --passphrase-fd 3",
+      "restore b --into r",
+    ]) {
+      const { code, stderr } = await run(words);
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, /exactly one of/);
+    }
+    assert.equal((await run("backup-key")).code, 2);
+  });
+
+  test("seal to a key pair, and say what came back and how old it is", async () => {
+    assert.equal((await run("init plain --org hospital --host localhost")).code, 0);
+    assert.equal((await run("service add plain dashboard")).code, 0);
+    assert.equal((await run("backup-key --out pair --type P-256")).code, 0);
+    assert.equal(statSync(at("pair")).mode & 0o777, 0o600);
+    assert.equal((await run("backup-key --out pair")).code, 2); // never written over
+    const made = await run("backup plain --out by-key --to pair.pub");
+    assert.match(made.stdout, /SHA-256 [0-9a-f]{64}\nwithout the keys of the CAs/);
+    const public_ = await run("restore by-key --into again --key pair.pub");
+    assert.equal(public_.code, 2);
+    const { stdout, code } = await run(restored);
+    assert.equal(code, 0);
+    assert.match(stdout, /restored prod\.hospital into again/);
+    assert.match(stdout, /less than a minute old; restoring took \d+\.\d s/);
+    assert.match((await run("list again")).stdout, /service:dashboard/);
+    assert.match((await run("events plain --last 1")).stdout, /backup-made/);
+    assert.match((await run(restored)).stderr, /is not empty/);
+  });
+
+  test("seal to a passphrase, which nothing else opens", async () => {
+    const out = "backup plain --out by-passphrase --with-ca-key --passphrase-fd 3";
+    assert.equal((await run(out, byPassphrase("short"))).code, 2);
+    assert.equal((await run(out, byPassphrase(passphrase))).code, 0);
+    const words = "restore by-passphrase --into whole --passphrase-fd 3";
+    const refused = await run(words, byPassphrase(wrong));
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /the passphrase is another one/);
+    assert.match((await run("restore by-passphrase --into whole --key pair")).stderr, /passphrase/);
+    assert.equal((await run(words, byPassphrase(passphrase))).code, 0);
+    assert.ok(existsSync(at("whole/control/issuing-ca.key")));
+    assert.equal((await run("credential whole service:dashboard --out c")).code, 0);
+  });
+});
