@@ -10,7 +10,7 @@ import {
   type Deployment,
   startDeployment,
 } from "../support/deployment.ts";
-import { RawClient } from "../support/raw-client.ts";
+import { type ConnectOptions, RawClient } from "../support/raw-client.ts";
 import { openTls, tlsWire } from "../support/wire.ts";
 
 const deployment = await startDeployment({ services: ["tester", "gone"], devices: 1 });
@@ -34,10 +34,14 @@ const refuses = (work: Promise<unknown>, code: string) =>
     return true;
   });
 
-async function connect(to: Deployment, credential: Credential): Promise<RawClient> {
+async function connect(
+  to: Deployment,
+  credential: Credential,
+  options: ConnectOptions = {},
+): Promise<RawClient> {
   const client = new RawClient(tlsWire(await openTls(to.mqtts, credential)), 5);
   const clientId = credential.subject.slice(credential.subject.indexOf(":") + 1);
-  const { reasonCode } = await client.connect({ clientId });
+  const { reasonCode } = await client.connect({ clientId, ...options });
   assert.equal(reasonCode, 0);
   return client;
 }
@@ -83,6 +87,33 @@ describe("a backup", () => {
     assert.ok(subjects.some(({ id }) => id === tester.subject));
     const { events } = await again.command("events", { last: 100 });
     assert.ok(JSON.stringify(events).includes('"subject-revoked-by"'));
+  });
+
+  test("brings back what is retained, and what a session that is away is owed", async () => {
+    const tester = deployment.credential("tester");
+    const durable = {
+      clientId: "away",
+      cleanStart: false,
+      properties: { sessionExpiryInterval: 3600 },
+    } as const;
+    const away = await connect(deployment, tester, durable);
+    assert.equal(await away.subscribe("owed/#"), 2);
+    await away.disconnect();
+    const publisher = await connect(deployment, tester, { clientId: "publisher" });
+    await publisher.publish("kept", "retained", { qos: 1, retain: true });
+    await publisher.publish("owed/1", "queued", { qos: 1 });
+    await publisher.disconnect();
+    await backup("messages", true);
+
+    await using again = await startDeployment({
+      restored: (directory) => restore("messages", directory),
+    });
+    const back = await connect(again, tester, durable);
+    const queued = await back.take("PUBLISH");
+    assert.equal(Buffer.from(queued.payload).toString(), "queued");
+    await back.subscribe("kept");
+    const retained = await back.take("PUBLISH");
+    assert.equal(Buffer.from(retained.payload).toString(), "retained");
   });
 
   test("leaves the keys of the CAs out when they are not asked for", async () => {
