@@ -5,6 +5,7 @@ import type {
   Ended,
   FeedBody,
   FeedNews,
+  LifecycleNotice,
   SubjectRecord,
   WorldChange,
 } from "@wardmq/feed";
@@ -24,6 +25,7 @@ import { GrantClock } from "./enforcement/grant-clock.ts";
 import { RecordTable } from "./enforcement/record-table.ts";
 import { type SubjectState, Subjects } from "./enforcement/subjects.ts";
 import { Freshness } from "./feed/freshness.ts";
+import { ApplicationMessage } from "./routing/application-message.ts";
 import { RetainedMessages } from "./routing/retained-messages.ts";
 import { Router } from "./routing/router.ts";
 import { SessionTable } from "./session/session-table.ts";
@@ -241,9 +243,16 @@ export class Broker {
     const subjects = this.#staged;
     this.#staged = new RecordTable();
     for (const subject of body.subjects) subjects.put(subject);
-    return body.type === "snapshot"
-      ? this.#applyChange(body.world, () => this.#subjects.replaceAll(subjects))
-      : this.#applyChange(body.change, () => this.#put(subjects.values(), body.change));
+    if (body.type === "snapshot") {
+      const { lifecycle = [], ...world } = body.world;
+      const ended = this.#applyChange(world, () => this.#subjects.replaceAll(subjects));
+      for (const notice of lifecycle) this.#tell(notice);
+      return ended;
+    }
+    const { lifecycle, ...change } = body.change;
+    const ended = this.#applyChange(change, () => this.#put(subjects.values(), change));
+    if (lifecycle !== undefined) this.#tell(lifecycle);
+    return ended;
   }
 
   /** Opens the listeners; resolves to their addresses. */
@@ -396,7 +405,10 @@ export class Broker {
   }
 
   /** `put` changes the subjects, and returns those that anybody here holds. */
-  #applyChange(change: Omit<WorldChange, "subjects">, put: () => ReadonlySet<SubjectState>): Ended {
+  #applyChange(
+    change: Omit<WorldChange, "subjects" | "lifecycle">,
+    put: () => ReadonlySet<SubjectState>,
+  ): Ended {
     // What can fail comes first: nothing is changed until all of it has succeeded.
     const policy =
       change.policy === undefined
@@ -437,6 +449,25 @@ export class Broker {
     this.#restore(found);
     this.#enforceTokens(change, ended);
     return ended;
+  }
+
+  /**
+   * Retains a message of control on the `lifecycle` topic of each device. It counts as the device's own, so that the
+   * policy decides about it like about everything else that stands there.
+   */
+  #tell({ message, devices }: LifecycleNotice): void {
+    const payload = Buffer.from(message, "utf8");
+    for (const id of devices) {
+      const subject = this.#subjects.get(id);
+      const { org, site, ward, id: uuid } = subject?.record.attributes ?? {};
+      if (subject === undefined || uuid === undefined) continue;
+      const topic = this.#router.topic(`${org}/${site}/${ward}/device/${uuid}/lifecycle`);
+      const told = new ApplicationMessage(topic, subject, payload);
+      told.qos = 1;
+      told.retain = true;
+      told.payloadEnd = payload.length;
+      this.#router.publish(told, undefined);
+    }
   }
 
   #put(

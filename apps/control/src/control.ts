@@ -7,6 +7,7 @@ import { type KeyFile, readPrivateText } from "@wardmq/keys";
 import { enforcedPart } from "@wardmq/policy";
 import { type Authority, openAuthority } from "./ca/authority.ts";
 import { caIdOf } from "./ca/certificate-authority.ts";
+import { FleetRotation } from "./ca/fleet-rotation.ts";
 import { OcspResponder } from "./ca/ocsp-responder.ts";
 import {
   type PublicObjects,
@@ -56,6 +57,7 @@ export class Control {
   readonly #events: EventLog;
   readonly #publisher: FeedPublisher;
   readonly #lists: RevocationLists;
+  readonly #fleet: FleetRotation;
   readonly #public: PublicObjects;
   readonly #issuers: Issuers;
   readonly #revocations: TokenRevocations;
@@ -113,6 +115,12 @@ export class Control {
       onUsed: (fingerprint) => this.#certificateUsed(fingerprint),
       report,
     });
+    this.#fleet = new FleetRotation({
+      registry,
+      publish: (change) => void this.#publish(change),
+      reload: ({ actor }) => this.reload(actor),
+      now,
+    });
     const signing = () => this.#sources.authority.signing;
     this.#lists = new RevocationLists({
       issuers: signing,
@@ -155,6 +163,11 @@ export class Control {
   /** Publishes the CRLs of all CAs that sign; that it can not is a line for a person. */
   publishRevocationLists(): void {
     this.#lists.publish().catch((error: unknown) => this.#failed(error));
+  }
+
+  /** Takes a rotation of the fleet further, if there is one. */
+  continueFleetRotation(): Promise<void> {
+    return this.#fleet.tick().catch((error: unknown) => this.#failed(error));
   }
 
   /** Takes the connection of a broker. */
@@ -236,6 +249,7 @@ export class Control {
       registry: this.#registry,
       authority: () => this.#sources.authority,
       lists: this.#lists,
+      fleet: this.#fleet,
       publisher: { publish: (change) => this.#publish(change) },
       tokens: {
         issuers: () => this.#issuers.list(),
@@ -272,6 +286,7 @@ export class Control {
       policy: enforcedPart(policy),
       trustAnchors: authority.trustAnchors,
       feedKeys: this.#sources.feed.keys,
+      lifecycle: this.#fleet.notices(),
       issuers: this.#issuers.list(),
       revokedTokens: this.#revocations.list(),
       subjects,

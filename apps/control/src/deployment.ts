@@ -17,6 +17,7 @@ export const paths = {
   rootKey: "control/root-ca.key",
   rootCertificate: "control/root-ca.pem",
   crossCertificate: "control/root-ca-cross.pem",
+  fleet: "control/fleet.json",
   rotations: "control/rotations.json",
   issuingKey: "control/issuing-ca.key",
   issuingCertificate: "control/issuing-ca.pem",

@@ -5,6 +5,7 @@ import { currentActor } from "./actor.ts";
 import { backup } from "./backup/backup.ts";
 import { restore } from "./backup/restore.ts";
 import { openAuthority } from "./ca/authority.ts";
+import { FleetRotation } from "./ca/fleet-rotation.ts";
 import { RevocationLists } from "./ca/revocation-lists.ts";
 import { execute } from "./commands/execute.ts";
 import type { Surroundings } from "./commands/handler.ts";
@@ -112,6 +113,12 @@ async function onFiles(
     registry,
     authority,
     lists,
+    fleet: new FleetRotation({
+      registry,
+      publish: () => {},
+      reload: async () => [],
+      now: Date.now,
+    }),
     publisher: { publish: () => async () => ({ answers: [], unconfirmed: 0 }) },
     tokens: {
       issuers: () => keptIssuers(readIssuers(), stateFile(paths.issuerKeys).read()),

@@ -8,6 +8,7 @@ import { enterDeployment, paths } from "./deployment.ts";
 import { takeLock } from "./lock.ts";
 
 const lockWaitMs = 2_000;
+const waveMs = 10_000;
 const hourMs = 60 * 60 * 1000;
 
 /**
@@ -55,6 +56,8 @@ export async function serve(
     control.endChangeOvers();
   }, hourMs);
   stack.defer(() => clearInterval(hourly));
+  const waves = setInterval(() => void control.continueFleetRotation(), waveMs);
+  stack.defer(() => clearInterval(waves));
   process.stdout.write("ready {}\n");
   await stopped;
   return 0;

@@ -5,6 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import type { CommandName, Commands } from "@wardmq/commands";
 import {
+  eventually,
   newDeployment,
   newKey,
   RunningControl,
@@ -144,5 +145,42 @@ describe("the rotation of the key of the feed", () => {
     assert.equal((await done("rotation.step", { what: "feed-key" })).step, "idle");
     assert.equal(existsSync(folder.in("control/feed.next.key")), false);
     assert.equal((await control.result("reload", {})).changed.length, 0);
+  });
+});
+
+describe("the rotation of the fleet", () => {
+  test("is refused with a deadline in the past, and changes nothing", async () => {
+    const before = file("control/issuing-ca.pem");
+    const { code } = await refused("fleet.rotate", { because: "a test", deadline: 1 });
+    assert.equal(code, "ERR_ROTATION");
+    assert.equal(file("control/issuing-ca.pem"), before);
+  });
+
+  test("counts who has renewed, waits for who has not, and lets the former CA go at the end", async () => {
+    if ((await done("rotation.status", { what: "root" })).step !== "idle") {
+      await done("rotation.undo", { what: "root" });
+    }
+    const enrol = async (subject: string) => {
+      const certificateRequest = await requestFor(newKey());
+      return done("credential", { subject, certificateRequest });
+    };
+    const devices = await Promise.all(
+      [1, 2].map(async () => (await done("device.add", { site: "main", ward: "icu" })).id),
+    );
+    for (const device of devices) await enrol(device);
+    const started = await done("fleet.rotate", { because: "a test" });
+    assert.deepEqual([started.renewed, started.told, started.waiting], [0, 2, 0]);
+    assert.equal((await refused("fleet.rotate", { because: "again" })).code, "ERR_ROTATION");
+    const [first = "", second = ""] = devices;
+    await enrol(first);
+    const half = await done("fleet.status", {});
+    assert.deepEqual([half.renewed, half.told, half.waiting], [1, 1, 0]);
+    await enrol(second);
+    // The next look of control, some seconds later, ends it.
+    await eventually(() => !existsSync(folder.in("control/fleet.json")));
+    assert.equal(certificates("control/issuing-ca.pem").length, 1);
+    const { subjects } = await done("list", {});
+    const states = subjects.find(({ id }) => id === first)?.certificates.map(({ state }) => state);
+    assert.deepEqual(states?.toSorted(), ["active", "revoked"]);
   });
 });

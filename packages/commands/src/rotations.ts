@@ -18,7 +18,38 @@ const status = z.strictObject({
   }),
 });
 
+const fleetStatus = z.strictObject({
+  isRunning: z.boolean(),
+  because: z.string().exactOptional(),
+  startedAt: milliseconds.exactOptional(),
+  deadline: milliseconds.exactOptional(),
+  renewed: z.int().meta({ description: "devices that have a certificate of the new CA" }),
+  told: z.int().meta({ description: "devices that were told and have not renewed" }),
+  waiting: z.int().meta({ description: "devices that have not been told yet" }),
+});
+
 export const rotationCommands = {
+  "fleet.rotate": {
+    summary:
+      "emergency: move every device to a new issuing CA with a new key, in waves, and let the former one go",
+    role: "security-officer",
+    route: "POST /fleet/rotate",
+    approval: "second-person",
+    arguments: z.strictObject({
+      because: z.string().min(1).max(500).meta({ description: "why; devices and events say it" }),
+      deadline: milliseconds.exactOptional().meta({
+        description: "from here on the former CA gets nobody in; without it, when all have renewed",
+      }),
+    }),
+    result: fleetStatus,
+  },
+  "fleet.status": {
+    summary: "show how far the rotation of the fleet is",
+    role: "viewer",
+    route: "GET /fleet",
+    arguments: z.strictObject({}),
+    result: fleetStatus,
+  },
   "rotation.status": {
     summary: "show where a rotation stands",
     role: "viewer",

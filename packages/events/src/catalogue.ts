@@ -119,6 +119,10 @@ export const eventTypes = {
     severity: "notice",
     summary: "an operator took a step of a rotation, or took one back",
   },
+  "fleet-rotation": {
+    severity: "alert",
+    summary: "an operator moves every device to a new issuing CA",
+  },
   "root-key-moved": {
     severity: "alert",
     summary: "the key of the root CA was taken out of the deployment or brought back",

@@ -103,6 +103,13 @@ export interface BrokerSettings {
   };
 }
 
+/** What devices are told on their own `lifecycle` topic, retained; an empty message takes it back. */
+export interface LifecycleNotice {
+  readonly message: string;
+  /** Ids of subjects. */
+  readonly devices: readonly string[];
+}
+
 export interface World {
   readonly settings: BrokerSettings;
   /** PEM certificates of the issuing CAs: where the certificationPath of a client must end. */
@@ -115,6 +122,7 @@ export interface World {
   readonly issuers: readonly Issuer[];
   readonly revokedTokens: readonly TokenRevocation[];
   readonly subjects: readonly SubjectRecord[];
+  readonly lifecycle?: readonly LifecycleNotice[];
 }
 
 /** What changed. Absent parts stay; `subjects` are put in place by id; `removedSubjects` go. */
@@ -127,4 +135,5 @@ export interface WorldChange {
   readonly revokedTokens?: readonly TokenRevocation[];
   readonly subjects?: readonly SubjectRecord[];
   readonly removedSubjects?: readonly string[];
+  readonly lifecycle?: LifecycleNotice;
 }

@@ -1,9 +1,9 @@
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { commands, rotatingThings } from "@wardmq/commands";
+import { type Commands, commands, rotatingThings } from "@wardmq/commands";
 import { printable } from "@wardmq/events";
 import { encodePem } from "@wardmq/x509";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { ask } from "../ask.ts";
 import { count, group, type Json, print, printJson } from "../command-line.ts";
 import { controlCommand } from "../control-command.ts";
@@ -93,6 +93,39 @@ export function addRotationCommands(program: Command): void {
       );
   }
 
+  deploymentCommand(rotate, "fleet", {
+    summary:
+      "emergency: move every device to a new issuing CA and a new key; without --because, how far it is",
+    examples: [
+      'wardmq rotate fleet /srv/wardmq --because "the key of the CA was copied" --deadline 2027-02-01',
+      "wardmq rotate fleet /srv/wardmq",
+    ],
+  })
+    .option("--because <text>", "why: devices, events and the history say it")
+    .addOption(
+      new Option(
+        "--deadline <time>",
+        "from then on the former CA gets nobody in (ISO 8601)",
+      ).argParser(parseTime),
+    )
+    .option("--json", "print the result as JSON")
+    .action(
+      inDeployment([], async (_, { because, deadline, json }: Json & FleetOptions) => {
+        if (because === undefined && deadline !== undefined) {
+          throw new Failure(2, "--deadline needs --because", "say why the fleet is moved");
+        }
+        const status =
+          because === undefined
+            ? await ask("fleet.status", {})
+            : await ask("fleet.rotate", {
+                because,
+                ...(deadline === undefined ? {} : { deadline }),
+              });
+        if (json) return printJson(status);
+        print(fleetText(status));
+      }),
+    );
+
   const rootKey = group(
     program,
     "root-key",
@@ -101,6 +134,34 @@ export function addRotationCommands(program: Command): void {
   );
   moveCommand(rootKey, "remove", "root-key.remove", "to", "the new file that holds the key then");
   moveCommand(rootKey, "restore", "root-key.restore", "from", "the file that holds the key");
+}
+
+interface FleetOptions {
+  readonly because?: string;
+  readonly deadline?: number;
+}
+
+const barWidth = 40;
+
+function fleetText(status: Commands["fleet.status"]["result"]): string {
+  if (!status.isRunning) return "no rotation of the fleet is under way";
+  const { renewed, told, waiting, because = "", deadline } = status;
+  const all = Math.max(1, renewed + told + waiting);
+  const filled = Math.round((renewed / all) * barWidth);
+  return [
+    `[${"#".repeat(filled)}${".".repeat(barWidth - filled)}] ${renewed} of ${all} devices renewed`,
+    `${told} told and still to come, ${waiting} not told yet`,
+    `because ${printable(because, 500)}`,
+    ...(deadline === undefined ? [] : [`the former CA gets nobody in from ${time(deadline)}`]),
+  ].join("\n");
+}
+
+function parseTime(text: string): number {
+  const milliseconds = /^\d{4}-\d{2}-\d{2}(T[\d:.]+(Z|[+-]\d{2}:\d{2}))?$/.test(text)
+    ? Date.parse(text)
+    : Number.NaN;
+  if (!Number.isNaN(milliseconds)) return milliseconds;
+  throw new InvalidArgumentError("write it like 2027-02-01 or 2027-02-01T06:00:00Z");
 }
 
 interface Moves {

@@ -66,7 +66,7 @@ async function issueChecked(
   const { kind, attributes, spiffeId } = registry.activeSubject(subject);
   const request = decodeRequest(asked);
   const fields = fieldsOf(issuer, {
-    profile: kind === "device" ? "device" : "service",
+    profile: kind,
     subject: encodeName({ commonName: attributes["id"] ?? "" }),
     subjectAltName: [{ uri: spiffeId }],
     publicKey: request.publicKey,

@@ -4,6 +4,7 @@ import type { Ended, Rekeyed } from "@wardmq/feed";
 import type { Issuer } from "@wardmq/tokens";
 import type { z } from "zod";
 import type { Authority } from "../ca/authority.ts";
+import type { FleetRotation } from "../ca/fleet-rotation.ts";
 import type { RevocationLists } from "../ca/revocation-lists.ts";
 import type { Policies } from "../policy/policies.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
@@ -42,6 +43,7 @@ export interface Surroundings {
   /** The CA, opened when a certificate is wanted: revoking works without it. */
   readonly authority: () => Authority;
   readonly lists: RevocationLists;
+  readonly fleet: FleetRotation;
   readonly publisher: Publisher;
   readonly tokens: TokenWorld;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;

@@ -21,6 +21,15 @@ export const rotationHandlers: HandlersOf<typeof rotationCommands> = {
     return settled(on, what, "undo", caller);
   },
 
+  "fleet.rotate": async ({ fleet, record }, { because, deadline }, caller) => {
+    await fleet.start(because, deadline, caller);
+    const why = printable(because, 500);
+    record({ type: "fleet-rotation", why, details: { actor: caller.actor } });
+    return fleet.status();
+  },
+
+  "fleet.status": ({ fleet }) => fleet.status(),
+
   "root-key.remove": (on, { to }, caller) => {
     const path = keyPathOf(rootOf());
     if (path === undefined) throw notHere("is not here to be taken away");

@@ -343,6 +343,24 @@ export class Registry {
     return this.#supersede(due, doing);
   }
 
+  /** Revokes every active certificate that one CA has signed; gives the subjects that had one. */
+  revokeCertificatesOf(issuer: string, doing: Doing): readonly RegisteredSubject[] {
+    const { at, actor: changedBy } = doing;
+    const changes = [...this.#subjects.values()].flatMap((before): readonly Change[] => {
+      const ended = activeOf(before).filter((one) => one.issuer === issuer);
+      if (ended.length === 0) return [];
+      const certificates = withState(before, ended, "revoked", at);
+      return [
+        {
+          subject: { ...before, certificates, changedAt: at, changedBy },
+          action: "certificate.revoke",
+          details: { revoked: ended.map(serialOf), issuer },
+        },
+      ];
+    });
+    return this.#commit(doing, changes);
+  }
+
   /** Certificates of one CA that do not count any more and had not expired by `from`. */
   revokedCertificates(issuer: string, from: number): readonly RevokedRow[] {
     const ended: RevokedRow[] = [];
