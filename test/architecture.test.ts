@@ -38,6 +38,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "@wardmq/config",
     "@wardmq/commands",
     "@wardmq/keys",
+    "@wardmq/tokens",
     "@wardmq/mqtt-js",
   ],
   "apps/idp": ["@wardmq/config", "@wardmq/x509"],

@@ -11,6 +11,7 @@ import {
   parsePolicyFiles,
   provePolicy,
 } from "@wardmq/policy";
+import { IssuersError, parseIssuers } from "@wardmq/tokens";
 import { Failure, systemCode } from "./failure.ts";
 
 /** The files of a deployment's policy: `policy.yaml`, or those of its folder `policy` in the order of their names. */
@@ -45,7 +46,31 @@ export function checkPolicyFiles(directory: string): readonly string[] {
   const file = files[0]?.name ?? "policy.yaml";
   const violations = provePolicy(policy).map((one) => describeProblem(one, file));
   if (violations.length > 0) throw new Failure(1, violations.join("\n"), "");
-  return checkPolicy(policy).map((one) => describeFinding(one, one.file ?? file));
+  const given = rolesOfTokens(directory);
+  const known = new Set(policy.roles.map(({ name }) => name));
+  return [
+    ...checkPolicy(policy)
+      .filter(({ check, role }) => check !== "never-bound" || !given.has(role))
+      .map((one) => describeFinding(one, one.file ?? file)),
+    ...[...given]
+      .filter((role) => !known.has(role))
+      .map(
+        (role) => `issuers.yaml: gives the role ${printable(role)}, which the policy does not have`,
+      ),
+  ];
+}
+
+/** The roles that tokens give. */
+function rolesOfTokens(directory: string): ReadonlySet<string> {
+  const path = join(directory, "issuers.yaml");
+  if (!existsSync(path)) return new Set();
+  try {
+    const issuers = parseIssuers(readFileSync(path, "utf8"), path);
+    return new Set(issuers.flatMap(({ roles }) => roles.map(({ role }) => role)));
+  } catch (error) {
+    if (error instanceof IssuersError) throw new Failure(2, error.message, "");
+    throw error;
+  }
 }
 
 function filesAt(path: string): readonly PolicyFile[] {

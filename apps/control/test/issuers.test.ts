@@ -178,7 +178,7 @@ describe("asking over HTTPS", async () => {
     if (request.url === "/redirect") response.writeHead(302, { location: "/ok" }).end();
     else if (request.url === "/long") response.end(Buffer.alloc(300_000, 0x20));
     else if (request.url === "/error") response.writeHead(500).end("secret of the server");
-    else request.pipe(response);
+    else response.end("as it is");
   });
 
   test("takes a 200 of a server it trusts, and nothing else", async () => {
@@ -197,9 +197,7 @@ describe("asking over HTTPS", async () => {
     await fails(`${base}/error`, ca, /^it answered 500$/);
     await fails(`${base}/ok`, undefined, /^[A-Z_]+$/);
     await fails(base.replace("https:", "http:"), ca, /not HTTPS/);
-    const form = new URLSearchParams({ token: "a b" });
-    assert.equal(await askHttps({ url: `${base}/ok`, ca, form }), "token=a+b");
-    assert.equal(await askHttps({ url: `${base}/ok`, ca }), "");
+    assert.equal(await askHttps({ url: `${base}/ok`, ca }), "as it is");
     server.close();
   });
 });

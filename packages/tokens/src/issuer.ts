@@ -42,8 +42,6 @@ export interface Issuer {
   readonly roles: readonly RoleMapping[];
   /** Attributes that policy may use, and the claims they come from. */
   readonly attributes: Readonly<Record<string, string>>;
-  /** Whether tokens that are no JWT are asked about at the issuer (RFC 7662). */
-  readonly introspects: boolean;
   readonly keys: readonly IssuerKey[];
   /** Milliseconds since 1970: from then on the keys are too old to be believed. */
   readonly keysUntil: number;

@@ -57,13 +57,6 @@ const issuer = z.strictObject({
   requiredClaims: z.array(claim).max(16).default(["client_id", "jti"]),
   roles: z.array(role).min(1).max(1_000),
   attributes: z.partialRecord(z.enum(["site", "ward"]), claim).optional(),
-  introspection: z
-    .strictObject({
-      clientId: z.string().min(1).max(255),
-      secretFile: filePath,
-      endpoint: httpsUrl.optional(),
-    })
-    .optional(),
 });
 
 const file = z.strictObject({
@@ -74,19 +67,12 @@ const file = z.strictObject({
 });
 
 /** One issuer as `issuers.yaml` has it: what brokers are told, and how control gets the rest. */
-export interface IssuerSettings extends Omit<Issuer, "keys" | "keysUntil" | "introspects"> {
+export interface IssuerSettings extends Omit<Issuer, "keys" | "keysUntil"> {
   readonly jwksUri: string | undefined;
   /** PEM certificates the issuer's HTTPS is trusted by, instead of the runtime's. */
   readonly caFile: string | undefined;
   readonly refreshSeconds: number;
   readonly keysMaximumAgeSeconds: number;
-  readonly introspection:
-    | {
-        readonly clientId: string;
-        readonly secretFile: string;
-        readonly endpoint: string | undefined;
-      }
-    | undefined;
 }
 
 /** The issuers of the text of an `issuers.yaml`; throws an IssuersError that lists everything that is wrong. */
@@ -120,10 +106,6 @@ export function parseIssuers(text: string, fileName = "issuers.yaml"): readonly 
     jwksUri: given.jwksUri,
     caFile: given.caFile,
     attributes: (given.attributes ?? {}) as Readonly<Record<string, string>>,
-    introspection: given.introspection && {
-      ...given.introspection,
-      endpoint: given.introspection.endpoint,
-    },
   }));
   const twice = issuers.find((one) =>
     issuers.some((other) => other !== one && other.issuer === one.issuer),

@@ -20,7 +20,6 @@ export async function makeIssuer(changes: Partial<Issuer> = {}) {
     requiredClaims: ["client_id", "jti"],
     roles: [{ role: "nurse", claim: "groups", value: "nurses" }],
     attributes: { ward: "ward" },
-    introspects: false,
     keys: parseJwkSet(JSON.stringify({ keys: [jwk] })) ?? [],
     keysUntil: now + 60_000,
     ...changes,

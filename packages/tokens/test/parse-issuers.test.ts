@@ -82,7 +82,6 @@ describe("issuers.yaml", () => {
         requiredClaims: ["client_id", "jti"],
         roles: [{ role: "clinical-dashboard", claim: "groups", value: "nurses" }],
         attributes: {},
-        introspection: undefined,
       },
     ]);
   });

@@ -5,9 +5,6 @@ export interface HttpsQuestion {
   readonly url: string;
   /** PEM certificates to trust instead of the runtime's. */
   readonly ca: string | undefined;
-  /** A form to POST; a GET without one. */
-  readonly form?: URLSearchParams;
-  readonly authorization?: string;
 }
 
 /** Gives the body of a 200; rejects with an IssuerUnavailable for anything else. */
@@ -22,23 +19,11 @@ const timeoutMs = 5_000;
 const maximumBytes = 256 * 1024;
 
 /** No redirects, no more bytes than a key set may have, and no longer than five seconds from beginning to end. */
-export const askHttps: AskHttps = ({ url, ca, form, authorization }) =>
+export const askHttps: AskHttps = ({ url, ca }) =>
   new Promise((resolve, reject) => {
     if (!url.startsWith("https://")) throw new IssuerUnavailable("the address is not HTTPS");
-    const body = form?.toString();
-    const headers = {
-      accept: "application/json",
-      ...(authorization === undefined ? {} : { authorization }),
-      ...(body === undefined
-        ? {}
-        : {
-            "content-type": "application/x-www-form-urlencoded",
-            "content-length": Buffer.byteLength(body),
-          }),
-    };
     const asked = request(url, {
-      method: body === undefined ? "GET" : "POST",
-      headers,
+      headers: { accept: "application/json" },
       ...(ca === undefined ? {} : { ca }),
       minVersion: "TLSv1.2",
       rejectUnauthorized: true, // whatever the environment says
@@ -68,5 +53,5 @@ export const askHttps: AskHttps = ({ url, ca, form, authorization }) =>
         resolve(Buffer.concat(parts).toString("utf8"));
       });
     });
-    asked.end(body);
+    asked.end();
   });

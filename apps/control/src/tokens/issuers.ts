@@ -158,11 +158,9 @@ export function keptIssuers(
 }
 
 function told(settings: IssuerSettings, fetched: Fetched | undefined): Issuer {
-  const { jwksUri, caFile, refreshSeconds, keysMaximumAgeSeconds, introspection, ...issuer } =
-    settings;
+  const { jwksUri, caFile, refreshSeconds, keysMaximumAgeSeconds, ...issuer } = settings;
   return {
     ...issuer,
-    introspects: introspection !== undefined,
     keys: fetched?.keys ?? [],
     keysUntil: fetched === undefined ? 0 : fetched.fetchedAt + keysMaximumAgeSeconds * 1000,
   };

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { after, describe, test } from "node:test";
+import type { Issuer, TokenRevocation } from "@wardmq/tokens";
+import { makeIssuer, now, sign } from "../../../packages/tokens/test/issuers.ts";
+import { TokenJudge, type TokenQuestion } from "../src/tokens/token-judge.ts";
+import { fail } from "./timers.ts";
+
+const { issuer, privateKey } = await makeIssuer();
+const good = await sign(privateKey);
+const judges: TokenJudge[] = [];
+after(() => Promise.all(judges.map((judge) => judge.close())));
+
+function judgeOf(issuers: readonly Issuer[] = [issuer], missing: string[] = []): TokenJudge {
+  const judge = new TokenJudge({
+    now: () => now,
+    failed: fail,
+    keyMissing: (name) => missing.push(name),
+  });
+  judge.use("hospital", issuers, []);
+  judges.push(judge);
+  return judge;
+}
+
+const question = (token: string, address = "192.0.2.1"): TokenQuestion => ({
+  token,
+  fingerprint: undefined,
+  username: undefined,
+  address,
+});
+
+const outcome = async (judged: ReturnType<TokenJudge["judge"]>) => {
+  const verdict = await judged;
+  return "check" in verdict ? verdict.check : verdict.subject;
+};
+
+describe("the thread that judges tokens", () => {
+  test("refuses every token where nobody issues any, and before it has heard of anybody", async () => {
+    assert.equal(await outcome(judgeOf([]).judge(question(good))), "iss");
+    const deaf = new TokenJudge({ now: () => now, failed: fail, keyMissing: fail });
+    assert.equal(await outcome(deaf.judge(question(good))), "iss");
+  });
+
+  test("lets a flood from one address wait for itself, and nobody else for it", async () => {
+    const judge = judgeOf();
+    const flood = Array.from({ length: 80 }, () => outcome(judge.judge(question("x.y.z"))));
+    const other = outcome(judge.judge(question(good, "192.0.2.2")));
+    const verdicts = await Promise.all(flood);
+    assert.equal(verdicts.filter((verdict) => verdict === "token-busy").length, 16);
+    assert.equal(verdicts.filter((verdict) => verdict === "structure").length, 64);
+    assert.equal(await other, "person:idp_ann");
+    assert.equal(await outcome(judge.judge(question(good))), "person:idp_ann");
+  });
+
+  test("keeps at most 512 tokens waiting, however many addresses they come from", async () => {
+    const judge = judgeOf();
+    const flood = Array.from({ length: 600 }, (_, i) =>
+      outcome(judge.judge(question("x.y.z", `192.0.2.${i % 200}`))),
+    );
+    const verdicts = await Promise.all(flood);
+    assert.equal(verdicts.filter((verdict) => verdict === "token-busy").length, 88);
+  });
+
+  test("passes nothing on that is too long", async () => {
+    assert.equal(await outcome(judgeOf().judge(question("x".repeat(8_193)))), "size");
+  });
+
+  test("heeds a revocation that comes while it works", async () => {
+    const judge = judgeOf();
+    const judged = outcome(judge.judge(question(good)));
+    const revocation: TokenRevocation = { jti: "t-1", issuedUntil: now, until: now + 1 };
+    judge.use("hospital", [issuer], [revocation]);
+    assert.equal(await judged, "revoked");
+    assert.equal(await outcome(judge.judge(question(good))), "revoked");
+  });
+
+  test("asks for a key that an issuer may have begun to use, and for none of others", async () => {
+    const missing: string[] = [];
+    const judge = judgeOf([issuer], missing);
+    const other = await sign(privateKey, { iss: "https://other.example" }, { kid: "k9" });
+    assert.equal(await outcome(judge.judge(question(other))), "iss");
+    assert.deepEqual(missing, []);
+    assert.equal(
+      await outcome(judge.judge(question(await sign(privateKey, {}, { kid: "k9" })))),
+      "kid",
+    );
+    assert.deepEqual(missing, ["idp"]);
+  });
+
+  test("refuses who waits when it is ended, and starts again for the next", async () => {
+    const judge = judgeOf();
+    const judged = outcome(judge.judge(question(good)));
+    await judge.close();
+    assert.ok(["token-judge", "person:idp_ann"].includes(await judged));
+    assert.equal(await outcome(judge.judge(question(good))), "person:idp_ann");
+  });
+});
