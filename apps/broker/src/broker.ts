@@ -46,6 +46,8 @@ export interface BrokerParts {
   readonly monotonic: () => number;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
   readonly failed: (error: unknown) => void;
+  /** A device came with the newer of two certificates. */
+  readonly certificateUsed: (fingerprint: string) => void;
   /** A line for a person. */
   readonly report: (line: string) => void;
   /** Takes the keys that may sign the feed from now on, PEM; throws, and changes nothing, if one is none. */
@@ -170,6 +172,7 @@ export class Broker {
       randomId: randomUUID,
       record,
       failed: parts.failed,
+      certificateUsed: parts.certificateUsed,
       preAuthBytes: 0,
     };
     this.#sweep = setInterval(() => this.#removeExpired(), sweepMs);

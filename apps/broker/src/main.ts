@@ -38,6 +38,7 @@ function main(): void {
       outbox.record({ type: "internal-error", why: "see the broker's standard error" });
     },
     report,
+    certificateUsed: (fingerprint) => void send?.({ type: "used", fingerprint }),
     useFeedKeys: (keys) => feedKeys.use(keys),
     keyMissing: (issuer) => void send?.({ type: "key-missing", issuer }),
     store,

@@ -94,6 +94,7 @@ export class BrokerParts {
   readonly tokens = new Map<string, Grant | Refused>();
   #judging: (() => void)[] = [];
   readonly failures: unknown[] = [];
+  readonly used: string[] = [];
   readonly subjects = new Subjects();
   readonly retained = new RetainedMessages();
   readonly budget: MemoryBudget;
@@ -183,6 +184,7 @@ export class BrokerParts {
       randomId: () => `random-${++ids}`,
       record,
       failed,
+      certificateUsed: (fingerprint) => this.used.push(fingerprint),
       preAuthBytes: 0,
     };
   }

@@ -38,6 +38,7 @@ async function withBroker(
     record: (event) => events.push(event),
     failed: (error) => assert.fail(String(error)),
     report: () => {},
+    certificateUsed: () => {},
     useFeedKeys: () => {},
     store: new MemoryJournalStore(),
     serverFiles: (hosts) => {

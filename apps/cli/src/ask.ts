@@ -7,7 +7,7 @@ import { Failure, systemCode } from "./failure.ts";
 import { deploymentPassphrase, passphraseFor } from "./keys.ts";
 import { chooseRuntime, programs } from "./runtime.ts";
 
-const socketPath = "run/control.sock"; // relative: see enterDeployment
+export const socketPath = "run/control.sock"; // relative: see enterDeployment
 const answerTimeoutMs = 30_000;
 const longestAnswer = 64 * 1024 * 1024;
 
@@ -39,7 +39,10 @@ function requestOf<Name extends CommandName>(
   return { command, arguments: commandArguments } as CommandRequest;
 }
 
-function resultOf<Name extends CommandName>(response: CommandResponse): Commands[Name]["result"] {
+/** The result of a response; a refusal is thrown. */
+export function resultOf<Name extends CommandName>(
+  response: CommandResponse,
+): Commands[Name]["result"] {
   // INVARIANT: control answers a command with that command's result; both sides share packages/commands.
   if (response.ok) return response.result as Commands[Name]["result"];
   const { message, hint, exitCode } = response.error;
@@ -91,7 +94,7 @@ function overSocket(request: CommandRequest): Promise<CommandResponse | undefine
   });
 }
 
-const absentCodes: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED"]);
+export const absentCodes: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED"]);
 
 function unreachable(error: Error): Failure {
   const why = systemCode(error) ?? error.message;
@@ -102,7 +105,7 @@ function unreachable(error: Error): Failure {
   );
 }
 
-function unanswered(why: string): Failure {
+export function unanswered(why: string): Failure {
   return new Failure(
     1,
     `control ${why}; it is not known whether the command was done`,
@@ -154,7 +157,7 @@ function firstLine(text: string): string | undefined {
   return end < 0 ? undefined : text.slice(0, end);
 }
 
-function parseResponse(line: string): CommandResponse {
+export function parseResponse(line: string): CommandResponse {
   const response: unknown = JSON.parse(line);
   if (typeof response === "object" && response !== null && "ok" in response) {
     return response as CommandResponse;

@@ -7,6 +7,7 @@ import { addDeploymentCommands } from "./commands/deployment.ts";
 import { addEventCommands } from "./commands/events.ts";
 import { addPeopleCommands } from "./commands/people.ts";
 import { addPolicyCommands } from "./commands/policy.ts";
+import { addRegistryCommands } from "./commands/registry.ts";
 import { addServeCommands } from "./commands/serve.ts";
 import { addStateCommands } from "./commands/state.ts";
 import { addSubjectCommands } from "./commands/subjects.ts";
@@ -44,7 +45,7 @@ Examples:
 
 addDeploymentCommands(program);
 addServeCommands(program);
-addSubjectCommands(program);
+addRegistryCommands(program, addSubjectCommands(program));
 addCertificateCommands(program);
 addCaCommands(program);
 addRotationCommands(program);

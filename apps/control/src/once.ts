@@ -13,7 +13,7 @@ import { init } from "./commands/init.ts";
 import { parseRequest, wrongRequest } from "./commands/requests.ts";
 import { enterDeployment, paths, readIssuers, readOperatorFiles } from "./deployment.ts";
 import { EventLog } from "./events/event-log.ts";
-import { responseOf } from "./failure.ts";
+import { Failure, responseOf } from "./failure.ts";
 import { openFeedKeys } from "./feed/feed-signer.ts";
 import { stateFile } from "./files.ts";
 import { controlPlace, openControlKeys, sealedFilesOf } from "./keys.ts";
@@ -27,19 +27,41 @@ import { keptIssuers } from "./tokens/issuers.ts";
 import { TokenRevocations } from "./tokens/token-revocations.ts";
 
 const lockWaitMs = 10_000;
-const longestRequest = 64 * 1024;
+/** A thousand devices of an import. */
+const longestRequest = 4 * 1024 * 1024;
 
-/** Does the one request on standard input directly on the files, answers on standard output, and gives the exit code. */
+/**
+ * Does the requests on standard input directly on the files, one after the other, answers each on standard output, and
+ * gives the exit code of the last. The files are held from the first request to the end of the input.
+ */
 export async function once(directory: string, report: (line: string) => void): Promise<number> {
-  const response = await answer(resolve(directory), report);
-  await new Promise((written) => process.stdout.write(`${JSON.stringify(response)}\n`, written));
-  return response.ok ? 0 : response.error.exitCode;
+  await using stack = new AsyncDisposableStack();
+  const folder = resolve(directory);
+  let files: Promise<Surroundings> | undefined;
+  const held = () => {
+    files ??= openFiles(folder, report, stack);
+    return files;
+  };
+  let last: CommandResponse | undefined;
+  for await (const line of requests()) {
+    last = await answer(line, folder, held, report);
+    await write(last);
+  }
+  if (last !== undefined) return last.ok ? 0 : last.error.exitCode;
+  const refusal = responseOf(wrongRequest("no request came on standard input"), report);
+  await write(refusal);
+  return refusal.error.exitCode;
 }
 
-async function answer(directory: string, report: (line: string) => void): Promise<CommandResponse> {
+async function answer(
+  line: string | Failure,
+  folder: string,
+  files: () => Promise<Surroundings>,
+  report: (line: string) => void,
+): Promise<CommandResponse> {
   try {
-    const request = parseRequest(await readRequest());
-    const result = await doneBy(directory, request, report);
+    if (line instanceof Failure) throw line;
+    const result = await doneBy(folder, parseRequest(line), files);
     return { ok: true, result };
   } catch (error) {
     return responseOf(error, report);
@@ -48,44 +70,44 @@ async function answer(directory: string, report: (line: string) => void): Promis
 
 /** What comes before there is a deployment, or beside a control that serves it, needs no lock; all else does. */
 async function doneBy(
-  directory: string,
+  folder: string,
   request: CommandRequest,
-  report: (line: string) => void,
+  files: () => Promise<Surroundings>,
 ): Promise<unknown> {
+  const caller = { actor: currentActor(), role: "local", at: Date.now() } as const;
   switch (request.command) {
     case "init":
-      return init(directory, request.arguments, { actor: currentActor(), at: Date.now() });
+      return init(folder, request.arguments, caller);
     case "restore":
-      return restore(directory, request.arguments, Date.now);
+      return restore(folder, request.arguments, Date.now);
     case "backup":
-      enterDeployment(directory);
+      enterDeployment(folder);
       return backup(request.arguments, Date.now());
     default:
-      return onFiles(directory, request, report);
+      return execute(await files(), request, caller);
   }
 }
 
-async function readRequest(): Promise<string> {
+const write = (response: CommandResponse) =>
+  new Promise((written) => process.stdout.write(`${JSON.stringify(response)}\n`, written));
+
+/** The lines of standard input; one that is too long is a refusal, and the last. */
+async function* requests(): AsyncGenerator<string | Failure> {
   const lines = new LineSplitter(longestRequest);
   try {
-    for await (const chunk of process.stdin) {
-      const [line] = lines.push(chunk);
-      if (line !== undefined) return line;
-    }
+    for await (const chunk of process.stdin) yield* lines.push(chunk);
   } catch (error) {
     if (!(error instanceof FeedError)) throw error;
-    throw wrongRequest(error.message);
+    yield wrongRequest(error.message);
   }
-  throw wrongRequest("no request came on standard input");
 }
 
-async function onFiles(
+async function openFiles(
   directory: string,
-  request: CommandRequest,
   report: (line: string) => void,
-): Promise<unknown> {
+  stack: AsyncDisposableStack,
+): Promise<Surroundings> {
   enterDeployment(directory);
-  await using stack = new AsyncDisposableStack();
   const lock = await takeLock(paths.lock, lockWaitMs, paths.controlSocket);
   stack.defer(() => lock.release());
   const keys = openControlKeys(Date.now());
@@ -109,7 +131,7 @@ async function onFiles(
     const { signer, former } = openFeedKeys();
     return new PolicyVersions(paths.policies, signer, former);
   };
-  const on: Surroundings = {
+  return {
     registry,
     authority,
     lists,
@@ -139,5 +161,4 @@ async function onFiles(
     rekey: (doing) =>
       rekey({ keys, sealed: [registry, events, ...Object.values(sealedFiles)], ...doing }),
   };
-  return await execute(on, request, { actor: currentActor(), role: "local", at: Date.now() });
 }

@@ -153,8 +153,8 @@ describe("a one-shot", () => {
       ["half a line", '{"command":"list","arguments":{}}'],
       ["another command", '{"command":"drop","arguments":{}}\n'],
       [
-        "a line of 100 kB",
-        `{"command":"service.add","arguments":{"name":"${"x".repeat(100_000)}"}}\n`,
+        "a line of 5 MB",
+        `{"command":"service.add","arguments":{"name":"${"x".repeat(5_000_000)}"}}\n`,
       ],
     ] as const) {
       const { code, out } = await runMain(["once", folder.deployment], line);

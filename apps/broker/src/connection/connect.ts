@@ -286,7 +286,18 @@ function accept(connect: ConnectPacket, connection: Connection): void {
     listener: peer.listener,
     details: { version: version === 5 ? "5.0" : "3.1.1", sessionPresent: isPresent },
   });
+  tellOfChangeOver(connection);
   if (isPresent) session.resume(connection);
+}
+
+/** A device that has two active certificates and comes with the newer one needs the older one no more. */
+function tellOfChangeOver({ context, peer }: Connection): void {
+  const { fingerprint } = peer;
+  const { kind, certificates } = peer.subject.record;
+  if (kind !== "device" || certificates.length < 2 || fingerprint === undefined) return;
+  const active = certificates.filter(({ state }) => state === "active");
+  if (active.length > 1 && active.at(-1)?.fingerprint === fingerprint)
+    context.certificateUsed(fingerprint);
 }
 
 /** A session that was there before has a subject that others hold: it gets the new token. */

@@ -57,6 +57,8 @@ export interface ConnectionContext {
   readonly now: () => number;
   readonly randomId: () => string;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
+  /** A device came with the newer of two certificates: control ends the older one. */
+  readonly certificateUsed: (fingerprint: string) => void;
   /** A mistake of ours: recorded with its cause, the peer sees a generic code. */
   readonly failed: (error: unknown) => void;
   /** Bytes kept for peers whose CONNECT has not arrived whole. */

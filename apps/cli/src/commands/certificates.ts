@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import { day, type Json, print, printJson } from "../command-line.ts";
 import { credentialFiles, makeCredential } from "../credential.ts";
 import { deploymentCommand, inDeployment } from "../deployment-command.ts";
-import { subjectOperand } from "./subjects.ts";
+import { subjectOperand } from "./effect.ts";
 
 export function addCertificateCommands(program: Command): void {
   deploymentCommand(program, "credential", {

@@ -1,29 +1,38 @@
-import type { Commands, SubjectSummary } from "@wardmq/commands";
-import type { Command } from "commander";
-import { count, day, group } from "../command-line.ts";
+import { type Commands, commands, type SubjectSummary } from "@wardmq/commands";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { collect, count, day, group, type Json, print, printJson } from "../command-line.ts";
 import { controlCommand } from "../control-command.ts";
-import type { Operand } from "../deployment-command.ts";
-import { Failure } from "../failure.ts";
+import { deploymentCommand, inDeployment } from "../deployment-command.ts";
+import { allSubjects } from "../device-file.ts";
 import { table } from "../table.ts";
+import { brokerLines, refuseUnconfirmed, subjectOperand } from "./effect.ts";
 
-export const subjectOperand: Operand = ["SUBJECT", "device:UUID or service:NAME"];
-
-export function addSubjectCommands(program: Command): void {
+/** Gives the group `device`, for what other areas do with one. */
+export function addSubjectCommands(program: Command): Command {
   const device = group(program, "device", "register devices", "wardmq device add --help");
-  controlCommand<"device.add", Commands["device.add"]["arguments"]>(device, "add", "device.add", {
-    examples: [
-      "wardmq device add /srv/wardmq --site main --ward icu --model bsm-100",
-      "wardmq device add /srv/wardmq --site main --ward icu --id 6b0d6a3e-9f7c-4d2a-8f7e-2f0c1d9a4b55",
-    ],
-    options: (command) =>
-      command
-        .requiredOption("--site <site>", "where it stands: the site")
-        .requiredOption("--ward <ward>", "where it stands: the ward")
-        .option("--model <model>", "its model, for the policy")
-        .option("--id <uuid>", "its uuid (default: a new one)"),
-    arguments: (_, options) => options,
-    text: added,
-  });
+  controlCommand<"device.add", Commands["device.add"]["arguments"] & { tag?: readonly string[] }>(
+    device,
+    "add",
+    "device.add",
+    {
+      examples: [
+        "wardmq device add /srv/wardmq --site main --ward icu --model bsm-100",
+        "wardmq device add /srv/wardmq --site main --ward icu --id 6b0d6a3e-9f7c-4d2a-8f7e-2f0c1d9a4b55",
+      ],
+      options: (command) =>
+        command
+          .requiredOption("--site <site>", "where it stands: the site")
+          .requiredOption("--ward <ward>", "where it stands: the ward")
+          .option("--model <model>", "its model, for the policy")
+          .option("--maker <maker>", "who made it")
+          .option("--serial <serial>", "the serial number its maker gave it")
+          .option("--owner <owner>", "whose it is")
+          .option("--tag <tag>", "a word to find it by; may be repeated", collect)
+          .option("--id <uuid>", "its uuid (default: a new one)"),
+      arguments: (_, { tag, ...device }) => (tag === undefined ? device : { ...device, tags: tag }),
+      text: added,
+    },
+  );
 
   const service = group(
     program,
@@ -38,49 +47,65 @@ export function addSubjectCommands(program: Command): void {
     text: added,
   });
 
-  controlCommand(program, "list", "list", {
-    examples: ["wardmq list /srv/wardmq", "wardmq list /srv/wardmq --json"],
-    arguments: () => ({}),
-    json: ({ subjects }) => subjects,
-    text: ({ subjects }) =>
-      subjects.length === 0 ? "no devices or services yet" : subjectTable(subjects),
-  });
+  addList(program);
 
-  controlCommand(program, "revoke", "revoke", {
+  controlCommand<"revoke", { because?: string }>(program, "revoke", "revoke", {
     operands: [subjectOperand],
-    examples: ["wardmq revoke /srv/wardmq device:6b0d6a3e-9f7c-4d2a-8f7e-2f0c1d9a4b55"],
-    arguments: ([subject = ""]) => ({ subject }),
-    text: revocation,
-    check: ({ unconfirmed = 0 }) => {
-      if (unconfirmed === 0) return;
-      throw new Failure(
-        1,
-        `${count(unconfirmed, "broker")} did not confirm within a second`,
-        "the revocation stands; look at wardmq events, and end that broker if it does not follow",
-      );
-    },
+    examples: [
+      "wardmq revoke /srv/wardmq device:6b0d6a3e-9f7c-4d2a-8f7e-2f0c1d9a4b55 --because stolen",
+    ],
+    options: (command) => command.option("--because <reason>", "why: it stands in the history"),
+    arguments: ([subject = ""], options) => ({ subject, ...options }),
+    text: ({ subject, certificatesRevoked, ...effect }) =>
+      [
+        `revoked ${subject} and ${count(certificatesRevoked, "certificate")}`,
+        ...brokerLines(effect),
+      ].join("\n"),
+    check: refuseUnconfirmed,
   });
+  return device;
+}
+
+type Wanted = Commands["list"]["arguments"] & { readonly expiringBefore?: string };
+
+function addList(program: Command): void {
+  deploymentCommand(program, "list", {
+    summary: commands.list.summary,
+    examples: [
+      "wardmq list /srv/wardmq",
+      "wardmq list /srv/wardmq --ward icu --state quarantined",
+      "wardmq list /srv/wardmq --expiring-before 2027-03-01 --json",
+    ],
+  })
+    .addOption(new Option("--kind <kind>", "only these").choices(["device", "service"]))
+    .option("--state <state>", "registered, active, quarantined, retired or revoked")
+    .option("--site <site>", "of this site")
+    .option("--ward <ward>", "of this ward")
+    .option("--model <model>", "of this model")
+    .option("--maker <maker>", "of this maker")
+    .option("--serial <serial>", "with this serial number of its maker")
+    .option("--owner <owner>", "of this owner")
+    .option("--tag <tag>", "with this tag")
+    .option("--prefix <text>", "whose uuid, name or serial number begins so")
+    .option("--expiring-before <day>", "whose last certificate ends before this day", parseDay)
+    .option("--json", "print the result as JSON")
+    .action(
+      inDeployment([], async (_, { json, ...query }: Wanted & Json) => {
+        const subjects = await allSubjects(query as Commands["list"]["arguments"]);
+        if (json) return printJson(subjects);
+        print(subjects.length === 0 ? "no devices or services" : subjectTable(subjects));
+      }),
+    );
+}
+
+function parseDay(text: string): number {
+  const at = /^\d{4}-\d{2}-\d{2}$/.test(text) ? Date.parse(text) : Number.NaN;
+  if (!Number.isNaN(at)) return at;
+  throw new InvalidArgumentError("write a day such as 2027-03-01");
 }
 
 function added({ id }: SubjectSummary): string {
   return `added ${id}\nnext: wardmq credential DIR ${id} --out FOLDER`;
-}
-
-function revocation({
-  subject,
-  certificatesRevoked,
-  brokers,
-  unconfirmed = 0,
-}: Commands["revoke"]["result"]): string {
-  const closed = brokers.map(
-    ({ connectionsClosed, milliseconds }) =>
-      `the broker closed ${count(connectionsClosed, "connection")} in ${milliseconds} ms`,
-  );
-  const none = "no broker runs here; one that starts refuses the subject";
-  return [
-    `revoked ${subject} and ${count(certificatesRevoked, "certificate")}`,
-    ...(brokers.length + unconfirmed === 0 ? [none] : closed),
-  ].join("\n");
 }
 
 function subjectTable(subjects: readonly SubjectSummary[]): string {

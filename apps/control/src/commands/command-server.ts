@@ -4,7 +4,8 @@ import { FeedError, LineSplitter } from "@wardmq/feed";
 import type { Failure } from "../failure.ts";
 import { wrongRequest } from "./requests.ts";
 
-const longestRequest = 64 * 1024;
+/** A thousand devices of an import. */
+const longestRequest = 4 * 1024 * 1024;
 const idleMs = 60_000;
 
 /** Answers one connection's requests, one after the other, in order. */

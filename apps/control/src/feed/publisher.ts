@@ -1,5 +1,4 @@
 import { randomBytes } from "node:crypto";
-import { once } from "node:events";
 import type { Socket } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import {
@@ -243,7 +242,7 @@ export class FeedPublisher {
       const line = this.#lineOfPart(version, parts, part, i, { type: "snapshot", world });
       if (socket.destroyed) break;
       if (socket.write(line)) await nextTurn();
-      else await Promise.race([once(socket, "drain"), once(socket, "close")]).catch(() => {});
+      else await drained(socket);
     }
     return version;
   }
@@ -305,4 +304,17 @@ export class FeedPublisher {
       socket.destroy();
     else socket.write(line);
   }
+}
+
+/** Settles when a socket takes more, or never will. */
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      socket.off("drain", done);
+      socket.off("close", done);
+      resolve();
+    };
+    socket.on("drain", done);
+    socket.on("close", done);
+  });
 }
