@@ -34,6 +34,15 @@ export const eventTypes = {
     severity: "warning",
     summary: "a queued or retained message was withheld because the right to it is gone",
   },
+  "phi-blocked": {
+    severity: "alert",
+    summary:
+      "a client wrote what looks like an identifier of a patient, and it was refused; `details` has place, position and a keyed hash",
+  },
+  "phi-suspected": {
+    severity: "warning",
+    summary: "a client wrote what may be an identifier of a patient, and it passed",
+  },
   "protocol-error": { severity: "warning", summary: "a peer broke the protocol" },
   "limit-reached": {
     severity: "warning",

@@ -48,3 +48,22 @@ function endOfValue(type: PropertyType | undefined, buffer: Buffer, at: number):
 function endOfLengthed(buffer: Buffer, at: number): number {
   return at + 2 + buffer.readUInt16BE(at);
 }
+
+/** Names and values of all User Properties among well-formed properties without their length. */
+export function userPropertiesIn(buffer: Buffer, start: number, end: number): readonly string[] {
+  const texts: string[] = [];
+  let at = start;
+  while (at < end) {
+    const value = at + 1;
+    const next = endOfValue(typeById.get(buffer[at] as number), buffer, value);
+    if (buffer[at] === properties.userProperty.id) {
+      const middle = endOfLengthed(buffer, value);
+      texts.push(
+        buffer.toString("utf8", value + 2, middle),
+        buffer.toString("utf8", middle + 2, next),
+      );
+    }
+    at = next;
+  }
+  return texts;
+}

@@ -4,3 +4,4 @@ export type { CompiledPolicy, Decision, Subject, SubjectRights } from "./decide/
 export { deny, permit } from "./decide/denial.ts";
 export { denyByTerms, isWithin, type MessageTraits, type Terms } from "./decide/terms.ts";
 export type { Policy } from "./language/policy.ts";
+export { type PhiFinding, type PhiGuard, phiGuard } from "./phi/phi-guard.ts";

@@ -15,6 +15,8 @@ export * from "./language/reference.ts";
 export * from "./lint/check-policy.ts";
 export * from "./lint/policy-checks.ts";
 export { type WildcardReach, wildcardsOf } from "./lint/whole-checks.ts";
+export * from "./phi/detectors.ts";
+export * from "./phi/phi-guard.ts";
 export * from "./prove/assertions.ts";
 export * from "./prove/diff.ts";
 export * from "./prove/load-policy.ts";

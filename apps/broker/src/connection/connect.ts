@@ -47,6 +47,7 @@ const checks: readonly Check[] = [
   checkConnectionsOfSubject,
   checkSessionsOfSubject,
   checkStore,
+  checkPatientData,
   checkWill,
 ];
 
@@ -164,6 +165,17 @@ function checkClientId(connect: ConnectPacket, { peer }: Connection): Refusal | 
     reasonCode: 0x85,
     why: "a device's client identifier is the uuid of its record",
   };
+}
+
+/** A name that a service chooses is seen in events and by operators: it must be no patient's. */
+function checkPatientData(
+  { clientId }: ConnectPacket,
+  { context, peer }: Connection,
+): Refusal | undefined {
+  const requester = { subject: peer.subject, address: peer.address };
+  if (!context.enforcement.phi.blocks(requester, "client id", clientId)) return undefined;
+  const why = "the client identifier looks as if it named a patient";
+  return { check: "phi", reasonCode: 0x85, why };
 }
 
 function checkConnections(

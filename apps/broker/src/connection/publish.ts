@@ -6,6 +6,7 @@ import {
   MqttError,
   PublishFrame,
   parseTopicName,
+  userPropertiesIn,
 } from "@wardmq/mqtt";
 import { isWithin, type Terms } from "@wardmq/policy/compile";
 import { ApplicationMessage } from "../routing/application-message.ts";
@@ -99,6 +100,10 @@ export class PublishHandler {
         application,
       );
       this.#refuse(0x87, ruleId);
+      return;
+    }
+    if (this.#namesPatient(buffer)) {
+      this.#refuse(0x87, "phi");
       return;
     }
     if (application.retain && !this.#mayRetain(application)) return;
@@ -228,6 +233,21 @@ export class PublishHandler {
     if (frame.qos === 0) throw new MqttError("ERR_MQTT_PAYLOAD_FORMAT");
     this.#refuse(0x99);
     return false;
+  }
+
+  /** Hot path for messages without such properties. */
+  #namesPatient(buffer: Buffer): boolean {
+    if (frame.userProperties === 0 && frame.responseTopicStart < 0) return false;
+    const { phi } = this.#context.enforcement;
+    const { requester } = this.#connection;
+    if (frame.responseTopicStart >= 0) {
+      const text = buffer.toString("utf8", frame.responseTopicStart, frame.responseTopicEnd);
+      if (phi.blocks(requester, "response topic", text)) return true;
+    }
+    const { propertiesStart, propertiesEnd } = frame;
+    return userPropertiesIn(buffer, propertiesStart, propertiesEnd).some((text) =>
+      phi.blocks(requester, "user property", text),
+    );
   }
 
   #mayRetain(application: ApplicationMessage): boolean {

@@ -9,6 +9,7 @@ import {
   type Terms,
 } from "@wardmq/policy/compile";
 import type { TokenAction } from "@wardmq/tokens/verify";
+import { PhiWatch } from "./phi-watch.ts";
 import type { SubjectState, Subjects } from "./subjects.ts";
 
 export type Act = "publish" | "subscribe" | "will" | "delivery";
@@ -40,6 +41,7 @@ export interface Requester {
  */
 export class Enforcement {
   epoch = 1;
+  readonly phi: PhiWatch;
   #policy: CompiledPolicy | undefined;
   readonly #subjects: Subjects;
   readonly #record: (event: Omit<SecurityEvent, "at">) => void;
@@ -53,6 +55,7 @@ export class Enforcement {
   ) {
     this.#subjects = subjects;
     this.#record = record;
+    this.phi = new PhiWatch(record);
     this.#tokenNow = tokenNow;
   }
 
@@ -64,6 +67,7 @@ export class Enforcement {
   /** Makes a policy count from now on; the same one again where one of its grants has begun or ended. */
   usePolicy(policy: CompiledPolicy): void {
     this.#policy = { ...policy }; // another one than before: rights that were worked out belong to a policy
+    this.phi.guard = policy.phi;
     this.#subjects.forgetRights();
     this.worldChanged();
   }
@@ -85,8 +89,8 @@ export class Enforcement {
   authorizePublish(requester: Requester, topicName: string): Decision {
     const { subject } = requester;
     const decision = this.#endedOf(subject) ?? this.decidePublish(subject, topicName);
-    this.#enforce(requester, "publish", topicName, decision);
-    return decision;
+    if (!this.#enforce(requester, "publish", topicName, decision)) return decision;
+    return this.phi.blocks(requester, "topic", topicName) ? deniedByPhi : decision;
   }
 
   /** The Deny, recorded, of a message on an allowed topic that keeps to none of the terms. */
@@ -105,7 +109,8 @@ export class Enforcement {
   authorizeWill(requester: Requester, topicName: string, message: MessageTraits): boolean {
     const { subject } = requester;
     const decision = this.#endedOf(subject) ?? this.#decideMessage(subject, topicName, message);
-    return this.#enforce(requester, "will", topicName, decision);
+    if (!this.#enforce(requester, "will", topicName, decision)) return false;
+    return !this.phi.blocks(requester, "will topic", topicName);
   }
 
   /** `topicFilter` without `$share/group/`; a Permit is for its QoS and below. */
@@ -173,7 +178,7 @@ export class Enforcement {
       subject: requester.subject.id,
       ...(requester.clientId === undefined ? {} : { clientId: printable(requester.clientId) }),
       ...(requester.address === undefined ? {} : { address: requester.address }),
-      topic: printable(topic),
+      topic: this.phi.shown(topic),
       check: "policy",
       ...(decision.ruleId === undefined ? {} : { ruleId: decision.ruleId }),
       ...(decision.hint === undefined ? {} : { why: decision.hint }),
@@ -181,6 +186,8 @@ export class Enforcement {
     return false;
   }
 }
+
+const deniedByPhi = deny("Deny", "the topic looks as if it named a patient", "phi");
 
 function undecided(hint: string): Decision {
   return deny("Indeterminate", hint);

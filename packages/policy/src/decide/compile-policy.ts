@@ -8,6 +8,7 @@ import {
   ruleIdOf,
 } from "../language/policy.ts";
 import { patternOf, type RulePattern } from "../language/rule-pattern.ts";
+import { phiGuard } from "../phi/phi-guard.ts";
 import {
   type Assignment,
   assignmentsOf,
@@ -38,6 +39,7 @@ export function compilePolicy(value: Policy): CompiledPolicy {
   const denials = indexed(compiler.denials());
   const times = policy.grants.length === 0 ? [] : changeTimes(assignmentsOf(policy));
   return {
+    phi: phiGuard(policy.phi),
     rightsOf: (subject, at) => {
       const tenant = compiler.tenant(subject.attributes?.["org"]);
       const counted = assignments(subject).filter((one) => countsAt(one, at));

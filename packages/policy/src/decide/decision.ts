@@ -1,4 +1,5 @@
 import type { SubjectKind } from "../language/policy.ts";
+import type { PhiGuard } from "../phi/phi-guard.ts";
 import type { Terms } from "./terms.ts";
 
 /** Who acts. `id` is `<kind>:<attributes.id>`; attributes come from the subject's record, or its token, only. */
@@ -53,6 +54,8 @@ export interface SubjectRights {
 }
 
 export interface CompiledPolicy {
+  /** Looks for identifiers of patients in what clients write. */
+  readonly phi: PhiGuard;
   /** The rights of a subject at a time, in milliseconds since 1970; without one, no grant counts. */
   rightsOf(subject: Subject, at?: number): SubjectRights;
   /** When the next grant begins or ends after this time; Infinity when none does. */

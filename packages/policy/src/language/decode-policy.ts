@@ -59,7 +59,8 @@ function check(shape: Shape, value: unknown, path: string): void {
           shape.as === undefined ? (shape.of as RecordShape) : only(shape.as, shape.of);
         checkFields(record, item, at, [...placeKeys, "name"]);
         const { name } = item as Fields;
-        if (typeof name !== "string" || !namePattern.test(name)) {
+        const isKnown = shape.names === undefined || shape.names.includes(String(name));
+        if (typeof name !== "string" || !namePattern.test(name) || !isKnown) {
           refuse(`${at}.name`, `not ${shape.name}`);
         }
       }

@@ -1,4 +1,5 @@
 import { printable } from "@wardmq/events";
+import { phiDetectorNames } from "../phi/detectors.ts";
 import { parseBindingTarget } from "./binding-target.ts";
 import {
   type Action,
@@ -8,6 +9,7 @@ import {
   type Grant,
   type Group,
   namePattern,
+  type PhiPart,
   type Policy,
   type PolicyTest,
   placeAttributes,
@@ -273,6 +275,39 @@ export const assertionForms = {
   stray: "a device can publish only to topics that hold its own id",
 } as const satisfies Record<NonNullable<Assertion["never"]>, string>;
 
+const modes = oneOf("block, warn or off", ["block", "warn", "off"]);
+const phi = record<PhiPart>('{ mode: block, recordNumbers: ["MR######"] }', {
+  mode: optional(modes, "the mode of every detector; left out, each has its own"),
+  detectors: optional(
+    {
+      is: "named",
+      what: "a map of detectors",
+      hint: "write { name: warn }",
+      name: "a detector's name",
+      names: phiDetectorNames,
+      of: modes,
+      as: "mode",
+    },
+    `the mode of single ones: ${phiDetectorNames.join(", ")}`,
+  ),
+  recordNumbers: optional(
+    list(
+      "a list of patterns",
+      'write ["MR######"]',
+      word(
+        "a pattern",
+        /^[A-Za-z0-9#@-]{4,32}$/,
+        "use # for a digit, @ for a letter, - and fixed characters",
+      ),
+    ),
+    "patterns of this site's medical record numbers: `#` is a digit, `@` a letter",
+  ),
+  allow: optional(
+    list("a list of words", "write [unit-7]", line("a word")),
+    "words that are never a finding",
+  ),
+});
+
 const roleNames = list("a list of roles", "write [updater]", word("a role's name"));
 const assertion = record<Assertion>(
   '{ id: no-commands, never: publish, on: ["+/+/+/device/+/command"], except: [ward-console] }',
@@ -359,6 +394,7 @@ export const policyShape: RecordShape = record<Policy>("roles: and bindings:", {
     list("a list of deny rules", "write - { publish: ... }", deny),
     "what nobody may do",
   ),
+  phi: optional(phi, "how text of clients is searched for identifiers of patients"),
   assert: optional(
     list("a list of assertions", "write - { id: ... }", assertion),
     "what must never be possible",

@@ -139,11 +139,6 @@ export interface PolicyTest extends Place {
   readonly expect: "Permit" | "Deny";
 }
 
-/** How commands and their responses are bound together. */
-export interface CommandPart extends Place {
-  readonly responseSeconds?: number;
-}
-
 /** How text of clients is searched for identifiers of patients. */
 export interface PhiPart extends Place {
   readonly mode?: "block" | "warn" | "off";
@@ -169,6 +164,7 @@ export interface Policy {
   readonly bindings: readonly Binding[];
   readonly grants: readonly Grant[];
   readonly deny: readonly DenyRule[];
+  readonly phi?: PhiPart;
   readonly assert: readonly Assertion[];
   readonly tests: readonly PolicyTest[];
 }

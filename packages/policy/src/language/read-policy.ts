@@ -230,14 +230,16 @@ class Interpreter {
   }
 
   #named(shape: NamedShape, node: Node, at: number, path: string): unknown[] {
-    const { what, hint, name, of, as } = shape;
+    const { what, hint } = shape;
     const entries = this.#reader.entries(node, at, path, what, hint) ?? [];
-    return entries.map((entry) => this.#entry(entry, pathOf(path, entry.key), name, of, as));
+    return entries.map((entry) => this.#entry(entry, pathOf(path, entry.key), shape));
   }
 
-  #entry(entry: Entry, path: string, name: string, of: Shape, as: string | undefined): Read {
-    if (!namePattern.test(entry.key)) {
-      const message = `expected ${name}, found "${printable(entry.key, 64)}"`;
+  #entry(entry: Entry, path: string, { name, names, of, as }: NamedShape): Read {
+    const message = `expected ${name}, found "${printable(entry.key, 64)}"`;
+    if (names !== undefined && !names.includes(entry.key)) {
+      this.#reader.fail(entry.keyAt, path, message, suggestion(entry.key, names));
+    } else if (!namePattern.test(entry.key)) {
       this.#reader.fail(entry.keyAt, path, message, "use 1 to 64 letters, digits, _ or -");
     }
     const value = this.read(of, entry.value, entry.at, path);

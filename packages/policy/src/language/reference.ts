@@ -1,3 +1,4 @@
+import { phiDetectors } from "../phi/detectors.ts";
 import { assertionForms, policyShape } from "./language.ts";
 import { policyLimits } from "./policy.ts";
 import type { Field, RecordShape, Shape } from "./shape.ts";
@@ -9,6 +10,9 @@ export function policyReference(
 ): string {
   const { templates, levels } = standardTopics;
   const assertions = standardAssertions.map(({ id, summary }) => `| \`${id}\` | ${summary} |`);
+  const detectors = Object.entries(phiDetectors).map(
+    ([name, { mode, summary }]) => `| \`${name}\` | ${mode} | ${summary} |`,
+  );
   const forms = Object.entries(assertionForms).map(
     ([form, meaning]) => `| \`${form}\` | ${meaning} |`,
   );
@@ -30,6 +34,12 @@ What a policy has that writes no \`topics\`:
 ${templates.map((template) => `- \`${template}\``).join("\n")}
 
 \`{channel}\` is one of ${levels.channel.map((channel) => `\`${channel}\``).join(", ")}.
+
+## What is taken for a patient's
+
+| Detector | Mode | Sees |
+|---|---|---|
+${detectors.join("\n")}
 
 ## Assertions
 

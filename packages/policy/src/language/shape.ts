@@ -68,6 +68,8 @@ export interface NamedShape {
   readonly hint: string;
   /** `a role name`; names are of the closed alphabet. */
   readonly name: string;
+  /** Where only these names mean something. */
+  readonly names?: readonly string[];
   readonly of: Shape;
   /** Where `of` is no record: the field that holds its value. */
   readonly as?: string;

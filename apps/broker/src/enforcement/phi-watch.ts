@@ -1,0 +1,52 @@
+import { createHmac, randomBytes } from "node:crypto";
+import { printable, type SecurityEvent } from "@wardmq/events";
+import type { PhiFinding, PhiGuard } from "@wardmq/policy/compile";
+import type { Requester } from "./enforcement.ts";
+
+/** Where a client wrote the text. */
+export type PhiPlace = "topic" | "will topic" | "client id" | "user property" | "response topic";
+
+const nothing: PhiGuard = () => [];
+
+/**
+ * Looks for identifiers of patients in what clients write, and keeps them out of events: a finding is told by detector,
+ * place, position and a hash under a key that this process alone has, never by its text.
+ */
+export class PhiWatch {
+  /** The guard of the policy of the moment. */
+  guard: PhiGuard = nothing;
+  readonly #record: (event: Omit<SecurityEvent, "at">) => void;
+  readonly #key = randomBytes(32);
+
+  constructor(record: (event: Omit<SecurityEvent, "at">) => void) {
+    this.#record = record;
+  }
+
+  /** Whether the text may not pass; what was found is an event. */
+  blocks(requester: Requester, place: PhiPlace, text: string): boolean {
+    const findings = this.guard(text);
+    for (const finding of findings) this.#tell(requester, place, finding);
+    return findings.some(({ blocks }) => blocks);
+  }
+
+  /** The text as an event may show it. */
+  shown(text: string): string {
+    return this.guard(text).length === 0 ? printable(text) : `hidden ${this.#hash(text)}`;
+  }
+
+  #tell({ subject, clientId, address }: Requester, place: PhiPlace, finding: PhiFinding): void {
+    const { detector, at, text, blocks } = finding;
+    this.#record({
+      type: blocks ? "phi-blocked" : "phi-suspected",
+      subject: subject.id,
+      ...(clientId === undefined ? {} : { clientId: this.shown(clientId) }),
+      ...(address === undefined ? {} : { address }),
+      check: `phi:${detector}`,
+      details: { place, position: at, hash: this.#hash(text) },
+    });
+  }
+
+  #hash(text: string): string {
+    return createHmac("sha256", this.#key).update(text).digest("hex").slice(0, 16);
+  }
+}

@@ -1,0 +1,221 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import type { PublishPacket, SubscribePacket } from "@wardmq/mqtt";
+import { compilePolicy, parsePolicy } from "@wardmq/policy";
+import { TimingWheel } from "../src/connection/timing-wheel.ts";
+import { GrantClock } from "../src/enforcement/grant-clock.ts";
+import { BrokerParts, type Link } from "./broker-parts.ts";
+import { withoutInterval } from "./timers.ts";
+
+const uuid = "0b1e6f3a-8a8e-4a53-9d5c-2f1f6b8f4c11";
+const own = `hospital/north/icu/device/${uuid}`;
+const policy = `
+roles:
+  device:
+    publish:
+      - { filter: "{org}/{site}/{ward}/device/{id}/telemetry", qos: 1, payloadBytes: 4, contentType: application/json }
+      - { filter: "{org}/{site}/{ward}/device/{id}/config", retain: allowed }
+      - "{org}/{site}/{ward}/device/{id}/+"
+      - "{org}/#"
+  reader:
+    subscribe: [{ filter: "{org}/+/+/device/+/telemetry", qos: 1 }, "{org}/deid/#"]
+bindings:
+  - { role: device, to: "device:*" }
+  - { role: reader, to: "service:reader" }
+deny:
+  - { publish: ["{org}/+/+/device/+/command"], reason: a test }
+  - { subscribe: ["{org}/deid/secret"], reason: a test }
+`;
+const strictTerms = policy.replace(
+  '      - "{org}/{site}/{ward}/device/{id}/+"\n      - "{org}/#"\n',
+  "",
+);
+
+function publish(topic: string, rest: Partial<PublishPacket> = {}): PublishPacket {
+  const base = { qos: 1, retain: false, dup: false, packetId: 1, properties: {} } as const;
+  return { type: "PUBLISH", topic, payload: Buffer.from("{}"), ...base, ...rest };
+}
+
+function subscribe(filter: string, qos: 0 | 1 | 2): SubscribePacket {
+  const flags = { noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
+  return {
+    type: "SUBSCRIBE",
+    packetId: 1,
+    subscriptions: [{ filter, qos, ...flags }],
+    properties: {},
+  };
+}
+
+function connected(parts: BrokerParts, kind: "device" | "service"): Link {
+  const link = parts.link(kind === "device" ? parts.device(uuid) : parts.service("reader"));
+  link.connect({ clientId: kind === "device" ? uuid : "reader" });
+  link.take();
+  return link;
+}
+
+/** The Reason Code and Reason String that a client is told. */
+function answerTo(link: Link, packet: PublishPacket | SubscribePacket): readonly unknown[] {
+  link.send(packet);
+  const [answer] = link.take();
+  if (answer?.type === "SUBACK") return [answer.reasonCodes[0], answer.properties.reasonString];
+  assert.ok(answer?.type === "PUBACK" || answer?.type === "PUBREC", answer?.type);
+  return [answer.reasonCode, answer.properties.reasonString];
+}
+
+describe("a message on an allowed topic", () => {
+  const json = { properties: { contentType: "application/json" } };
+  const rule = "not allowed by the policy: device/publish[0]";
+
+  test("is refused where it breaks the terms of its rule, and told by which", () => {
+    const parts = new BrokerParts({ policy: strictTerms });
+    const link = connected(parts, "device");
+    const telemetry = `${own}/telemetry`;
+    assert.deepEqual(answerTo(link, publish(telemetry, json)), [0x10, undefined]);
+    const broken: readonly Partial<PublishPacket>[] = [
+      {},
+      { properties: { contentType: "text/plain" } },
+      { ...json, qos: 2 },
+      { ...json, retain: true },
+      { ...json, payload: Buffer.from("12345") },
+    ];
+    for (const rest of broken) {
+      assert.deepEqual(
+        answerTo(link, publish(telemetry, rest)),
+        [0x87, rule],
+        JSON.stringify(rest),
+      );
+    }
+    const denied = parts.events.filter(({ type }) => type === "publish-denied");
+    assert.deepEqual(new Set(denied.map(({ ruleId }) => ruleId)), new Set(["device/publish[0]"]));
+    assert.equal(denied.length, broken.length);
+  });
+
+  test("is retained only where its rule says so", () => {
+    const parts = new BrokerParts({ policy });
+    const link = connected(parts, "device");
+    const retained = { retain: true } as const;
+    assert.equal(answerTo(link, publish(`${own}/alarm`, retained))[0], 0x87);
+    assert.equal(answerTo(link, publish(`${own}/config`, retained))[0], 0x10);
+    assert.equal(parts.retained.messages, 1);
+  });
+
+  test("is withheld when it waited and its rule no longer allows such messages", () => {
+    const parts = new BrokerParts({ policy });
+    const link = connected(parts, "device");
+    answerTo(link, publish(`${own}/config`, { retain: true }));
+    parts.usePolicy(policy.replace(", retain: allowed", "").replaceAll("telemetry", "config"));
+    const reader = connected(parts, "service");
+    reader.send(subscribe("hospital/+/+/device/+/config", 1));
+    assert.deepEqual(
+      reader.take().map(({ type }) => type),
+      ["SUBACK"],
+    );
+    assert.equal(parts.retained.messages, 0);
+  });
+});
+
+describe("a topic", () => {
+  test("outside of the schema, or met by a deny rule, is refused whatever the roles say", () => {
+    const link = connected(new BrokerParts({ policy }), "device");
+    assert.equal(answerTo(link, publish(`${own}/lifecycle`))[0], 0x10);
+    assert.deepEqual(answerTo(link, publish("hospital/notes")), [
+      0x87,
+      "not allowed by the policy: topics",
+    ]);
+    assert.deepEqual(answerTo(link, publish(`${own}/command`)), [
+      0x87,
+      "not allowed by the policy: deny[0]/publish[0]",
+    ]);
+  });
+});
+
+describe("a subscription", () => {
+  test("gets the QoS of its rule, and is refused where it meets a deny rule", () => {
+    const link = connected(new BrokerParts({ policy }), "service");
+    assert.deepEqual(answerTo(link, subscribe("hospital/+/+/device/+/telemetry", 2)), [
+      1,
+      undefined,
+    ]);
+    assert.deepEqual(answerTo(link, subscribe("hospital/deid/open", 1)), [1, undefined]);
+    assert.equal(answerTo(link, subscribe("hospital/deid/#", 1))[0], 0x87);
+  });
+});
+
+describe("what looks like an identifier of a patient", () => {
+  const loose = policy.replace("\nroles:", "\ntopics: { schema: off }\nroles:");
+  const secret = "123-45-6789";
+
+  test("is refused in a topic, a user property and a response topic, and stands in no event", () => {
+    const parts = new BrokerParts({ policy: loose });
+    const link = connected(parts, "device");
+    const properties = (value: string) => ({ userProperty: [["x", value]] as [string, string][] });
+    assert.equal(answerTo(link, publish(`hospital/${secret}`))[0], 0x87);
+    assert.equal(answerTo(link, publish(`other/${secret}`))[0], 0x87);
+    assert.equal(
+      answerTo(link, publish(`${own}/alarm`, { properties: properties(secret) }))[0],
+      0x87,
+    );
+    assert.equal(
+      answerTo(link, publish(`${own}/alarm`, { properties: properties("900-45-6789") }))[0],
+      0x10,
+    );
+    const responseTopic = `hospital/${secret}`;
+    assert.equal(
+      answerTo(link, publish(`${own}/alarm`, { properties: { responseTopic } }))[0],
+      0x87,
+    );
+    const found = parts.events.filter(({ type }) => type === "phi-blocked");
+    assert.deepEqual(
+      found.map(({ check, details }) => [check, details?.["place"]]),
+      [
+        ["phi:ssn", "topic"],
+        ["phi:ssn", "user property"],
+        ["phi:ssn", "response topic"],
+      ],
+    );
+    assert.equal(new Set(found.map(({ details }) => details?.["hash"])).size, 1);
+    assert.ok(!JSON.stringify(parts.events).includes(secret));
+  });
+
+  test("is refused as the client id of a service", () => {
+    const parts = new BrokerParts({ policy: loose });
+    const link = parts.link(parts.service("reader"));
+    const [connack] = link.connect({ clientId: `ssn-${secret}` });
+    assert.ok(connack?.type === "CONNACK" && connack.reasonCode === 0x85);
+    assert.ok(!JSON.stringify(parts.events).includes(secret));
+  });
+});
+
+describe("a grant", () => {
+  test("begins and ends by itself", () => {
+    let now = Date.parse("2026-12-01T07:59:59Z");
+    const { made: wheel, turn } = withoutInterval(
+      () =>
+        new TimingWheel(
+          () => now,
+          (error) => assert.fail(String(error)),
+        ),
+    );
+    const changes: string[] = [];
+    const clock = new GrantClock(
+      wheel,
+      () => now,
+      () => {
+        changes.push(new Date(now).toISOString());
+      },
+    );
+    const grant = (from: string, until: string) =>
+      `{ role: r, to: "service:a", from: "${from}", until: "${until}", reason: x, approvedBy: y }`;
+    const text = `roles: { r: {} }\ngrants: [${grant("2026-12-01T08:00:00Z", "2026-12-01T08:00:05Z")}]`;
+    clock.use(compilePolicy(parsePolicy(text)));
+    for (let i = 0; i < 200; i += 1) {
+      now += 50;
+      turn();
+    }
+    assert.equal(changes.length, 2);
+    for (const [i, time] of ["2026-12-01T08:00:00Z", "2026-12-01T08:00:05Z"].entries()) {
+      const late = Date.parse(changes[i] ?? "") - Date.parse(time);
+      assert.ok(late >= 0 && late < 1000, `${late} ms`);
+    }
+  });
+});
