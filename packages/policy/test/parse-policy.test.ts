@@ -504,7 +504,7 @@ test("the error names the file and tells every problem in a line of its own", ()
   assert.equal(error.code, "ERR_POLICY");
   assert.deepEqual(error.message.split("\n"), [
     'a\\u{1b}b.yaml:1:8: roles: expected a map of roles, found the number 1; write a name for each role, or "roles: {}" to allow nothing',
-    'a\\u{1b}b.yaml:2:1: x: expected a known key, found the unknown key "x"; remove it: known are environment, tenants, topics, groups, roles, bindings, grants, deny, assert, tests',
+    'a\\u{1b}b.yaml:2:1: x: expected a known key, found the unknown key "x"; remove it: known are environment, tenants, topics, groups, roles, bindings, grants, deny, phi, assert and 1 more',
   ]);
 });
 
