@@ -10,6 +10,19 @@ export type LoadResult = Readonly<Record<string, unknown>> & {
   readonly generatorBusy: number;
 };
 
+/** The number at a path such as `latencyMs.p99` of a result. */
+export function numberAt(result: LoadResult, path: string): number {
+  const value = path
+    .split(".")
+    .reduce<unknown>(
+      (at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined),
+      result,
+    );
+  if (typeof value !== "number")
+    throw new Error(`the load generator's result of ${result.workload} has no number ${path}`);
+  return value;
+}
+
 const sources = join(import.meta.dirname, "load");
 const program = join(import.meta.dirname, "..", "build", "load");
 

@@ -10,18 +10,19 @@ import { mosquittoProgram } from "./system-packages.ts";
 
 /**
  * Mosquitto with what WardMQ never goes without: TLS 1.3 only, client certificates, an access list by identity. It gets
- * the same certificates, WardMQ's default bounds of queues, no persistence and no log of connections.
+ * the same certificates, WardMQ's default bounds of queues, persistence only where messages are to be durable, and no log of connections.
  */
 export async function serveMosquitto(
   folder: string,
   deployment: Deployment,
+  isPersistent = false,
 ): Promise<RunningBroker> {
   const program = mosquittoProgram();
   if (program === undefined) throw new Error("mosquitto is not installed");
   mkdirSync(folder, { recursive: true });
   const port = await freePort();
   const configFile = join(folder, "mosquitto.conf");
-  writeFiles(folder, configFile, port, deployment);
+  writeFiles(folder, configFile, port, deployment, isPersistent);
   const child = spawn(program, ["-c", configFile], { stdio: ["ignore", "ignore", "pipe"] });
   let errors = "";
   child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
@@ -51,6 +52,7 @@ function writeFiles(
   configFile: string,
   port: number,
   deployment: Deployment,
+  isPersistent: boolean,
 ): void {
   const { directory, service, topic, ward, wardFilter } = deployment;
   const caFile = join(folder, "ca.pem");
@@ -83,7 +85,8 @@ function writeFiles(
     use_identity_as_username: true,
     allow_anonymous: false,
     acl_file: aclFile,
-    persistence: false,
+    persistence: isPersistent,
+    ...(isPersistent ? { persistence_location: `${folder}/` } : {}),
     max_inflight_messages: 256,
     max_queued_messages: 10_000,
     set_tcp_nodelay: true,

@@ -3,6 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { benchDeployment, type Deployment } from "./deployment.ts";
 import { documentResults } from "./document.ts";
+import { withLimit } from "./durable.ts";
 import { type LoadResult, loadGenerator, runLoad } from "./generator.ts";
 import { firstLine, thisCommit, thisMachine, versionOfSources } from "./machine.ts";
 import { serveMosquitto } from "./mosquitto.ts";
@@ -122,7 +123,9 @@ async function measureOnce(
   options: BenchOptions,
   { generator, deployment }: { generator: string; deployment: Deployment },
 ): Promise<LoadResult> {
-  current = await start(broker, deployment);
+  // What an earlier measurement has stored is none of this one's.
+  rmSync(join(deployment.directory, "broker", "state"), { recursive: true, force: true });
+  current = await start(broker, deployment, workload.name === "durable");
   try {
     const seconds = Math.max(1, options.seconds * workload.lengthFactor);
     const words = [
@@ -149,15 +152,23 @@ async function measureOnce(
     ];
     commands[broker] = current.command.join(" ");
     commands[`load ${workload.name}`] = ["build/load", ...words].join(" ");
-    return await runLoad(generator, words, (seconds * 3 + 120) * 1000);
-  } finally {
+    const result = await runLoad(generator, words, (seconds * 3 + 120) * 1000);
     await current.stop();
+    const hasJournal = workload.name === "durable" && broker !== "mosquitto";
+    return hasJournal ? withLimit(result, deployment.directory) : result;
+  } finally {
+    await current?.stop();
     current = undefined;
   }
 }
 
-function start(broker: BrokerName, deployment: Deployment): Promise<RunningBroker> {
-  if (broker === "mosquitto") return serveMosquitto(join(runFolder, "mosquitto"), deployment);
+function start(
+  broker: BrokerName,
+  deployment: Deployment,
+  isDurable: boolean,
+): Promise<RunningBroker> {
+  if (broker === "mosquitto")
+    return serveMosquitto(join(runFolder, "mosquitto"), deployment, isDurable);
   return serveWardmq(deployment.directory, broker === "wardmq-bun" ? "bun" : "node", limitsForLoad);
 }
 

@@ -1,4 +1,4 @@
-import type { LoadResult } from "./generator.ts";
+import { type LoadResult, numberAt } from "./generator.ts";
 
 /** A figure of a workload: where it stands in the generator's result, and what is asked of it. */
 export interface Figure {
@@ -27,19 +27,6 @@ export interface Workload {
   readonly figures: readonly Figure[];
 }
 
-/** The number at a path such as `latencyMs.p99` of a result. */
-export function numberAt(result: LoadResult, path: string): number {
-  const value = path
-    .split(".")
-    .reduce<unknown>(
-      (at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined),
-      result,
-    );
-  if (typeof value !== "number")
-    throw new Error(`the load generator's result of ${result.workload} has no number ${path}`);
-  return value;
-}
-
 function figure(key: string, label: string, digits: number, asked?: Figure["asked"]): Figure {
   return {
     key,
@@ -48,6 +35,12 @@ function figure(key: string, label: string, digits: number, asked?: Figure["aske
     of: (result) => numberAt(result, key),
     ...(asked === undefined ? {} : { asked }),
   };
+}
+
+/** A figure that only a broker with our journal has. */
+function ofJournal(key: string, label: string, digits: number, asked?: Asked): Figure {
+  const of = (result: LoadResult) => Number(result[key] ?? Number.NaN);
+  return { key, label, digits, of, ...(asked === undefined ? {} : { asked }) };
 }
 
 const cpuPerMessage = figure("brokerCpuMicrosPerMessage", "CPU us per message in or out", 2);
@@ -77,6 +70,22 @@ export const workloads: readonly Workload[] = [
     words: [],
     lengthFactor: 1,
     figures: [figure("outPerSecond", "messages/s", 0, { of: "ratio", atLeast: 10 }), cpuPerMessage],
+  },
+  {
+    name: "durable",
+    summary:
+      "100 publishers, QoS 1, window 20, 900 B, to 20 durable sessions, two a topic, one of them away; Mosquitto with persistence, which acknowledges before it writes",
+    words: [],
+    lengthFactor: 1,
+    figures: [
+      figure("durablePerSecond", "messages/s", 0, { of: "value", atLeast: 40_000 }),
+      figure("latencyMs.p99", "PUBACK p99 ms", 1),
+      figure("writtenBytesPerMessage", "bytes written per message", 0),
+      cpuPerMessage,
+      ofJournal("fsyncsPerSecond", "commits/s, one fsync each", 0),
+      ofJournal("appendLimitPerSecond", "the limit: append and fdatasync, messages/s", 0),
+      ofJournal("shareOfLimit", "share of the limit", 2, { of: "value", atLeast: 0.3 }),
+    ],
   },
   {
     name: "ward",

@@ -5,12 +5,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Deployment } from "../deployment.ts";
-import { type LoadResult, loadGenerator, runLoad } from "../generator.ts";
+import { type LoadResult, loadGenerator, numberAt, runLoad } from "../generator.ts";
 import { firstLine } from "../machine.ts";
 import { serveMosquitto } from "../mosquitto.ts";
 import type { RunningBroker } from "../running-broker.ts";
 import { compiler, mosquitto, openSslHeaders } from "../system-packages.ts";
-import { numberAt } from "../workloads.ts";
 
 const missing = [
   ...[compiler, openSslHeaders, mosquitto]
@@ -99,6 +98,14 @@ describe("the load generator against Mosquitto", { skip }, () => {
     test(`loses no message of a fan-in, MQTT ${mqtt}`, async () => {
       const result = await load("fanin", "--connections", "4", "--mqtt", mqtt);
       assert.ok(numberAt(result, "acknowledged") > 0);
+      assert.equal(numberAt(result, "lost"), 0);
+    });
+
+    test(`loses no message to the durable sessions that are there, MQTT ${mqtt}`, async () => {
+      const words = ["--connections", "4", "--readers", "4", "--mqtt", mqtt];
+      const result = await load("durable", ...words);
+      assert.ok(numberAt(result, "durablePerSecond") > 0);
+      assert.ok(numberAt(result, "latencyMs.samples") > 0);
       assert.equal(numberAt(result, "lost"), 0);
     });
 
