@@ -20,9 +20,10 @@ export async function initialize(
   environment: string,
   hosts: readonly string[],
   keys: string,
+  caToken?: string,
 ): Promise<Commands["init"]["result"]> {
   refuseWrongNames(org, environment, hosts);
-  const wanted = { org, environment, hosts, keys };
+  const wanted = { org, environment, hosts, keys, ...(caToken === undefined ? {} : { caToken }) };
   const make = (where: string) => askOnce(where, "init", wanted, newDeploymentPassphrase(keys));
   if (!existsSync(directory)) return await make(directory);
   refuseUsedFolder(directory);

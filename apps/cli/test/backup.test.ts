@@ -20,6 +20,14 @@ const run = (words: string, options: RunOptions = { cwd: folder }) =>
   start(words.split(" "), options).ended;
 const at = (...names: readonly string[]) => join(folder, ...names);
 
+for (const words of [
+  "init plain --org hospital --host localhost",
+  "service add plain dashboard",
+  "backup-key --out pair --type P-256",
+])
+  assert.equal((await run(words)).code, 0, words);
+const made = await run("backup plain --out by-key --to pair.pub");
+
 describe("keys behind a passphrase", () => {
   test("are made with a long one only, open with the same only, and lie on no disk", async () => {
     const init = "init d --org hospital --host localhost --keys passphrase";
@@ -40,7 +48,6 @@ describe("keys behind a passphrase", () => {
 
 describe("wardmq backup and restore", () => {
   const byPassphrase = (text: string): RunOptions => ({ cwd: folder, passphrase: text });
-  const restored = "restore by-key --into again --key pair";
 
   test("refuse words that leave open what a backup is sealed to or opened with", async () => {
     for (const words of [
@@ -55,23 +62,22 @@ describe("wardmq backup and restore", () => {
     assert.equal((await run("backup-key")).code, 2);
   });
 
-  test("seal to a key pair, and say what came back and how old it is", async () => {
-    assert.equal((await run("init plain --org hospital --host localhost")).code, 0);
-    assert.equal((await run("service add plain dashboard")).code, 0);
-    assert.equal((await run("backup-key --out pair --type P-256")).code, 0);
+  test("seal to a key pair that is never written over, and record the backup", async () => {
     assert.equal(statSync(at("pair")).mode & 0o777, 0o600);
-    assert.equal((await run("backup-key --out pair")).code, 2); // never written over
-    const made = await run("backup plain --out by-key --to pair.pub");
+    assert.equal((await run("backup-key --out pair")).code, 2);
     assert.match(made.stdout, /SHA-256 [0-9a-f]{64}\nwithout the keys of the CAs/);
-    const public_ = await run("restore by-key --into again --key pair.pub");
-    assert.equal(public_.code, 2);
-    const { stdout, code } = await run(restored);
+    assert.match((await run("events plain --last 1")).stdout, /backup-made/);
+  });
+
+  test("say what came back and how old it is, once and with the private key only", async () => {
+    assert.equal((await run("restore by-key --into again --key pair.pub")).code, 2);
+    const { stdout, code } = await run("restore by-key --into again --key pair");
     assert.equal(code, 0);
     assert.match(stdout, /restored prod\.hospital into again/);
-    assert.match(stdout, /less than a minute old; restoring took \d+\.\d s/);
+    assert.match(stdout, /less than a minute old|minutes? old/);
+    assert.match(stdout, /restoring took \d+\.\d s/);
     assert.match((await run("list again")).stdout, /service:dashboard/);
-    assert.match((await run("events plain --last 1")).stdout, /backup-made/);
-    assert.match((await run(restored)).stderr, /is not empty/);
+    assert.match((await run("restore by-key --into again --key pair")).stderr, /is not empty/);
   });
 
   test("seal to a passphrase, which nothing else opens", async () => {
@@ -85,6 +91,5 @@ describe("wardmq backup and restore", () => {
     assert.match((await run("restore by-passphrase --into whole --key pair")).stderr, /passphrase/);
     assert.equal((await run(words, byPassphrase(passphrase))).code, 0);
     assert.ok(existsSync(at("whole/control/issuing-ca.key")));
-    assert.equal((await run("credential whole service:dashboard --out c")).code, 0);
   });
 });

@@ -67,8 +67,12 @@ export interface Finished {
 }
 
 /** Runs control's main with these words and this input until it ends. */
-export async function runMain(words: readonly string[], input = ""): Promise<Finished> {
-  const child = spawn(process.execPath, [main, ...words], { stdio: ["pipe", "pipe", "pipe"] });
+export async function runMain(
+  words: readonly string[],
+  input = "",
+  env = process.env,
+): Promise<Finished> {
+  const child = spawn(process.execPath, [main, ...words], { stdio: ["pipe", "pipe", "pipe"], env });
   const [out, said] = [collect(child.stdout), collect(child.stderr)];
   child.stdin.on("error", () => {}); // it may end without reading
   child.stdin.end(input);

@@ -15,6 +15,10 @@ export const deploymentCommands = {
         description:
           "the provider of key-encryption keys: file (when absent), credentials:NAME, passphrase, PKCS#11 URI",
       }),
+      caToken: z.string().max(1000).optional().meta({
+        description:
+          "a PKCS#11 URI: the keys of the CAs are made in this token, as OBJECT-root and OBJECT-issuing",
+      }),
     }),
     result: z.strictObject({
       trustDomain: z.string(),

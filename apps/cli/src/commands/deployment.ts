@@ -12,6 +12,7 @@ interface InitOptions extends Json {
   readonly host: string[];
   readonly environment: string;
   readonly keys: string;
+  readonly caToken?: string;
 }
 
 export function addDeploymentCommands(program: Command): void {
@@ -26,14 +27,20 @@ export function addDeploymentCommands(program: Command): void {
     .requiredOption("--host <name...>", "a DNS name clients will use; more names may follow")
     .option("--environment <name>", "what it is for, such as prod or test", "prod")
     .option("--keys <provider>", `what protects the keys: ${providerChoices}`, "file")
+    .option(
+      "--ca-token <uri>",
+      "make the keys of the CAs in a PKCS#11 token, as OBJECT-root and OBJECT-issuing",
+    )
     .option("--json", "print the result as JSON")
-    .action(async (words: string[], { json, org, host, environment, keys }: InitOptions) => {
-      const { directory } = takeDirectory(words, [], process.env);
-      const hosts = host.map((name) => name.toLowerCase());
-      const result = await initialize(directory, org, environment, hosts, keys);
-      if (json) return printJson(result);
-      print(`made a deployment of ${result.trustDomain} in ${printable(directory, 1000)}`);
-      print(`root CA ${result.rootFingerprint} (SHA-256)`);
-      print(`next: wardmq device add, wardmq credential, wardmq serve`);
-    });
+    .action(
+      async (words: string[], { json, org, host, environment, keys, caToken }: InitOptions) => {
+        const { directory } = takeDirectory(words, [], process.env);
+        const hosts = host.map((name) => name.toLowerCase());
+        const result = await initialize(directory, org, environment, hosts, keys, caToken);
+        if (json) return printJson(result);
+        print(`made a deployment of ${result.trustDomain} in ${printable(directory, 1000)}`);
+        print(`root CA ${result.rootFingerprint} (SHA-256)`);
+        print(`next: wardmq device add, wardmq credential, wardmq serve`);
+      },
+    );
 }

@@ -6,13 +6,16 @@ import { ConfigError, defaultConfigText, parseConfig, trustDomainOf } from "@war
 import { printable } from "@wardmq/events";
 import {
   KeyFile,
+  KeysError,
   keySigner,
+  type LocalSigner,
   type ProviderChoice,
   parseProviderChoice,
   providerChoices,
   syncFolder,
   writeNewFile,
   writePrivateKeyFile,
+  writeTokenKeyFile,
 } from "@wardmq/keys";
 import { defaultPolicyText } from "@wardmq/policy";
 import { encodeName, encodePem, type NameAttributes, parseTrustDomain } from "@wardmq/x509";
@@ -32,7 +35,7 @@ export async function init(
   wanted: Init["arguments"],
   doing: Doing,
 ): Promise<Init["result"]> {
-  const { org, environment, hosts, keys = "file" } = wanted;
+  const { org, environment, hosts, keys = "file", caToken } = wanted;
   const choice = parseProviderChoice(keys);
   if (choice === undefined) {
     throw new Failure("ERR_INIT_ARGUMENTS", `"${printable(keys, 80)}" names no key provider`, {
@@ -45,7 +48,8 @@ export async function init(
   const identity = { org, environment, trustDomain: parseTrustDomain(trustDomain) };
   let rootFingerprint = "";
   const write = async (folder: string) => {
-    rootFingerprint = await writeDeployment(folder, identity, hosts, configText, choice, doing);
+    const places = { choice, caToken };
+    rootFingerprint = await writeDeployment(folder, identity, hosts, configText, places, doing);
   };
   await intoNewFolder(directory, write);
   return { trustDomain, hosts, rootFingerprint };
@@ -130,7 +134,8 @@ function notEmpty(directory: string): Failure {
 
 function notMade(directory: string, error: unknown): unknown {
   const code = systemCode(error);
-  if (code === undefined || error instanceof Failure) return error;
+  const isSaid = error instanceof Failure || error instanceof KeysError;
+  if (code === undefined || isSaid) return error;
   if (code === "ENOTEMPTY" || code === "EEXIST") return notEmpty(directory);
   return new Failure("ERR_FOLDER", `cannot make ${printable(directory)}: ${code}`, {
     hint: "name a folder that does not exist, in one you may write to",
@@ -138,12 +143,18 @@ function notMade(directory: string, error: unknown): unknown {
   });
 }
 
+/** What wraps the keys in files, and the token that holds those of the CAs, when one does: a PKCS#11 URI. */
+interface KeyPlaces {
+  readonly choice: ProviderChoice;
+  readonly caToken: string | undefined;
+}
+
 async function writeDeployment(
   folder: string,
   identity: DeploymentIdentity,
   hosts: readonly string[],
   configText: string,
-  choice: ProviderChoice,
+  { choice, caToken }: KeyPlaces,
   doing: Doing,
 ): Promise<string> {
   for (const name of ["control", "broker", "run"]) mkdirSync(join(folder, name), { mode: 0o700 });
@@ -152,31 +163,38 @@ async function writeDeployment(
   const brokerProvider = keyProviders.create(choice, join(folder, "broker"));
   const writeKey = (path: string, key: KeyObject) =>
     writePrivateKeyFile(join(folder, path), key, controlProvider);
+  const newCaSigner = (path: string, role: "root" | "issuing"): LocalSigner => {
+    if (caToken !== undefined) {
+      const uri = caToken.replace(/object=[^;?]*/, (object) => `${object}-${role}`);
+      return writeTokenKeyFile(join(folder, path), uri, "P-256", keyProviders);
+    }
+    const key = newKey();
+    writeKey(path, key);
+    return keySigner(key);
+  };
 
   const name = (commonName: string): NameAttributes => ({
     organizationName: identity.org,
     organizationalUnitName: identity.environment,
     commonName,
   });
-  const rootKey = newKey();
-  const issuingKey = newKey();
+  const rootSigner = newCaSigner(paths.rootKey, "root");
+  const signer = newCaSigner(paths.issuingKey, "issuing");
   const serverKey = newKey();
   const feedKey = generateKeyPairSync("ed25519").privateKey;
-  const root = await issueRoot(encodeName(name("WardMQ root CA")), keySigner(rootKey), doing.at);
+  const root = await issueRoot(encodeName(name("WardMQ root CA")), rootSigner, doing.at);
   const issuing = await issueIssuingCa(
-    { certificate: root, signer: keySigner(rootKey) },
+    { certificate: root, signer: rootSigner },
     identity,
-    keySigner(issuingKey).publicKey,
+    signer.publicKey,
     doing.at,
     encodeName(name("WardMQ issuing CA")),
   );
-  const issuer = { certificate: issuing, signer: keySigner(issuingKey) };
+  const issuer = { certificate: issuing, signer };
 
   write(paths.settings, configText);
   write(paths.policy, defaultPolicyText());
-  writeKey(paths.rootKey, rootKey);
   write(paths.rootCertificate, certificatePem(root));
-  writeKey(paths.issuingKey, issuingKey);
   write(paths.issuingCertificate, certificatePem(issuing));
   writeKey(paths.feedKey, feedKey);
   write(paths.feedPublicKey, encodePem("PUBLIC KEY", keySigner(feedKey).publicKey));
