@@ -301,7 +301,7 @@ describe("the state of a subject", () => {
       const again = at.registry.addSubject(monitor, doing(4));
       assert.deepEqual([again.state, statesOf(again)], ["registered", ["revoked"]]);
       assert.deepEqual(at.registry.revokedCertificates("ca", 0), [
-        { serialNumber: "s1", revokedAt: 3 },
+        { serialNumber: "s1", revokedAt: 3, state: "revoked" },
       ]);
       at.registry.close();
     }

@@ -15,7 +15,7 @@ import {
 } from "@wardmq/x509";
 import type { Registry } from "../registry/registry.ts";
 import { caIdOf, type Issuer, issue, randomSerialNumber } from "./certificate-authority.ts";
-import { registrySerialNumber } from "./revocation-lists.ts";
+import { reasonOf, registrySerialNumber } from "./revocation-lists.ts";
 
 interface Responder {
   readonly issuer: Issuer;
@@ -98,7 +98,7 @@ export class OcspResponder {
     const serial = registrySerialNumber(serialNumber);
     const found = this.#parts.registry.certificateStatus(caId, serial);
     if (found !== undefined && found.state !== "active") {
-      return { is: "revoked", at: found.changedAt, reason: "unspecified" };
+      return { is: "revoked", at: found.changedAt, reason: reasonOf(found.state) };
     }
     if (found !== undefined || this.#parts.isOwnCertificate(caId, serial)) return { is: "good" };
     return { is: "unknown" };

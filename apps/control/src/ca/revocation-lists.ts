@@ -1,7 +1,12 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { replaceFile } from "@wardmq/keys";
-import { certificateList, decodeCertificateList, serialNumberHex } from "@wardmq/x509";
+import {
+  certificateList,
+  decodeCertificateList,
+  type RevocationReason,
+  serialNumberHex,
+} from "@wardmq/x509";
 import { crlPath } from "../deployment.ts";
 import type { Registry } from "../registry/registry.ts";
 import { caIdOf, type Issuer } from "./certificate-authority.ts";
@@ -36,14 +41,19 @@ export async function publishRevocationList(
   return writeRevocationList(
     issuer,
     "userCertificates",
-    revoked.map(({ serialNumber, revokedAt }) => ({
+    revoked.map(({ serialNumber, revokedAt, state }) => ({
       serialNumber: new Uint8Array(Buffer.from(serialNumber, "hex")),
       revocationDate: revokedAt,
-      reason: "unspecified",
+      reason: reasonOf(state),
     })),
     now,
     now + lifetimeMs,
   );
+}
+
+/** Why a certificate counts no more, as CRLs and OCSP say it. */
+export function reasonOf(state: "revoked" | "superseded"): RevocationReason {
+  return state === "superseded" ? "superseded" : "unspecified";
 }
 
 /** Signs and writes a CRL that follows the one in the file, if there is one. */

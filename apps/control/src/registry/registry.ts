@@ -49,6 +49,7 @@ export interface NewCertificate {
 export interface RevokedRow {
   readonly serialNumber: string;
   readonly revokedAt: number;
+  readonly state: Exclude<CertificateState, "active">;
 }
 
 export interface CertificateStatus {
@@ -367,7 +368,7 @@ export class Registry {
     for (const { certificates } of this.#subjects.values()) {
       for (const { issuer: by, state, notAfter, serialNumber, changedAt } of certificates) {
         if (by !== issuer || state === "active" || notAfter < from) continue;
-        ended.push({ serialNumber, revokedAt: changedAt });
+        ended.push({ serialNumber, revokedAt: changedAt, state });
       }
     }
     return ended.sort(
