@@ -66,6 +66,8 @@ export class Control {
   #sources: Sources;
   /** One reload after the other. */
   #lastReload: Promise<unknown> = Promise.resolve();
+  /** One rekeying after the other: each destroys the key that the one before it made. */
+  #lastRekey: Promise<unknown> = Promise.resolve();
 
   /** Opens a deployment in the current folder after checking that its parts are whole and fit each other. */
   static async open(options: ControlOptions): Promise<Control> {
@@ -259,7 +261,12 @@ export class Control {
       record: (event) => this.#record(event),
       reload: ({ actor }) => this.reload(actor),
       lastEvents: (count) => this.#events.last(count),
-      rekey: (doing) => rekey({ keys: this.#keys, sealed: this.#sealed, ...doing }),
+      rekey: (doing) => {
+        const next = () => rekey({ keys: this.#keys, sealed: this.#sealed, ...doing });
+        const rekeyed = this.#lastRekey.then(next);
+        this.#lastRekey = rekeyed.catch(() => {});
+        return rekeyed;
+      },
       rekeyBrokers: () => this.#publisher.rekey(),
       policies: new Policies({
         store: this.#versions,

@@ -48,6 +48,24 @@ describe("rekeying the state", () => {
     });
   }
 
+  test("twice at once leaves one key, and everything readable", async () => {
+    using folder = await newDeployment();
+    await oneShot(folder.deployment, "service.add", { name: "dashboard" });
+    await using control = await RunningControl.start(folder.deployment);
+    const [one, two] = await Promise.all([
+      control.result("state.rekey", {}),
+      control.result("state.rekey", {}),
+    ]);
+    const destroyed = [...one.destroyed, ...two.destroyed];
+    assert.equal(new Set(destroyed).size, 2);
+    const [current, ...former] = keysOf(folder);
+    assert.equal(current?.state, "current");
+    assert.ok(former.every(({ state }) => state === "destroyed"));
+    const { events } = await control.result("events", { last: 10 });
+    assert.ok(JSON.stringify(events).includes("subject-added"));
+    assert.equal((await control.result("list", {})).subjects.length, 1);
+  });
+
   const keysOf = (folder: TestFolder) => readKeyFile(folder.in("control/keys.json")).keys;
 });
 

@@ -3,6 +3,7 @@ import {
   existsSync,
   fstatSync,
   fsyncSync,
+  ftruncateSync,
   openSync,
   readSync,
   renameSync,
@@ -71,6 +72,7 @@ export class EventLog {
       this.#write(line);
       this.#next += 1;
     } catch (error) {
+      this.#takeBack();
       this.#report(
         `cannot write ${this.#path}: ${systemCode(error) ?? "failed"}; ${events.length} events are lost`,
       );
@@ -117,6 +119,15 @@ export class EventLog {
   #write(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
     this.#bytes += bytes.length;
+  }
+
+  /** What a full disk let in of a line must not run into the next one. */
+  #takeBack(): void {
+    try {
+      ftruncateSync(this.#file, this.#bytes);
+    } catch {
+      // The next start ends the line.
+    }
   }
 
   #lastNumber(): number {
