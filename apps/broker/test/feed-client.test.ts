@@ -289,6 +289,50 @@ describe("FeedClient", () => {
     assert.deepEqual(broker.staged, ["device:0"]);
   });
 
+  test("takes the world from lines that were kept, and asks for what came since", async () => {
+    await control.hears("hello");
+    const lines = [snapshot(3), part(4, 0), { ...change(4), parts: 1 } as FeedBody, alive(4)];
+    assert.equal(broker.client.restore(lines.map((body) => line(body).trimEnd())), true);
+    assert.deepEqual(broker.applied, [3, 4]);
+    assert.deepEqual(broker.staged, ["device:0"]);
+    assert.deepEqual(broker.fresh, [3, 4, 1_004]);
+    assert.equal(broker.client.restore([line(snapshot(9)).trimEnd()]), false, "once is enough");
+    control.say(line(change(5)));
+    assert.equal((await control.hears("applied")).version, 5);
+  });
+
+  const notToBeTaken: readonly (readonly [string, readonly string[]])[] = [
+    ["one that somebody else signed", [line(snapshot(1)), line(change(2), stranger)]],
+    ["a gap", [line(snapshot(1)), line(change(3))]],
+    ["changes without their snapshot", [line(change(2))]],
+    [
+      "a change without its parts",
+      [line(snapshot(1)), line({ ...change(2), parts: 1 } as FeedBody)],
+    ],
+    ["none", []],
+  ];
+  for (const [name, lines] of notToBeTaken) {
+    test(`takes nothing from lines that were kept with ${name}`, async () => {
+      await control.hears("hello");
+      assert.equal(broker.client.restore(lines.map((each) => each.trimEnd())), false);
+      assert.deepEqual(broker.applied, []);
+      control.say(line(snapshot(1)));
+      assert.equal((await control.hears("applied")).version, 1);
+    });
+  }
+
+  test("seals its store anew when control asks, and says so", async () => {
+    await control.hears("hello");
+    control.say(line(snapshot(1)));
+    await control.hears("applied");
+    control.say(line({ type: "rekey", lineage: "a1", version: 1, issuedAt: 1 }));
+    assert.deepEqual(await control.hears("rekeyed"), {
+      type: "rekeyed",
+      current: "00000001",
+      destroyed: ["00000000"],
+    });
+  });
+
   test("takes a line in any number of pieces", async () => {
     await control.hears("hello");
     for (const byte of Buffer.from(line(snapshot(1)))) control.say(Buffer.from([byte]));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { MemoryBudget } from "../src/connection/memory-budget.ts";
-import { Flusher, Output } from "../src/connection/output.ts";
+import { type CommitGate, Flusher, Output } from "../src/connection/output.ts";
 import type { Transport } from "../src/door/transport.ts";
 import { fail, withImmediates } from "./timers.ts";
 
@@ -19,6 +19,9 @@ type Action =
   /** The system takes part of what the transport holds; nobody is told. */
   | { readonly type: "progress"; readonly which: number; readonly share: number }
   | { readonly type: "drain"; readonly which: number }
+  /** What follows has to wait for one more commit. */
+  | { readonly type: "hold"; readonly which: number }
+  | { readonly type: "commit" }
   | { readonly type: "finish" | "discard"; readonly which: number };
 
 const which = fc.nat(outputs - 1);
@@ -43,6 +46,8 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ type: one("drain"), which }) },
+  { weight: 2, arbitrary: fc.record({ type: one("hold"), which }) },
+  { weight: 2, arbitrary: fc.record({ type: one("commit") }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constantFrom("finish", "discard"), which }) },
 );
 
@@ -56,6 +61,63 @@ describe("Output", () => {
       ),
       { numRuns: 500 },
     );
+  });
+
+  test("lets nothing out before the commit it waits for, nor what follows it, and the last words too", () => {
+    withImmediates((turn) => {
+      const gate = new Gate();
+      const transport = new FakeTransport([false]);
+      const output = new Output(transport, new Flusher(fail), new MemoryBudget(0), gate);
+      const send = (text: string) => output.send(Buffer.from(text));
+      send("a");
+      turn();
+      output.hold(gate.say());
+      send("b");
+      turn();
+      send("c");
+      turn();
+      output.hold(gate.say());
+      send("d");
+      assert.equal(output.isHeld, true);
+      let isFinished = false;
+      output.finish(() => {
+        isFinished = true;
+      });
+      transport.drain();
+      assert.equal(transport.bytes().toString(), "a");
+      gate.commit();
+      transport.drain();
+      assert.equal(transport.bytes().toString(), "abc");
+      assert.equal(isFinished, false);
+      gate.commit();
+      transport.drain();
+      assert.equal(transport.bytes().toString(), "abcd");
+      assert.equal(isFinished, true);
+    });
+  });
+
+  test("forgets what waits for a commit that does not come, and nothing before it", () => {
+    withImmediates((turn) => {
+      const gate = new Gate();
+      const transport = new FakeTransport([true]);
+      const budget = new MemoryBudget(0);
+      const output = new Output(transport, new Flusher(fail), budget, gate);
+      output.send(Buffer.from("a"));
+      turn();
+      output.send(Buffer.alloc(70_000, "b"));
+      output.hold(gate.say());
+      output.send(Buffer.alloc(70_000, "c"));
+      output.send(Buffer.from("c"));
+      output.discardHeld();
+      output.send(Buffer.from("d"));
+      output.finish(() => {});
+      transport.drain();
+      const text = transport.bytes().toString();
+      assert.equal(text[0], "a");
+      assert.equal(text.includes("c"), false);
+      assert.equal(text.at(-1), "d");
+      assert.equal(budget.output, 0);
+    });
   });
 
   test("says how much waits behind a peer that does not read, and nothing while it reads", () => {
@@ -108,6 +170,29 @@ describe("Output", () => {
 /** No journal: nothing is held back. */
 const nothingWaits = { committed: 0, whenCommitted: fail };
 
+/** A journal that commits when the test says so. */
+class Gate implements CommitGate {
+  committed = 0;
+  said = 0;
+  #waiters: { committed(): void }[] = [];
+
+  say(): number {
+    this.said += 1;
+    return this.said;
+  }
+
+  whenCommitted(waiter: { committed(): void }): void {
+    this.#waiters.push(waiter);
+  }
+
+  commit(): void {
+    if (this.committed < this.said) this.committed += 1;
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter.committed();
+  }
+}
+
 function one1(blocks: readonly boolean[]) {
   const transport = new FakeTransport(blocks);
   const budget = new MemoryBudget(0);
@@ -125,13 +210,19 @@ function runActions(
 ): void {
   const budget = new MemoryBudget(0);
   const flusher = new Flusher(fail);
-  const all = Array.from({ length: outputs }, (_, i) => new Sender(i, blocks, flusher, budget));
+  const gate = new Gate();
+  const all = Array.from(
+    { length: outputs },
+    (_, i) => new Sender(i, blocks, flusher, budget, gate),
+  );
   for (const each of actions) {
     if (each.type === "turn") turn();
+    else if (each.type === "commit") gate.commit();
     else (all[each.which] as Sender).act(each);
     for (const sender of all) sender.check();
   }
   turn();
+  while (gate.committed < gate.said) gate.commit();
   for (const sender of all) sender.end();
   assert.equal(budget.output, 0, "the budget returns to 0");
 }
@@ -145,13 +236,24 @@ class Sender {
   #isEnded = false;
   #isFinished = false;
 
-  constructor(index: number, blocks: readonly boolean[], flusher: Flusher, budget: MemoryBudget) {
+  readonly #gate: Gate;
+  /** Where bytes begin that wait for a commit. */
+  readonly #holds: { readonly mark: number; readonly at: number }[] = [];
+
+  constructor(
+    index: number,
+    blocks: readonly boolean[],
+    flusher: Flusher,
+    budget: MemoryBudget,
+    gate: Gate,
+  ) {
     this.#start = index * 85;
+    this.#gate = gate;
     this.#transport = new FakeTransport(blocks);
-    this.#output = new Output(this.#transport, flusher, budget, nothingWaits);
+    this.#output = new Output(this.#transport, flusher, budget, gate);
   }
 
-  act(action: Exclude<Action, { type: "turn" }>): void {
+  act(action: Extract<Action, { which: number }>): void {
     if (this.#isEnded) return;
     switch (action.type) {
       case "send":
@@ -163,6 +265,12 @@ class Sender {
       case "drain":
         if (this.#transport.drain()) this.#output.drained();
         return;
+      case "hold": {
+        const mark = this.#gate.say();
+        this.#output.hold(mark);
+        this.#holds.push({ mark, at: this.#sent });
+        return;
+      }
       case "finish":
         this.#output.finish(() => {});
         this.#isFinished = true;
@@ -190,6 +298,9 @@ class Sender {
   }
 
   check(): void {
+    const first = this.#holds.find(({ mark }) => mark > this.#gate.committed);
+    const handedOver = this.#transport.received + this.#transport.pendingBytes;
+    if (first !== undefined) assert.ok(handedOver <= first.at, "nothing leaves before its commit");
     if (this.#isEnded || !this.#output.isBlocked) return;
     assert.equal(this.#output.blockedBytes, this.#sent - this.#transport.received);
   }
