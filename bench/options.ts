@@ -1,9 +1,14 @@
 import { parseArgs } from "node:util";
 import { workloads } from "./workloads.ts";
 
+/** What is measured beside the workloads of the load generator. */
+export const registryName = "registry";
+
 export const brokerNames = ["wardmq-bun", "wardmq-node", "mosquitto"] as const;
 
 export type BrokerName = (typeof brokerNames)[number];
+
+const allNames: readonly string[] = [...workloads.map(({ name }) => name), registryName];
 
 export interface BenchOptions {
   readonly only: readonly string[];
@@ -20,7 +25,7 @@ export const usage = `usage: npm run bench -- [option...]
 
 Starts WardMQ (on Bun and on Node) and Mosquitto side by side, loads each the same way, compares.
 
-  --only NAME[,NAME]     ${workloads.map(({ name }) => name).join(", ")}
+  --only NAME[,NAME]     ${allNames.join(", ")}
   --runs N               how often everything is measured; the median counts (3)
   --seconds N            how long each saturated workload is measured (5)
   --brokers NAME[,NAME]  ${brokerNames.join(", ")} (all)
@@ -34,7 +39,7 @@ export function benchOptions(words: readonly string[]): BenchOptions | "help" {
   const { values } = parseArgs({
     args: [...words],
     options: {
-      only: { type: "string", default: allOf(workloads) },
+      only: { type: "string", default: allNames.join() },
       runs: { type: "string", default: "3" },
       seconds: { type: "string", default: "5" },
       brokers: { type: "string", default: brokerNames.join(",") },
@@ -46,16 +51,12 @@ export function benchOptions(words: readonly string[]): BenchOptions | "help" {
     },
   });
   if (values.help) return "help";
-  const isWhole = values.only === allOf(workloads) && values.brokers === brokerNames.join(",");
+  const isWhole = values.only === allNames.join() && values.brokers === brokerNames.join(",");
   if (values.document && !isWhole) {
     throw new Error("--document shows everything: leave out --only and --brokers");
   }
   return {
-    only: oneOf(
-      "--only",
-      values.only,
-      workloads.map(({ name }) => name),
-    ),
+    only: oneOf("--only", values.only, allNames),
     runs: wholeNumber("--runs", values.runs, 100),
     seconds: wholeNumber("--seconds", values.seconds, 600),
     brokers: oneOf("--brokers", values.brokers, brokerNames),
@@ -64,10 +65,6 @@ export function benchOptions(words: readonly string[]): BenchOptions | "help" {
     fresh: values.fresh,
     document: values.document,
   };
-}
-
-function allOf(named: readonly { readonly name: string }[]): string {
-  return named.map(({ name }) => name).join(",");
 }
 
 function oneOf<const Name extends string>(

@@ -7,7 +7,14 @@ import { withLimit } from "./durable.ts";
 import { type LoadResult, loadGenerator, runLoad } from "./generator.ts";
 import { firstLine, thisCommit, thisMachine, versionOfSources } from "./machine.ts";
 import { serveMosquitto } from "./mosquitto.ts";
-import { type BenchOptions, type BrokerName, benchOptions, usage } from "./options.ts";
+import {
+  type BenchOptions,
+  type BrokerName,
+  benchOptions,
+  registryName,
+  usage,
+} from "./options.ts";
+import { measureRegistry } from "./registry.ts";
 import { doubts, rowsOf, tableOf } from "./report.ts";
 import type { RunningBroker } from "./running-broker.ts";
 import { mosquitto, mosquittoProgram, requirePackages } from "./system-packages.ts";
@@ -66,6 +73,12 @@ async function main(options: BenchOptions): Promise<void> {
       .flat()
       .filter((result) => result === undefined).length;
     measured.push({ name: workload.name, summary: workload.summary, rows, runs: results });
+  }
+
+  if (options.only.includes(registryName)) {
+    print(`\n${registryName}: import, feed and revocation`);
+    const runtimes = { bun: programOf("bun"), node: programOf("node") };
+    await measureRegistry(join(runFolder, registryName), runtimes, print);
   }
 
   const record = {
@@ -172,17 +185,14 @@ function start(
   return serveWardmq(deployment.directory, broker === "wardmq-bun" ? "bun" : "node", limitsForLoad);
 }
 
-function versionOf(runtime: "bun" | "node"): string {
+function programOf(runtime: "bun" | "node"): string {
   const folder = runtime === "bun" ? "@oven/bun" : "node";
   const arch = process.arch === "arm64" ? (runtime === "bun" ? "aarch64" : "arm64") : process.arch;
-  const program = join(
-    root,
-    "node_modules",
-    `${folder}-${process.platform}-${arch}`,
-    "bin",
-    runtime,
-  );
-  return `${runtime} ${firstLine(program, ["--version"])}`;
+  return join(root, "node_modules", `${folder}-${process.platform}-${arch}`, "bin", runtime);
+}
+
+function versionOf(runtime: "bun" | "node"): string {
+  return `${runtime} ${firstLine(programOf(runtime), ["--version"])}`;
 }
 
 /** A record says nothing about where on whose machine it was made. */
