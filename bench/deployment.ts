@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { cleanEnvironment, cliProgram, serveWardmq } from "./wardmq.ts";
 
 /** A deployment of WardMQ with the credentials the load needs. Mosquitto uses the same server certificate and CA. */
@@ -20,6 +21,8 @@ export interface Deployment {
   readonly service: string;
   /** A folder with one credential folder for each device, named by its UUID. */
   readonly devices: string;
+  /** A file with an access token that gives the role `load`, good for an hour. */
+  readonly token: string;
   /** Topics of the saturated workloads begin with this. */
   readonly topic: string;
   /** The devices publish to `<ward>/device/<uuid>/telemetry`. */
@@ -69,7 +72,9 @@ export async function benchDeployment(
     }
   }
   cpSync(made, folder, { recursive: true });
-  return deploymentIn(folder);
+  const deployment = deploymentIn(folder);
+  await makeToken(deployment);
+  return deployment;
 }
 
 function deploymentIn(folder: string): Deployment {
@@ -77,10 +82,46 @@ function deploymentIn(folder: string): Deployment {
     directory: join(folder, "deployment"),
     service: join(folder, "credentials", "load"),
     devices: join(folder, "credentials", "devices"),
+    token: join(folder, "credentials", "token"),
     topic: `${org}/bench`,
     ward: `${org}/${site}/${ward}`,
     wardFilter: `${org}/+/+/device/+/telemetry`,
   };
+}
+
+/**
+ * A token of an issuer that nobody can ask: its key stands where control keeps what it has fetched, and counts for as
+ * long as a benchmark lasts.
+ */
+async function makeToken({ directory, token }: Deployment): Promise<void> {
+  const [issuer, audience, kid] = ["https://localhost:1", "urn:wardmq:bench", "bench"];
+  const { privateKey, publicKey } = await generateKeyPair("ES256");
+  const { kty, crv, x, y } = await exportJWK(publicKey);
+  const now = Math.floor(Date.now() / 1000);
+  const claims = { client_id: "bench", jti: randomUUID(), groups: ["load"] };
+  const signed = await new SignJWT(claims)
+    .setProtectedHeader({ alg: "ES256", typ: "at+jwt", kid })
+    .setIssuer(issuer)
+    .setAudience(audience)
+    .setSubject("bench")
+    .setIssuedAt(now)
+    .setExpirationTime(now + 3_600)
+    .sign(privateKey);
+  const keys = [{ kid, jwk: { kty, crv, x, y } }];
+  const fetched = { bench: { issuer, fetchedAt: now * 1000, keys } };
+  const options = { mode: 0o600 };
+  writeFileSync(token, signed, options);
+  writeFileSync(join(directory, "control/issuer-keys.json"), JSON.stringify(fetched), options);
+  writeFileSync(
+    join(directory, "issuers.yaml"),
+    `issuers:
+  bench:
+    issuer: ${issuer}
+    audience: ${audience}
+    roles: [{ role: load, claim: groups, value: load }]
+`,
+    options,
+  );
 }
 
 async function makeDeployment(deployment: Deployment, devices: number): Promise<void> {

@@ -109,11 +109,12 @@ async function measure(
   means: { generator: string; deployment: Deployment },
   report: (line: string) => void,
 ): Promise<Record<string, (LoadResult | undefined)[]>> {
+  const brokers = options.brokers.filter((one) => !workload.withToken || one !== "mosquitto");
   const results: Record<string, (LoadResult | undefined)[]> = Object.fromEntries(
-    options.brokers.map((broker) => [broker, []]),
+    brokers.map((broker) => [broker, []]),
   );
   for (let run = 0; run < options.runs; run++) {
-    for (const broker of options.brokers) {
+    for (const broker of brokers) {
       try {
         const result = await measureOnce(workload, broker, options, means);
         for (const doubt of doubts(broker, result)) report(`  run ${run + 1}, ${doubt}`);
@@ -138,11 +139,12 @@ async function measureOnce(
 ): Promise<LoadResult> {
   // What an earlier measurement has stored is none of this one's.
   rmSync(join(deployment.directory, "broker", "state"), { recursive: true, force: true });
-  current = await start(broker, deployment, workload.name === "durable");
+  current = await start(broker, deployment, workload);
   try {
     const seconds = Math.max(1, options.seconds * workload.lengthFactor);
     const words = [
-      workload.name,
+      workload.load ?? workload.name,
+      ...(workload.withToken ? ["--token", deployment.token] : []),
       ...[
         "--port",
         `${current.port}`,
@@ -178,11 +180,12 @@ async function measureOnce(
 function start(
   broker: BrokerName,
   deployment: Deployment,
-  isDurable: boolean,
+  { name, withToken }: Workload,
 ): Promise<RunningBroker> {
   if (broker === "mosquitto")
-    return serveMosquitto(join(runFolder, "mosquitto"), deployment, isDurable);
-  return serveWardmq(deployment.directory, broker === "wardmq-bun" ? "bun" : "node", limitsForLoad);
+    return serveMosquitto(join(runFolder, "mosquitto"), deployment, name === "durable");
+  const sets = withToken ? [...limitsForLoad, "listeners.mqtts.accept=both"] : limitsForLoad;
+  return serveWardmq(deployment.directory, broker === "wardmq-bun" ? "bun" : "node", sets);
 }
 
 function programOf(runtime: "bun" | "node"): string {

@@ -22,6 +22,10 @@ export interface Workload {
   readonly summary: string;
   /** Options of the load generator besides the address and the credentials. */
   readonly words: readonly string[];
+  /** The generator's workload, where it has another name. */
+  readonly load?: string;
+  /** It logs in with an access token, which Mosquitto does not take. */
+  readonly withToken?: true;
   /** How many times `--seconds` it measures. */
   readonly lengthFactor: number;
   readonly figures: readonly Figure[];
@@ -118,6 +122,18 @@ export const workloads: readonly Workload[] = [
         digits: 3,
         of: (result) => Number(result["besideCpuMsPerConnect"] ?? Number.NaN),
       },
+    ],
+  },
+  {
+    name: "token",
+    summary: "TLS 1.3 full handshakes and MQTT CONNECT with an access token (ES256), 16 at a time",
+    words: ["--warmup", "5"],
+    load: "connect",
+    withToken: true,
+    lengthFactor: 1,
+    figures: [
+      figure("connectsPerSecond", "connects/s", 0),
+      figure("brokerCpuMsPerConnect", "CPU ms per connect, all threads", 3),
     ],
   },
   {

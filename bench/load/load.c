@@ -520,6 +520,7 @@ static _Noreturn void usage(FILE *to, int code) {
         "  --seconds S         measured time (5); --warmup S before it (2)\n"
         "  --connections N  --readers N  --window N  --payload BYTES  --qos 0|1  --rate PER_SECOND  --concurrency N\n"
         "  --pid PID           the broker: its CPU and memory are reported; --beside PID a second process, CPU only\n"
+        "  --token FILE        an access token to send as the password, without a client certificate\n"
         "  --groups LIST       TLS groups to offer (P-256); --ciphers LIST  TLS 1.3 suites (TLS_AES_256_GCM_SHA384)\n",
         to);
   exit(code);
@@ -532,13 +533,24 @@ static double number(const char *name, const char *value, double least, double m
   return parsed;
 }
 
+// What stands in a small file, without a line end: a token is no argument, for everybody can read those.
+static const char *text_of(const char *path) {
+  static char text[12288];
+  FILE *file = fopen(path, "r");
+  if (!file) fail("cannot read %s: %s", path, strerror(errno));
+  text[fread(text, 1, sizeof text - 1, file)] = 0;
+  fclose(file);
+  text[strcspn(text, "\n")] = 0;
+  return text;
+}
+
 static void parse_options(int argc, char **argv) {
   static const struct option known[] = {
       {"host", 1, 0, 'h'}, {"port", 1, 0, 'p'}, {"sni", 1, 0, 'n'}, {"service", 1, 0, 's'}, {"ca", 1, 0, 'a'},
       {"devices", 1, 0, 'd'}, {"topic", 1, 0, 't'}, {"filter", 1, 0, 'f'}, {"mqtt", 1, 0, 'm'}, {"seconds", 1, 0, 'S'},
       {"warmup", 1, 0, 'W'}, {"connections", 1, 0, 'c'}, {"readers", 1, 0, 'r'}, {"window", 1, 0, 'w'}, {"payload", 1, 0, 'l'},
       {"qos", 1, 0, 'q'}, {"rate", 1, 0, 'R'}, {"concurrency", 1, 0, 'C'}, {"pid", 1, 0, 'P'}, {"beside", 1, 0, 'B'},
-      {"groups", 1, 0, 'g'}, {"ciphers", 1, 0, 'x'}, {"help", 0, 0, '?'}, {0, 0, 0, 0}};
+      {"token", 1, 0, 'k'}, {"groups", 1, 0, 'g'}, {"ciphers", 1, 0, 'x'}, {"help", 0, 0, '?'}, {0, 0, 0, 0}};
   int index = 0;
   for (int o; (o = getopt_long(argc, argv, "", known, &index)) != -1;) {
     const char *name = known[index].name, *v = optarg;
@@ -563,6 +575,7 @@ static void parse_options(int argc, char **argv) {
       case 'C': opt.concurrency = (int)number(name, v, 1, 1000); break;
       case 'P': opt.pid = (int)number(name, v, 1, 1 << 30); break;
       case 'B': opt.beside = (int)number(name, v, 1, 1 << 30); break;
+      case 'k': opt.to.token = text_of(v); break;
       case 'g': opt.to.groups = v; break;
       case 'x': opt.to.ciphers = v; break;
       default: usage(optopt ? stderr : stdout, optopt ? 2 : 0);

@@ -78,6 +78,7 @@ typedef struct {
   const char *host, *sni, *ca, *groups, *ciphers;
   int port, mqtt;                       // mqtt: 3 (3.1.1) or 5
   bool small_buffers;                   // many idle connections
+  const char *token; // sent as the password, in the place of a client certificate; NULL: none
 } endpoint;
 
 extern uint64_t total_published, total_acked, total_delivered, total_ready, total_closed;

@@ -129,7 +129,7 @@ void conn_open(conn *c) {
   if (!c->ssl || SSL_set_fd(c->ssl, c->fd) != 1) fail("OpenSSL cannot make a connection");
   SSL_set_tlsext_host_name(c->ssl, to.sni);
   SSL_set1_host(c->ssl, to.sni);
-  if (SSL_use_cert_and_key(c->ssl, c->who->leaf, c->who->key, c->who->chain, 1) != 1)
+  if (!to.token && SSL_use_cert_and_key(c->ssl, c->who->leaf, c->who->key, c->who->chain, 1) != 1)
     fail("certificate and key of %s do not belong together", c->who->name);
   SSL_set_connect_state(c->ssl);
   c->state = TCP_CONNECT;
@@ -250,9 +250,10 @@ static void queue_packet(conn *c, uint8_t first, const uint8_t *body, size_t len
 }
 
 static void queue_connect(conn *c) {
-  uint8_t body[256], *at = put_string(body, "MQTT");
+  static uint8_t body[16384]; // room for a token
+  uint8_t *at = put_string(body, "MQTT");
   *at++ = to.mqtt == 5 ? 5 : 4;
-  *at++ = c->durable ? 0 : 0x02; // clean session / clean start
+  *at++ = (c->durable ? 0 : 0x02) | (to.token ? 0xc0 : 0); // clean session / clean start, user name and password
   *at++ = KEEP_ALIVE >> 8;
   *at++ = KEEP_ALIVE & 0xff;
   if (to.mqtt == 5 && c->durable) {
@@ -261,6 +262,7 @@ static void queue_connect(conn *c) {
     at += sizeof expiry;
   } else if (to.mqtt == 5) *at++ = 0; // no properties: Receive Maximum is 65,535
   at = put_string(at, c->client_id);
+  if (to.token) at = put_string(put_string(at, ""), to.token);
   queue_packet(c, CONNECT << 4, body, (size_t)(at - body));
 }
 

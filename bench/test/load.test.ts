@@ -27,6 +27,7 @@ describe("the load generator against Mosquitto", { skip }, () => {
     directory: join(folder, "deployment"),
     service: join(folder, "load"),
     devices: join(folder, "devices"),
+    token: join(folder, "token"),
     topic: "clinic/bench",
     ward: "clinic/main/icu",
     wardFilter: "clinic/+/+/device/+/telemetry",
