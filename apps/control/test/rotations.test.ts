@@ -164,6 +164,10 @@ describe("the rotation of the fleet", () => {
       const certificateRequest = await requestFor(newKey());
       return done("credential", { subject, certificateRequest });
     };
+    for (const { id } of (await done("list", {})).subjects)
+      await control.ask("revoke", { subject: id });
+    await done("service.add", { name: "by-hand" });
+    await enrol("service:by-hand");
     const devices = await Promise.all(
       [1, 2].map(async () => (await done("device.add", { site: "main", ward: "icu" })).id),
     );
@@ -176,6 +180,8 @@ describe("the rotation of the fleet", () => {
     const half = await done("fleet.status", {});
     assert.deepEqual([half.renewed, half.told, half.waiting], [1, 1, 0]);
     await enrol(second);
+    assert.equal((await done("fleet.status", {})).others, 1);
+    await enrol("service:by-hand");
     // The next look of control, some seconds later, ends it.
     await eventually(() => !existsSync(folder.in("control/fleet.json")));
     assert.equal(certificates("control/issuing-ca.pem").length, 1);

@@ -26,6 +26,7 @@ const fleetStatus = z.strictObject({
   renewed: z.int().meta({ description: "devices that have a certificate of the new CA" }),
   told: z.int().meta({ description: "devices that were told and have not renewed" }),
   waiting: z.int().meta({ description: "devices that have not been told yet" }),
+  others: z.int().meta({ description: "services and operators that have to be renewed by hand" }),
 });
 
 export const rotationCommands = {

@@ -145,12 +145,13 @@ const barWidth = 40;
 
 function fleetText(status: Commands["fleet.status"]["result"]): string {
   if (!status.isRunning) return "no rotation of the fleet is under way";
-  const { renewed, told, waiting, because = "", deadline } = status;
+  const { renewed, told, waiting, others, because = "", deadline } = status;
   const all = Math.max(1, renewed + told + waiting);
   const filled = Math.round((renewed / all) * barWidth);
   return [
     `[${"#".repeat(filled)}${".".repeat(barWidth - filled)}] ${renewed} of ${all} devices renewed`,
     `${told} told and still to come, ${waiting} not told yet`,
+    ...(others > 0 ? [`${others} of the services and operators to be renewed by hand`] : []),
     `because ${printable(because, 500)}`,
     ...(deadline === undefined ? [] : [`the former CA gets nobody in from ${time(deadline)}`]),
   ].join("\n");

@@ -34,6 +34,8 @@ export interface FleetStatus {
   readonly renewed: number;
   readonly told: number;
   readonly waiting: number;
+  /** Services and operators, whom nobody tells: an operator renews them. */
+  readonly others: number;
 }
 
 export interface FleetParts {
@@ -51,7 +53,7 @@ const largestWave = 1_000;
 /**
  * Moves all devices to a new issuing CA:
  *
- *     idle --start--> running: told in waves, each renews with a new key --all renewed, or the deadline--> former CA gone
+ *     idle --start--> running: told in waves, each renews with a new key --nobody is left, or the deadline--> former CA gone
  *
  * A wave doubles when half of those told before have renewed, and halves when they have not: a network or an EST door
  * that cannot keep up is not asked for more. Who is offline finds the message on its lifecycle topic when it comes back.
@@ -100,9 +102,10 @@ export class FleetRotation {
 
   status(): FleetStatus {
     const state = readState();
-    if (state === undefined) return { isRunning: false, renewed: 0, told: 0, waiting: 0 };
+    if (state === undefined)
+      return { isRunning: false, renewed: 0, told: 0, waiting: 0, others: 0 };
     const { because, startedAt, deadline } = state;
-    const { left, renewed } = this.#devices(state);
+    const { left, renewed, others } = this.#subjects(state);
     const told = left.filter((id) => id <= state.toldUpTo).length;
     return {
       isRunning: true,
@@ -112,6 +115,7 @@ export class FleetRotation {
       renewed,
       told,
       waiting: left.length - told,
+      others,
     };
   }
 
@@ -119,7 +123,7 @@ export class FleetRotation {
   notices(): readonly LifecycleNotice[] {
     const state = readState();
     if (state === undefined) return [];
-    const devices = this.#devices(state).left.filter((id) => id <= state.toldUpTo);
+    const devices = this.#subjects(state).left.filter((id) => id <= state.toldUpTo);
     return [{ message: messageOf(state), devices }];
   }
 
@@ -127,11 +131,11 @@ export class FleetRotation {
   async tick(): Promise<void> {
     const state = readState();
     if (state === undefined) return;
-    const { left } = this.#devices(state);
+    const { left, others } = this.#subjects(state);
     const now = this.#parts.now();
     const isOverdue = state.deadline !== undefined && now >= state.deadline;
     this.#takeBack(new Set(left));
-    if (left.length === 0 || isOverdue) return this.#finish(state, left, now);
+    if (left.length + others === 0 || isOverdue) return this.#finish(state, left, now);
     const before = this.#outstanding.size;
     const told = left.filter((id) => id <= state.toldUpTo);
     const isKeepingUp = before === 0 || told.length <= before / 2;
@@ -169,16 +173,20 @@ export class FleetRotation {
     rmSync(paths.fleet, { force: true });
   }
 
-  /** Devices, by id, whose only active certificates are of a former CA, and how many have another. */
-  #devices({ former }: State): { readonly left: readonly string[]; readonly renewed: number } {
-    const devices = this.#parts.registry
-      .expiries(this.#parts.now())
-      .filter(({ kind }) => kind === "device");
+  /** Who has only certificates of a former CA: devices by id, the others counted; and how many devices have another. */
+  #subjects({ former }: State): { left: readonly string[]; renewed: number; others: number } {
+    const active = this.#parts.registry.expiries(this.#parts.now());
     const renewed = new Set(
-      devices.filter(({ issuer }) => !former.includes(issuer)).map(({ subject }) => subject),
+      active.filter(({ issuer }) => !former.includes(issuer)).map(({ subject }) => subject),
     );
-    const left = new Set(devices.map(({ subject }) => subject).filter((id) => !renewed.has(id)));
-    return { left: [...left].sort(), renewed: renewed.size };
+    const isDevice = (id: string) => id.startsWith("device:");
+    const left = new Set(active.map(({ subject }) => subject).filter((id) => !renewed.has(id)));
+    const devices = [...left].filter(isDevice).sort();
+    return {
+      left: devices,
+      renewed: [...renewed].filter(isDevice).length,
+      others: left.size - devices.length,
+    };
   }
 
   #rotating(now: number) {
