@@ -29,7 +29,9 @@ const subjects = uuids.map((id): Subject => {
 const subject = subjects[0] as Subject;
 const base = `st-anna/main/icu-1/device/${subject.attributes["id"]}`;
 const channels = Array.from({ length: 10 }, (_, i) => `{org}/{site}/{ward}/device/{id}/ch-${i}`);
+const off = { schema: "off" };
 const tenRules = JSON.stringify({
+  topics: off,
   roles: { r: { publish: channels, subscribe: channels } },
   bindings: [{ role: "r", to: "device:*" }],
 });
@@ -39,6 +41,15 @@ const rights = ten.rightsOf(subject);
 const last = `${base}/ch-9`;
 const filters = channels.map((_, i) => parseTopicFilter(`${base}/ch-${i}`));
 const name = parseTopicName(last);
+
+/** 10,000 rules of one role under the standard schema, and as many roles as a policy of many services has. */
+const many = Array.from({ length: 10_000 }, (_, i) => `{org}/{site}/w-${i}/device/{id}/alarm`);
+const manyRules = JSON.stringify({
+  roles: { r: { publish: many, subscribe: many } },
+  bindings: [{ role: "r", to: "device:*" }],
+});
+const crowd = compilePolicy(parsePolicy(manyRules)).rightsOf(subject);
+const ward = (i: number) => `st-anna/main/w-${i}/device/${subject.attributes["id"]}/alarm`;
 
 const rows: readonly (readonly [string, (i: number) => unknown])[] = [
   ["rightsOf, default policy", (i) => small.rightsOf(subjects[i % 1000] as Subject)],
@@ -50,6 +61,13 @@ const rows: readonly (readonly [string, (i: number) => unknown])[] = [
   ["decideSubscribe, 10 rules, the last permits", () => rights.decideSubscribe(last)],
   ["decideSubscribe, 10 rules, Deny", () => rights.decideSubscribe(`${base}/+`)],
   ["decideSubscribe, 10 rules, Deny of #", () => rights.decideSubscribe("#")],
+  ["decidePublish, 10,000 rules, any permits", (i) => crowd.decidePublish(ward(i % 10_000))],
+  ["decidePublish, 10,000 rules, Deny", (i) => crowd.decidePublish(ward(10_000 + (i % 1000)))],
+  ["decideSubscribe, 10,000 rules, any permits", (i) => crowd.decideSubscribe(ward(i % 10_000))],
+  [
+    "decideSubscribe, 10,000 rules, Deny of +",
+    () => crowd.decideSubscribe("st-anna/main/+/device/+/alarm"),
+  ],
   [
     "twin: topicMatches over 10 substituted filters",
     () => filters.some((f) => topicMatches(f, name)),

@@ -90,14 +90,24 @@ export function schemaMeets(
 function templateMeets({ levels, rest }: SchemaTemplate, org: string, asked: Asked): boolean {
   const length = asked.levels.length;
   if (length < levels.length ? !asked.rest : length > levels.length && !rest) return false;
+  // Fixed texts first: most templates are told apart by them, and the patterns of the others cost more.
   for (let i = 0; i < length; i++) {
-    const text = asked.levels[i] as string | typeof anyLevel;
-    if (text === anyLevel) continue;
     const level = levels[i];
+    const text = asked.levels[i] as string | typeof anyLevel;
+    if (text !== anyLevel && isCheap(level) && !levelHas(level, text, org)) return false;
+  }
+  for (let i = 0; i < length; i++) {
+    const level = levels[i];
+    const text = asked.levels[i] as string | typeof anyLevel;
+    if (text === anyLevel || isCheap(level)) continue;
     if (level === undefined ? !segmentPattern.test(text) : !levelHas(level, text, org))
       return false;
   }
   return true;
+}
+
+function isCheap(level: SchemaLevel | undefined): level is SchemaLevel {
+  return level !== undefined && level.is !== "uuid" && level.is !== "name";
 }
 
 export function levelHas(level: SchemaLevel, text: string, org: string): boolean {
