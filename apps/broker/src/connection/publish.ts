@@ -263,13 +263,15 @@ export class PublishHandler {
   /** While the store takes no more: what nobody durable is owed goes on, and QoS 0 to those who are there. */
   #mayStore(application: ApplicationMessage): boolean {
     const { router, journal } = this.#context;
+    const { refusal } = journal;
+    if (refusal === undefined) return true;
     if (application.qos === 0) {
       application.retain = false; // nobody can be told that it is not kept
       return true;
     }
     const keepsPacketId = application.qos === 2 && this.#session.stored !== undefined;
     if (!keepsPacketId && !router.wouldStore(application)) return true;
-    if (journal.refusal === "storedBytes") this.#recordLimit("storedBytes", application.topic.name);
+    if (refusal === "storedBytes") this.#recordLimit("storedBytes", application.topic.name);
     this.#refuse(0x97);
     return false;
   }

@@ -82,6 +82,8 @@ export class Journal {
   said = 0;
   /** The store refuses: nothing new may be promised. */
   isFailing = false;
+  /** Hot path. No new message may be stored; looked at with each commit, so a batch may go beyond. */
+  isRefusing = false;
   readonly #parts: JournalParts;
   readonly #writer = new RecordWriter();
   readonly #segments = new Map<number, Segment>();
@@ -129,11 +131,6 @@ export class Journal {
   get refusal(): "storedBytes" | "store" | undefined {
     if (this.isFailing) return "store";
     return this.#liveBytes > this.#parts.limit() ? "storedBytes" : undefined;
-  }
-
-  /** Hot path. */
-  get isRefusing(): boolean {
-    return this.isFailing || this.#liveBytes > this.#parts.limit();
   }
 
   /** On disk. */
@@ -484,6 +481,7 @@ export class Journal {
       this.isFailing = false;
       this.#parts.onRecovered();
     }
+    this.isRefusing = this.#liveBytes > this.#parts.limit();
     this.clean();
     this.#sayRewritten(keepFrom);
     if (this.#isUrgent || !this.#isLazilyScheduled || this.#isClosing !== undefined) this.commit();
@@ -502,6 +500,7 @@ export class Journal {
   #refused(error: Error): void {
     if (!this.isFailing) {
       this.isFailing = true;
+      this.isRefusing = true;
       this.#parts.onFailing(error);
     }
     if (this.#isClosing === undefined) this.#parts.later(() => this.#append(), retryMs);
