@@ -35,10 +35,7 @@ export async function serveWardmq(
     directory,
     "--runtime",
     runtime,
-    "--mqtts",
-    "0",
-    "--wss",
-    "0",
+    ...["mqtts", "wss", "est", "api"].flatMap((name) => [`--${name}`, "0"]),
     ...overrides,
   ];
   const child = spawn(cliProgram.command, [...cliProgram.words, ...words], {

@@ -60,7 +60,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 /** Who may import which package of npm. Each is a decision: packages have as few as can be. */
 const mayInstall: Readonly<Record<string, readonly string[]>> = {
   "apps/cli": ["commander", "mqtt"],
-  "apps/control": ["zod"],
+  "apps/control": ["fastify", "zod"],
   "apps/idp": ["oidc-provider"],
   "apps/ward": ["mqtt"],
   "packages/commands": ["zod"],

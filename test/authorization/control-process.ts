@@ -12,9 +12,10 @@ export interface RestartedControl extends AsyncDisposable {
   readonly process: ChildProcess;
 }
 
-/** Starts control again; the settings of the first start count no more, so ports do not either: the broker has them. */
+/** Starts control again; the settings of the first start count no more; MQTT's ports do not either: the broker has them. */
 export async function restartControl({ directory }: Deployment): Promise<RestartedControl> {
-  const child = run(["serve", directory], directory);
+  const ports = ["est", "api"].flatMap((name) => ["--set", `listeners.${name}.port=0`]);
+  const child = run(["serve", directory, ...ports], directory);
   if (!(await firstLine(child)).startsWith("ready ")) throw new Error("control is not ready");
   child.stdout?.resume();
   child.stderr?.resume();

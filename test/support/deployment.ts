@@ -88,6 +88,8 @@ const roomForTests = {
   "listeners.wss.port": 0,
   "listeners.tokenMqtts.port": 0,
   "listeners.tokenWss.port": 0,
+  "listeners.est.port": 0,
+  "listeners.api.port": 0,
   "limits.acceptsPerSecond": 10_000,
   "limits.connectionsPerSubject.service": 1_000,
   "limits.subscriptions": 1_000,

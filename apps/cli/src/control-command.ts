@@ -3,6 +3,8 @@ import type { Command } from "commander";
 import { ask } from "./ask.ts";
 import { type Json, print, printJson } from "./command-line.ts";
 import { deploymentCommand, inDeployment, type Operand } from "./deployment-command.ts";
+import { Failure } from "./failure.ts";
+import { askRemote, type Remote } from "./remote.ts";
 
 interface ControlCommand<Name extends CommandName, Options> {
   readonly operands?: readonly Operand[];
@@ -24,8 +26,8 @@ interface ControlCommand<Name extends CommandName, Options> {
 /** A command that asks control for one row of packages/commands and prints what comes back. */
 export function controlCommand<Name extends CommandName, Options extends object = object>(
   parent: Command,
-  name: string,
-  row: Name,
+  word: string,
+  name: Name,
   {
     operands = [],
     examples,
@@ -36,16 +38,43 @@ export function controlCommand<Name extends CommandName, Options extends object 
     ...from
   }: ControlCommand<Name, Options>,
 ): void {
-  const { summary } = commands[row];
-  const command = deploymentCommand(parent, name, { summary, operands, examples });
+  const { summary } = commands[name];
+  const command = deploymentCommand(parent, word, { summary, operands, examples });
   const whole = options === undefined ? command : options(command);
   const names = operands.map(([operand]) => operand);
-  whole.option("--json", "print the result as JSON").action(
-    inDeployment(names, async (words, { json: wantsJson, ...given }: Options & Json) => {
-      const result = await ask(row, from.arguments(words, given as unknown as Options));
-      if (wantsJson) printJson(json(result));
-      else print(text(result));
-      check?.(result);
-    }),
-  );
+  const row = commands[name];
+  if (row.role !== "local")
+    whole
+      .option("--url <url>", "give the command to the API there, instead of DIR")
+      .option("--credential <folder>", "who gives it: a credential of an operator, with --url");
+  whole
+    .option("--json", "print the result as JSON")
+    .action(async (words: string[], options: Options & Json & Partial<Remote>) => {
+      const { json: wantsJson, url, credential, ...given } = options;
+      const end = (result: Commands[Name]["result"]) => {
+        if (wantsJson) printJson(json(result));
+        else print(text(result));
+        check?.(result);
+      };
+      const wanted = (rest: readonly string[]) => from.arguments(rest, given as unknown as Options);
+      const remote = remoteOf(url, credential, words, names);
+      if (remote !== undefined) return end(await askRemote(remote, name, wanted(words)));
+      await inDeployment(names, async (rest) => end(await ask(name, wanted(rest))))(words, {});
+    });
+}
+
+function remoteOf(
+  url: string | undefined,
+  credential: string | undefined,
+  words: readonly string[],
+  names: readonly string[],
+): Remote | undefined {
+  if (url === undefined && credential === undefined) return undefined;
+  if (url === undefined || credential === undefined) {
+    const message = "--url and --credential belong together";
+    throw new Failure(2, message, "name the API and the folder of an operator's credential");
+  }
+  if (words.length === names.length) return { url, credential };
+  const expected = names.length === 0 ? "nothing" : names.join(" ");
+  throw new Failure(2, `expected ${expected} beside --url`, "leave DIR out: --url stands for it");
 }

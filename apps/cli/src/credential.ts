@@ -22,7 +22,9 @@ export async function makeCredential(subject: string, out: string): Promise<Cert
   writeKey(out, keyFile, privateKey.export({ type: "pkcs8", format: "pem" }));
   try {
     const request = await requestPem(privateKey, publicKey);
-    const result = await ask("credential", { subject, certificateRequest: request });
+    const result = subject.startsWith("operator:")
+      ? await ask("operator.credential", { operator: subject, certificateRequest: request })
+      : await ask("credential", { subject, certificateRequest: request });
     writeFileSync(join(out, "cert.pem"), result.certificateChain, { flag: "wx", mode: 0o644 });
     writeFileSync(join(out, "ca.pem"), result.trustAnchors, { flag: "wx", mode: 0o644 });
     return result.certificate;

@@ -3,7 +3,7 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Config, ConfigError, formatProblem, parseConfig } from "@wardmq/config";
-import { type ListenerName, printable } from "@wardmq/events";
+import { printable } from "@wardmq/events";
 import type { ListenerSettings } from "@wardmq/feed";
 import type { PartName } from "./child.ts";
 import { readDeploymentFile } from "./deployment.ts";
@@ -21,11 +21,21 @@ export function loadConfig(directory: string, overrides: readonly string[]): Con
   }
 }
 
+type Place = Pick<ListenerSettings, "address" | "port">;
+
+/** Every listener that is going to be opened, with its name in `wardmq.yaml`. */
+export function openListeners({
+  settings,
+  controlListeners,
+}: Config): readonly (readonly [string, Place])[] {
+  const ofBroker = Object.entries(settings.listeners).filter(
+    ([, { accept }]) => accept !== "nothing",
+  );
+  return [...ofBroker, ...Object.entries(controlListeners)];
+}
+
 /** Refuses where a listener's port cannot be had, before anything is started. */
-export async function refuseTakenPort(
-  key: ListenerName,
-  { address, port }: ListenerSettings,
-): Promise<void> {
+export async function refuseTakenPort(key: string, { address, port }: Place): Promise<void> {
   const code = await tryToListen(address, port);
   if (code === undefined) return;
   const where = `${address} port ${port}`;

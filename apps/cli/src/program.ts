@@ -4,7 +4,9 @@ import { addBackupCommands } from "./commands/backup.ts";
 import { addCaCommands, addRotationCommands } from "./commands/ca.ts";
 import { addCertificateCommands } from "./commands/certificates.ts";
 import { addDeploymentCommands } from "./commands/deployment.ts";
+import { addEnrolmentCommands } from "./commands/enrolment.ts";
 import { addEventCommands } from "./commands/events.ts";
+import { addOperatorCommands } from "./commands/operators.ts";
 import { addPeopleCommands } from "./commands/people.ts";
 import { addPolicyCommands } from "./commands/policy.ts";
 import { addRegistryCommands } from "./commands/registry.ts";
@@ -45,10 +47,13 @@ Examples:
 
 addDeploymentCommands(program);
 addServeCommands(program);
-addRegistryCommands(program, addSubjectCommands(program));
+const device = addSubjectCommands(program);
+addEnrolmentCommands(program, device);
+addRegistryCommands(program, device);
 addCertificateCommands(program);
 addCaCommands(program);
 addRotationCommands(program);
+addOperatorCommands(program);
 addPolicyCommands(program);
 addEventCommands(program);
 addStateCommands(program);

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { listenerNames } from "@wardmq/events";
+import type { ControlListenerName, ListenerName } from "@wardmq/events";
 import type { RuntimeName } from "../bin/runtimes.mjs";
 import {
   describeEnding,
@@ -13,8 +13,7 @@ import { makeRunFolder } from "./deployment.ts";
 import { refuseWeakeningEnvironment } from "./environment.ts";
 import { deploymentPassphrase, keyFindings } from "./keys.ts";
 import { checkPolicyFiles } from "./policy-file.ts";
-
-import { loadConfig, refuseSecondServe, refuseTakenPort } from "./preflight.ts";
+import { loadConfig, openListeners, refuseSecondServe, refuseTakenPort } from "./preflight.ts";
 import { chooseRuntime, ownRuntimeOptions, programs } from "./runtime.ts";
 
 export interface ServeOptions {
@@ -34,10 +33,9 @@ export interface ServeOptions {
 export interface Serving {
   readonly host: string;
   readonly mqttsPort: number;
-  readonly wssPort: number;
   /** Of the listener for people, where it is open. */
   readonly tokenWssPort: number | undefined;
-  /** `ready mqtts://HOST:PORT wss://HOST:PORT/mqtt` */
+  /** `ready mqtts://HOST:PORT wss://HOST:PORT/mqtt est https://HOST:PORT api https://HOST:PORT` */
   readonly readyLine: string;
   /** Settles when everything has ended: the exit code. */
   readonly ended: Promise<number>;
@@ -64,15 +62,13 @@ export async function serve(
   const { directory, overrides, report } = options;
   refuseWeakeningEnvironment(process.env, process.execArgv, ownRuntimeOptions);
   const runtime = chooseRuntime(options.runtime);
-  const { settings, findings } = loadConfig(directory, overrides);
+  const config = loadConfig(directory, overrides);
+  const { settings, findings } = config;
   for (const { key, value, message } of findings) report(`${key} is ${String(value)}: ${message}`);
   for (const finding of keyFindings()) report(finding);
   for (const warning of checkPolicyFiles(directory)) report(warning);
   await refuseSecondServe(directory, report);
-  for (const name of listenerNames) {
-    if (settings.listeners[name].accept === "nothing") continue;
-    await refuseTakenPort(name, settings.listeners[name]);
-  }
+  for (const [name, listener] of openListeners(config)) await refuseTakenPort(name, listener);
   if (stopSignal.aborted) return 0;
   makeRunFolder(directory);
   const passphrase = deploymentPassphrase();
@@ -101,13 +97,11 @@ export async function serve(
   const addresses = await supervisor.start();
   if (addresses === undefined) return supervisor.ended;
   const [host = ""] = settings.hosts;
-  const [mqttsPort, wssPort] = [portOf(addresses.mqtts), portOf(addresses.wss)];
   return {
     host,
-    mqttsPort,
-    wssPort,
+    mqttsPort: portOf(addresses.mqtts),
     tokenWssPort: addresses.tokenWss === undefined ? undefined : portOf(addresses.tokenWss),
-    readyLine: `ready mqtts://${host}:${mqttsPort} wss://${host}:${wssPort}/mqtt`,
+    readyLine: readyLine(host, addresses),
     ended: supervisor.ended,
     reload: () => supervisor.reload(),
     stop: () => supervisor.stop(0),
@@ -118,10 +112,27 @@ function portOf(address: string): number {
   return Number(address.slice(address.lastIndexOf(":") + 1));
 }
 
-interface Addresses {
-  readonly mqtts: string;
-  readonly wss: string;
-  readonly tokenWss?: string;
+type Listener = ListenerName | ControlListenerName;
+
+/** Where broker and control listen: ADDRESS:PORT; none for a listener that stays closed. */
+type Addresses = Partial<Record<Listener, string>> & { readonly mqtts: string };
+
+/** What a listener is in the line `ready`; AT stands for HOST:PORT. */
+const urls: Readonly<Record<Listener, string>> = {
+  mqtts: "mqtts://AT",
+  wss: "wss://AT/mqtt",
+  tokenMqtts: "tokenMqtts mqtts://AT",
+  tokenWss: "tokenWss wss://AT/mqtt",
+  est: "est https://AT",
+  api: "api https://AT",
+};
+
+function readyLine(host: string, addresses: Addresses): string {
+  const listed = (Object.keys(urls) as Listener[]).flatMap((name) => {
+    const address = addresses[name];
+    return address === undefined ? [] : urls[name].replace("AT", `${host}:${portOf(address)}`);
+  });
+  return ["ready", ...listed].join(" ");
 }
 
 class Supervisor {
@@ -143,25 +154,26 @@ class Supervisor {
     recordPid("serve", process.pid, report);
   }
 
-  /** The broker's addresses, or undefined when `ended` tells what happened instead. */
+  /** The addresses of all listeners, or undefined when `ended` tells what happened instead. */
   async start(): Promise<Addresses | undefined> {
     const control = this.#start.control();
     this.#control = control;
-    if ((await control.ready) === undefined) return this.#failedToStart(control);
+    const controlAddresses = await control.ready;
+    if (controlAddresses === undefined) return this.#failedToStart(control);
     if (this.#isStopping) return undefined;
     void this.#keepControl(control);
     const broker = this.#start.broker();
     this.#broker = broker;
-    const addresses = await broker.ready;
-    if (addresses === undefined) return this.#failedToStart(broker);
+    const brokerAddresses = await broker.ready;
+    if (brokerAddresses === undefined) return this.#failedToStart(broker);
     if (this.#isStopping) return undefined;
     void broker.ended.then((ending) => {
       if (this.#isStopping) return;
       this.#report(`broker ${describeEnding(ending)}; everything ends`);
       this.stop(1);
     });
-    // INVARIANT: the broker's line has this form; both sides are started from the same version.
-    return addresses as Addresses;
+    // INVARIANT: the lines of the two have this form; all sides are started from the same version.
+    return { ...brokerAddresses, ...controlAddresses } as Addresses;
   }
 
   reload(): void {

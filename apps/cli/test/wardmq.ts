@@ -29,6 +29,9 @@ export interface RunOptions {
   readonly leadsGroup?: boolean;
 }
 
+/** Lets the system choose every port. */
+const anyPorts = ["mqtts", "wss", "est", "api"].flatMap((name) => [`--${name}`, "0"]);
+
 const limitMs = 60_000;
 
 /** A `wardmq` that runs until it ends or is told to. */
@@ -126,17 +129,26 @@ export async function deployment(): Promise<
 
 /** The words that serve a deployment on ports the system chooses, on the runtime of the test. */
 export function serveWords(directory: string, ...more: readonly string[]): readonly string[] {
-  return ["serve", directory, "--runtime", runtime, "--mqtts", "0", "--wss", "0", ...more];
+  return ["serve", directory, "--runtime", runtime, ...anyPorts, ...more];
 }
 
 /** The two ports of the line `ready`, once it is there. */
-export function readyPorts(
-  running: Running,
-): Promise<{ readonly mqtts: number; readonly wss: number }> {
+export function readyPorts(running: Running): Promise<{
+  readonly mqtts: number;
+  readonly wss: number;
+  readonly est: number;
+  readonly api: number;
+}> {
   return eventually("the line ready", () => {
     const { stdout, stderr } = running.output();
-    const line = /^ready mqtts:\/\/localhost:(\d+) wss:\/\/localhost:(\d+)\/mqtt$/m.exec(stdout);
-    if (line) return { mqtts: Number(line[1]), wss: Number(line[2]) };
+    const line =
+      /^ready mqtts:..localhost:(\d+) wss:..localhost:(\d+).mqtt est https:..localhost:(\d+) api https:..localhost:(\d+)$/m.exec(
+        stdout,
+      );
+    if (line) {
+      const [mqtts = 0, wss = 0, est = 0, api = 0] = line.slice(1).map(Number);
+      return { mqtts, wss, est, api };
+    }
     if (running.child.exitCode !== null)
       throw new Error(`ended with ${running.child.exitCode}: ${stderr}`);
     return undefined;

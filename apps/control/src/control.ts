@@ -9,12 +9,7 @@ import { type Authority, openAuthority } from "./ca/authority.ts";
 import { caIdOf } from "./ca/certificate-authority.ts";
 import { FleetRotation } from "./ca/fleet-rotation.ts";
 import { OcspResponder } from "./ca/ocsp-responder.ts";
-import {
-  type PublicObjects,
-  type PublicRequest,
-  type PublicResponse,
-  publicObject,
-} from "./ca/public-objects.ts";
+import { type PublicObjects, publicObject } from "./ca/public-objects.ts";
 import { RevocationLists, registrySerialNumber } from "./ca/revocation-lists.ts";
 import { settleRotations } from "./ca/rotations.ts";
 import { day, decodeCertificates, renewServerCertificate } from "./ca/server-certificate.ts";
@@ -22,13 +17,16 @@ import { execute } from "./commands/execute.ts";
 import type { Surroundings } from "./commands/handler.ts";
 import { parseRequest } from "./commands/requests.ts";
 import { paths, readOperatorFiles } from "./deployment.ts";
+import { type Manufacturers, openManufacturers } from "./est/manufacturers.ts";
 import { parseBrokerEvent } from "./events/broker-event.ts";
 import { EventLog } from "./events/event-log.ts";
 import { responseOf } from "./failure.ts";
 import { openFeedKeys } from "./feed/feed-signer.ts";
 import { FeedPublisher } from "./feed/publisher.ts";
 import { readText, stateFile } from "./files.ts";
+import { type Https, openHttps } from "./https.ts";
 import { controlPlace, openControlKeys, sealedFilesOf } from "./keys.ts";
+import { openPending, type Pending } from "./pending/pending.ts";
 import { Policies } from "./policy/policies.ts";
 import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
 import { PolicyVersions } from "./policy/policy-versions.ts";
@@ -63,7 +61,10 @@ export class Control {
   readonly #revocations: TokenRevocations;
   readonly #bans: Bans;
   readonly #versions: PolicyVersions;
+  readonly #pending: Pending;
+  readonly #manufacturers: Manufacturers;
   #sources: Sources;
+  #https: Https | undefined;
   /** One reload after the other. */
   #lastReload: Promise<unknown> = Promise.resolve();
   /** One rekeying after the other: each destroys the key that the one before it made. */
@@ -98,6 +99,8 @@ export class Control {
     this.#options = options;
     this.#registry = registry;
     this.#sources = sources;
+    this.#pending = openPending(paths.pending);
+    this.#manufacturers = openManufacturers(paths.manufacturers, () => this.#renewHttps());
     this.#keys = keys;
     this.#events = new EventLog({
       path: paths.events,
@@ -157,11 +160,6 @@ export class Control {
     this.#versions.record(sources.policyFiles, "start", { actor: "control", at: now() });
   }
 
-  /** A CRL, a CA's certificate or an OCSP response, for anybody. */
-  publicObject(request: PublicRequest): Promise<PublicResponse> {
-    return publicObject(this.#public, request);
-  }
-
   /** Publishes the CRLs of all CAs that sign; that it can not is a line for a person. */
   publishRevocationLists(): void {
     this.#lists.publish().catch((error: unknown) => this.#failed(error));
@@ -170,6 +168,19 @@ export class Control {
   /** Takes a rotation of the fleet further, if there is one. */
   continueFleetRotation(): Promise<void> {
     return this.#fleet.tick().catch((error: unknown) => this.#failed(error));
+  }
+
+  /** Opens the listeners of EST and of the API; gives their addresses. */
+  async listen(): Promise<Https["addresses"]> {
+    this.#https = await openHttps({
+      on: this.#surroundings(),
+      publicObject: (request) => publicObject(this.#public, request),
+      files: () => this.#sources,
+      record: (event) => this.#record(event),
+      report: this.#options.report,
+      now: this.#options.now,
+    });
+    return this.#https.addresses;
   }
 
   /** Takes the connection of a broker. */
@@ -209,6 +220,7 @@ export class Control {
           this.#versions.record(sources.policyFiles, reason, doing);
           this.#registry.recordChange("files.reload", doing);
           if (Object.keys(change).length > 0) this.#publish(change);
+          this.#renewHttps();
         },
       }),
     );
@@ -219,6 +231,11 @@ export class Control {
   /** Issues the broker's certificate again when it is time; that it can not is a line for a person. */
   renewServerCertificate(): void {
     this.#renewServerCertificate(this.#sources).catch((error: unknown) => this.#failed(error));
+    this.#renewHttps();
+  }
+
+  #renewHttps(): void {
+    this.#https?.renew().catch((error: unknown) => this.#failed(error));
   }
 
   /** Ends what devices have changed over from: called every hour. */
@@ -244,6 +261,7 @@ export class Control {
     this.#publisher.close();
     this.#events.close();
     this.#registry.close();
+    this.#pending.close();
   }
 
   #surroundings(): Surroundings {
@@ -258,6 +276,8 @@ export class Control {
         revocations: this.#revocations,
         bans: () => this.#bans.list(),
       },
+      pending: this.#pending,
+      manufacturers: this.#manufacturers,
       record: (event) => this.#record(event),
       reload: ({ actor }) => this.reload(actor),
       lastEvents: (count) => this.#events.last(count),

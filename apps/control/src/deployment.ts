@@ -1,5 +1,5 @@
 import { existsSync, statSync } from "node:fs";
-import { ConfigError, parseConfig } from "@wardmq/config";
+import { ConfigError, type ControlListeners, parseConfig } from "@wardmq/config";
 import { printable } from "@wardmq/events";
 import type { BrokerSettings } from "@wardmq/feed";
 import { loadPolicy, type Policy, type PolicyFile } from "@wardmq/policy";
@@ -31,6 +31,8 @@ export const paths = {
   registry: "control/registry.db",
   issuerKeys: "control/issuer-keys.json",
   tokenRevocations: "control/token-revocations.sealed",
+  pending: "control/pending.db",
+  manufacturers: "control/manufacturers",
   lock: "control/lock.db",
   events: "control/events.sealed",
   serverKey: "broker/server.key",
@@ -73,6 +75,7 @@ export function enterDeployment(directory: string): void {
 /** What the files say that an operator writes. */
 export interface OperatorFiles {
   readonly settings: BrokerSettings;
+  readonly controlListeners: ControlListeners;
   readonly policy: Policy;
   /** What it was read from. */
   readonly policyFiles: readonly PolicyFile[];
@@ -85,7 +88,7 @@ export function readOperatorFiles(
   overrides: readonly string[],
   identity: DeploymentIdentity,
 ): OperatorFiles {
-  const { settings, places } = parseConfig(readText(paths.settings), overrides);
+  const { settings, controlListeners, places } = parseConfig(readText(paths.settings), overrides);
   for (const key of ["org", "environment", "trustDomain"] as const) {
     if (settings[key] === identity[key]) continue;
     // Every certificate and every record says it: a new value would lock all of them out.
@@ -96,7 +99,7 @@ export function readOperatorFiles(
   }
   const policyFiles = readPolicyFiles();
   const policy = loadPolicy(policyFiles, settings.environment);
-  return { settings, policy, policyFiles, issuers: readIssuers() };
+  return { settings, controlListeners, policy, policyFiles, issuers: readIssuers() };
 }
 
 /** Nobody where there is no issuers.yaml. */

@@ -2,6 +2,8 @@ interface ErrorDefinition {
   /** 1: refused or failed; 2: wrong input or configuration. */
   readonly exitCode: 1 | 2;
   readonly meaning: string;
+  /** Of the API's answer; left out it is 400 for wrong input, 409 for a refusal. */
+  readonly status?: number;
 }
 
 /** Everything that control refuses, one row each. Codes are stable; docs/errors.md has the same rows. */
@@ -14,9 +16,66 @@ export const controlErrors = {
     exitCode: 2,
     meaning: "what came is no command with exactly its arguments",
   },
+  ERR_UNAUTHENTICATED: {
+    exitCode: 1,
+    status: 401,
+    meaning: "the certificate of the caller is good no more",
+  },
   ERR_FORBIDDEN: {
     exitCode: 1,
+    status: 403,
     meaning: "the caller's role may not give the command",
+  },
+  ERR_ROUTE: {
+    exitCode: 2,
+    status: 404,
+    meaning: "the API has no such route",
+  },
+  ERR_APPROVAL_NEEDED: {
+    exitCode: 1,
+    status: 202,
+    meaning: "the command was written down and waits for a second person",
+  },
+  ERR_APPROVAL_UNKNOWN: {
+    exitCode: 1,
+    status: 404,
+    meaning: "there is no such approval",
+  },
+  ERR_APPROVAL_DECIDED: {
+    exitCode: 1,
+    meaning: "the command was approved, refused or given up already, or its time is over",
+  },
+  ERR_APPROVAL_SAME_PERSON: {
+    exitCode: 1,
+    status: 403,
+    meaning: "the person who gave a command can not approve it",
+  },
+  ERR_IDEMPOTENCY_KEY: {
+    exitCode: 2,
+    status: 422,
+    meaning:
+      "the idempotency key is not 1 to 200 printable characters, or belongs to another request",
+  },
+  ERR_IDEMPOTENCY_UNFINISHED: {
+    exitCode: 1,
+    meaning: "the first request with this key has not ended, or control ended before it did",
+  },
+  ERR_OPERATOR: {
+    exitCode: 2,
+    meaning: "the text names no operator",
+  },
+  ERR_MANUFACTURER: {
+    exitCode: 2,
+    meaning: "what was given is not one certificate of a CA in PEM",
+  },
+  ERR_MANUFACTURER_UNKNOWN: {
+    exitCode: 1,
+    status: 404,
+    meaning: "there is no such manufacturer",
+  },
+  ERR_PENDING: {
+    exitCode: 1,
+    meaning: "`control/pending.db` is damaged",
   },
   ERR_INIT_ARGUMENTS: {
     exitCode: 2,
@@ -40,6 +99,7 @@ export const controlErrors = {
   },
   ERR_BUSY: {
     exitCode: 1,
+    status: 503,
     meaning: "another process works on the deployment",
   },
   ERR_FILE_UNREADABLE: {
@@ -101,6 +161,7 @@ export const controlErrors = {
   },
   ERR_SUBJECT_UNKNOWN: {
     exitCode: 1,
+    status: 404,
     meaning: "there is no such device or service",
   },
   ERR_SUBJECT_EXISTS: {
@@ -122,11 +183,13 @@ export const controlErrors = {
   },
   ERR_CERTIFICATE_REQUEST: {
     exitCode: 1,
+    status: 400,
     meaning:
       "the request is no PKCS#10 request with a P-256, P-384, Ed25519 or ML-DSA key, or asks for more than its profile gives",
   },
   ERR_PROOF_OF_POSSESSION: {
     exitCode: 1,
+    status: 400,
     meaning: "the request is not signed by the key it asks a certificate for",
   },
   ERR_KEY_IN_USE: {
@@ -159,8 +222,15 @@ export const controlErrors = {
   },
   ERR_INTERNAL: {
     exitCode: 1,
+    status: 500,
     meaning: "control made a mistake; its output says which",
   },
 } as const satisfies Record<`ERR_${string}`, ErrorDefinition>;
 
 export type ControlErrorCode = keyof typeof controlErrors;
+
+/** The status of the API's answer for a refusal. */
+export function statusOf(code: ControlErrorCode): number {
+  const { exitCode, status }: ErrorDefinition = controlErrors[code];
+  return status ?? (exitCode === 2 ? 400 : 409);
+}

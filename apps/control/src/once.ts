@@ -12,12 +12,14 @@ import type { Surroundings } from "./commands/handler.ts";
 import { init } from "./commands/init.ts";
 import { parseRequest, wrongRequest } from "./commands/requests.ts";
 import { enterDeployment, paths, readIssuers, readOperatorFiles } from "./deployment.ts";
+import { openManufacturers } from "./est/manufacturers.ts";
 import { EventLog } from "./events/event-log.ts";
 import { Failure, responseOf } from "./failure.ts";
 import { openFeedKeys } from "./feed/feed-signer.ts";
 import { stateFile } from "./files.ts";
 import { controlPlace, openControlKeys, sealedFilesOf } from "./keys.ts";
 import { takeLock } from "./lock.ts";
+import { openPending } from "./pending/pending.ts";
 import { Policies } from "./policy/policies.ts";
 import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
 import { PolicyVersions } from "./policy/policy-versions.ts";
@@ -113,6 +115,8 @@ async function openFiles(
   const keys = openControlKeys(Date.now());
   const registry = Registry.open(paths.registry, keys);
   stack.defer(() => registry.close());
+  const pending = openPending(paths.pending);
+  stack.defer(() => pending.close());
   const sealedFiles = sealedFilesOf(keys);
   const events = new EventLog({ path: paths.events, place: controlPlace(keys, "events"), report });
   stack.defer(() => events.close());
@@ -147,6 +151,8 @@ async function openFiles(
       revocations: new TokenRevocations({ now: Date.now, file: sealedFiles.tokenRevocations }),
       bans: () => [],
     },
+    pending,
+    manufacturers: openManufacturers(paths.manufacturers),
     record: (event) => events.append([{ ...event, at: Date.now() }]),
     reload: async (doing) => {
       await takeOver(doing, "reload"); // nobody runs who would have the former ones

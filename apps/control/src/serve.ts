@@ -58,7 +58,7 @@ export async function serve(
   stack.defer(() => clearInterval(hourly));
   const waves = setInterval(() => void control.continueFleetRotation(), waveMs);
   stack.defer(() => clearInterval(waves));
-  process.stdout.write("ready {}\n");
+  process.stdout.write(`ready ${JSON.stringify(await control.listen())}\n`);
   await stopped;
   return 0;
 }

@@ -104,30 +104,44 @@ export async function oneShot<Name extends CommandName>(
   return JSON.parse(out) as CommandResponse;
 }
 
+const anyPorts = ["est", "api"].flatMap((name) => ["--set", `listeners.${name}.port=0`]);
+
 /** A control that serves. */
 export class RunningControl implements AsyncDisposable {
   readonly process: ChildProcess;
   readonly directory: string;
   readonly #said: () => string;
+  readonly #out: () => string;
 
-  private constructor(child: ChildProcess, directory: string, said: () => string) {
+  private constructor(
+    child: ChildProcess,
+    directory: string,
+    { said, out }: { readonly said: () => string; readonly out: () => string },
+  ) {
     this.process = child;
+    this.#out = out;
     this.directory = directory;
     this.#said = said;
   }
 
   static async start(directory: string, ...words: readonly string[]): Promise<RunningControl> {
-    const child = spawn(process.execPath, [main, "serve", directory, ...words], {
+    const child = spawn(process.execPath, [main, "serve", directory, ...anyPorts, ...words], {
       cwd: directory,
       stdio: ["pipe", "pipe", "pipe"],
     });
     const said = collect(child.stderr);
     const out = collect(child.stdout);
-    const control = new RunningControl(child, directory, said);
+    const control = new RunningControl(child, directory, { said, out });
     await eventually(
-      () => out() === "ready {}\n" || (child.exitCode !== null && `it ended: ${said()}`),
+      () => out().startsWith("ready {") || (child.exitCode !== null && `it ended: ${said()}`),
     );
     return control;
+  }
+
+  /** The port of a listener, from the line `ready`. */
+  port(listener: "est" | "api"): number {
+    const addresses = JSON.parse(this.#out().slice("ready ".length)) as Record<string, string>;
+    return Number(addresses[listener]?.split(":").at(-1));
   }
 
   /** What it wrote for a person. */

@@ -27,6 +27,8 @@ interface ApiCommand extends Described {
   readonly route: Route;
   /** It changes what everybody relies on: another security officer has to approve it first. */
   readonly approval?: "second-person";
+  /** Its result is a secret: nobody keeps it, so asking twice with one idempotency key does not bring it back. */
+  readonly isShownOnce?: true;
 }
 
 export type CommandDefinition = LocalCommand | ApiCommand;

@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /** Codes of arguments whose form is refused with more than that it is wrong. */
-export type FormCode = "ERR_ATTRIBUTE" | "ERR_DEVICE_ID" | "ERR_SUBJECT";
+export type FormCode = "ERR_ATTRIBUTE" | "ERR_DEVICE_ID" | "ERR_SUBJECT" | "ERR_OPERATOR";
 
 interface FormDefinition {
   readonly code: FormCode;
@@ -61,6 +61,22 @@ export const tokenSubject = formed(/^(person|app):[A-Za-z0-9_-]{1,64}$/, {
   hint: "write person:ID or app:ID as wardmq events shows it",
   description: "a person or an app that comes with tokens",
   example: "person:hospital_4f1c",
+});
+
+export const deviceSubject = formed(new RegExp(`^device:${uuidPattern}$`), {
+  code: "ERR_SUBJECT",
+  message: "names no device",
+  hint: "write device:UUID",
+  description: "a device",
+  example: `device:${exampleUuid}`,
+});
+
+export const operatorId = formed(/^operator:[A-Za-z0-9_-]{1,64}$/, {
+  code: "ERR_OPERATOR",
+  message: "names no operator",
+  hint: "write operator:NAME",
+  description: "an operator",
+  example: "operator:alice",
 });
 
 /** Text that is parsed later, such as PEM. */

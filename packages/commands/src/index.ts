@@ -4,10 +4,13 @@
  * directions. Over HTTPS: a route each.
  */
 import type { z } from "zod";
+import { type approval, approvalCommands } from "./approvals.ts";
 import { caCommands } from "./ca.ts";
 import { certificateCommands } from "./certificates.ts";
 import { deploymentCommands } from "./deployment.ts";
+import { enrolmentCommands, type manufacturer } from "./enrolment.ts";
 import { eventCommands } from "./events.ts";
+import { operatorCommands, type operatorSummary } from "./operators.ts";
 import { policyCommands } from "./policy.ts";
 import { registryCommands } from "./registry.ts";
 import { rotationCommands } from "./rotations.ts";
@@ -17,14 +20,19 @@ import { tokenCommands } from "./tokens.ts";
 
 export { expiryClasses } from "./ca.ts";
 export * from "./command.ts";
+export * from "./document.ts";
 export type { FormCode } from "./forms.ts";
+export * from "./openapi.ts";
 export { importedDevice } from "./registry.ts";
 export { rotatingThings } from "./rotations.ts";
 export {
+  approvalCommands,
   caCommands,
   certificateCommands,
   deploymentCommands,
+  enrolmentCommands,
   eventCommands,
+  operatorCommands,
   policyCommands,
   registryCommands,
   rotationCommands,
@@ -41,6 +49,9 @@ export const commands = {
   ...certificateCommands,
   ...caCommands,
   ...rotationCommands,
+  ...enrolmentCommands,
+  ...operatorCommands,
+  ...approvalCommands,
   ...eventCommands,
   ...stateCommands,
   ...tokenCommands,
@@ -64,6 +75,9 @@ export type Commands = {
 };
 
 export type CertificateSummary = Frozen<z.infer<typeof certificateSummary>>;
+export type OperatorSummary = Frozen<z.infer<typeof operatorSummary>>;
+export type Manufacturer = Frozen<z.infer<typeof manufacturer>>;
+export type Approval = Frozen<z.infer<typeof approval>>;
 export type SubjectSummary = Frozen<z.infer<typeof subjectSummary>>;
 
 export type CommandRequest = {

@@ -42,7 +42,7 @@ export const policyCommands = {
       digest: z
         .string()
         .regex(/^[0-9a-f]{64}$/)
-        .meta({ description: "of the files that were looked at" }),
+        .meta({ description: "of the files that were looked at", examples: ["0".repeat(64)] }),
       reason,
     }),
     result: applied,

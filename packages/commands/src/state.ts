@@ -54,7 +54,10 @@ export const stateCommands = {
     summary: "record that a backup was made",
     role: "local",
     arguments: z.strictObject({
-      sha256: z.string().regex(/^[0-9a-f]{64}$/),
+      sha256: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/)
+        .meta({ examples: ["0".repeat(64)] }),
       bytes: z.int(),
       withCaKey: z.boolean(),
     }),

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type CommandDefinition, commands, mayCall, roles } from "../src/index.ts";
+import {
+  type CommandDefinition,
+  commands,
+  exampleArguments,
+  mayCall,
+  roles,
+} from "../src/index.ts";
 
 const rows: readonly (readonly [string, CommandDefinition])[] = Object.entries(commands);
 
@@ -17,6 +23,11 @@ describe("the table of commands", () => {
     test(`refuses an argument that ${name} does not have`, () => {
       const { error } = command.arguments.safeParse({ nobodyKnows: 1 });
       assert.ok(error?.issues.some(({ code }) => code === "unrecognized_keys"));
+    });
+
+    test(`has an example for each argument of ${name}`, () => {
+      const { success, error } = command.arguments.safeParse(exampleArguments(command));
+      assert.ok(success, JSON.stringify(error?.issues));
     });
 
     if (command.role === "local") continue;

@@ -17,7 +17,8 @@ export function defaultConfigText(deployment: {
 ${stringify({ org, environment })}${computed ? "" : stringify({ trustDomain })}
 # The names clients use to reach the broker; the server certificate carries all of them.
 ${stringify({ hosts })}
-# All listeners speak TLS 1.3. These two require a client certificate.
+# All listeners speak TLS 1.3. These two and the API require a client certificate; devices enrol at est with a one-time
+# code, their maker's certificate, or the certificate they have.
 # 127.0.0.1 serves this machine only. Write 0.0.0.0 (every interface) or the address of one to open it to others.
 listeners:
   mqtts:
@@ -26,6 +27,12 @@ listeners:
   wss:
     address: 127.0.0.1
     port: 8884
+  est:
+    address: 127.0.0.1
+    port: 8443
+  api:
+    address: 127.0.0.1
+    port: 9443
 # People and apps come with an access token as their password: write listeners.tokenWss.accept and issuers.yaml as
 # docs/tokens.md says.
 

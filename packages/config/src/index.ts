@@ -1,5 +1,11 @@
 export * from "./default-text.ts";
 export * from "./document.ts";
 export * from "./options.ts";
-export { type Config, type Finding, parseConfig, trustDomainOf } from "./parse.ts";
+export {
+  type Config,
+  type ControlListeners,
+  type Finding,
+  parseConfig,
+  trustDomainOf,
+} from "./parse.ts";
 export * from "./problem.ts";

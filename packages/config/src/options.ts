@@ -208,6 +208,30 @@ export const options: readonly Option[] = [
   },
   accept("tokenWss", "nothing", ["nothing", "token"]),
   {
+    key: "listeners.est.address",
+    type: { kind: "text", form: ipAddress },
+    default: "127.0.0.1",
+    summary: "where devices enrol (EST), and where CRLs and OCSP answers are served",
+  },
+  {
+    key: "listeners.est.port",
+    type: port,
+    default: 8443,
+    summary: "the port of EST; 0 lets the system choose, the line `ready` tells",
+  },
+  {
+    key: "listeners.api.address",
+    type: { kind: "text", form: ipAddress },
+    default: "127.0.0.1",
+    summary: "where the API of operators is served",
+  },
+  {
+    key: "listeners.api.port",
+    type: port,
+    default: 9443,
+    summary: "the port of the API; 0 lets the system choose, the line `ready` tells",
+  },
+  {
     key: "tls.profile",
     type: { kind: "choice", values: ["nist", "modern"] },
     default: "nist",
@@ -225,6 +249,16 @@ export const options: readonly Option[] = [
     secure: (value) => value === "TLSv1.3",
     reported: "`TLSv1.2`",
     weakness: "TLS 1.2 sends the client's certificate, and so its identity, in the clear",
+  },
+  {
+    key: "listeners.est.minVersion",
+    type: { kind: "choice", values: ["TLSv1.3", "TLSv1.2"] },
+    default: "TLSv1.3",
+    summary:
+      "the oldest TLS version a device may enrol with; strongSwan's `pki --est` knows 1.2 only",
+    secure: (value) => value === "TLSv1.3",
+    reported: "`TLSv1.2`",
+    weakness: "TLS 1.2 sends the certificate of a device that enrols again in the clear",
   },
   {
     key: "webSocketOrigins",

@@ -1,5 +1,5 @@
-import { listenerNames, printable } from "@wardmq/events";
-import type { BrokerSettings } from "@wardmq/feed";
+import { controlListenerNames, listenerNames, printable } from "@wardmq/events";
+import type { BrokerSettings, ListenerSettings } from "@wardmq/feed";
 import { isAlias, isMap, isScalar, LineCounter, type ParsedNode, parseDocument, visit } from "yaml";
 import { nearest } from "./nearest.ts";
 import { type Option, options, type Value } from "./options.ts";
@@ -13,8 +13,17 @@ export interface Finding {
   readonly message: string;
 }
 
+type ListenerPlace = Pick<ListenerSettings, "address" | "port">;
+
+/** The listeners of control, which brokers have nothing to do with. */
+export interface ControlListeners {
+  readonly est: ListenerPlace & Pick<BrokerSettings["tls"], "minVersion">;
+  readonly api: ListenerPlace;
+}
+
 export interface Config {
   readonly settings: BrokerSettings;
+  readonly controlListeners: ControlListeners;
   readonly findings: readonly Finding[];
   /** Where each key that was written stands. */
   readonly places: ReadonlyMap<string, Where>;
@@ -52,7 +61,7 @@ export function parseConfig(
   if (inFile === 0) checkWhole(reading, file);
   if (reading.problems.length > 0) throw new ConfigError(reading.problems);
   const places = new Map([...reading.values].map(([key, { at }]) => [key, at] as const));
-  return { settings: settingsOf(reading), findings: findingsOf(reading), places };
+  return { ...settingsOf(reading), findings: findingsOf(reading), places };
 }
 
 function readFile(reading: Reading, text: string, file: string): void {
@@ -208,7 +217,7 @@ function checkWhole({ values, problems }: Reading, file: string): void {
 
 /** Two listeners that are open may not share address and port. */
 function checkPorts(values: Reading["values"], problems: Problem[], file: string): void {
-  const open = listenerNames.filter(
+  const open = [...listenerNames, ...controlListenerNames].filter(
     (name) => textOf(values, `listeners.${name}.accept`) !== "nothing",
   );
   const places = open.map((name) => {
@@ -221,7 +230,7 @@ function checkPorts(values: Reading["values"], problems: Problem[], file: string
     const [own, others] = [`listeners.${name}.port`, `listeners.${other.name}.port`];
     const key = values.has(own) ? own : others;
     const at = values.get(key)?.at ?? { file, line: 1, column: 1 };
-    const message = `both listeners have the port ${port}`;
+    const message = `${other.name} and ${name} both have the port ${port}`;
     problems.push({ ...at, key, message, hint: "choose another one for one of them" });
   }
 }
@@ -234,7 +243,7 @@ function numberOf(values: Reading["values"], key: string): number {
   return Number(textOf(values, key));
 }
 
-function settingsOf({ values }: Reading): BrokerSettings {
+function settingsOf({ values }: Reading): Pick<Config, "settings" | "controlListeners"> {
   const tree: Record<string, unknown> = {};
   for (const { key, default: byItself } of options) {
     const levels = key.split(".");
@@ -246,10 +255,13 @@ function settingsOf({ values }: Reading): BrokerSettings {
     }
     group[last] = values.get(key)?.value ?? byItself;
   }
-  // INVARIANT: the rows of `options` are the leaves of BrokerSettings; a test compares them.
-  const settings = tree as unknown as BrokerSettings;
-  if (values.has("trustDomain")) return settings;
-  return { ...settings, trustDomain: trustDomainOf(settings.environment, settings.org) };
+  // INVARIANT: the rows of `options` are the leaves of these; a test compares them.
+  const written = tree as unknown as BrokerSettings & { readonly listeners: ControlListeners };
+  const { est, api, ...listeners } = written.listeners;
+  const trustDomain = values.has("trustDomain")
+    ? written.trustDomain
+    : trustDomainOf(written.environment, written.org);
+  return { settings: { ...written, listeners, trustDomain }, controlListeners: { est, api } };
 }
 
 /** The trust domain a deployment has by itself. */

@@ -40,7 +40,7 @@ describe("wardmq.yaml is refused", () => {
       "one port for both listeners",
       `${minimal}listeners: {wss: {port: 8883}}\n`,
       "3:25 listeners.wss.port",
-      /both listeners/,
+      /mqtts and wss both have the port 8883/,
     ],
     [
       "an unknown key in a group",
@@ -323,6 +323,7 @@ describe("a finding is made", () => {
     "listeners.tokenWss.accept=token",
     "tls.profile=modern",
     "tls.minVersion=TLSv1.2",
+    "listeners.est.minVersion=TLSv1.2",
     "webSocketOrigins=[http://a.example]",
     "feed.maximumAgeSeconds=86401",
     "limits.connectionsPerSubject.device=2",
@@ -358,8 +359,9 @@ describe("a finding is made", () => {
 
 describe("the table of options", () => {
   test("has exactly the keys of the settings", () => {
-    const { settings } = parseConfig(minimal, []);
-    assert.deepEqual(leaves(settings).sort(), options.map(({ key }) => key).sort());
+    const { settings, controlListeners } = parseConfig(minimal, []);
+    const found = [...leaves(settings), ...leaves({ listeners: controlListeners })];
+    assert.deepEqual(found.sort(), options.map(({ key }) => key).sort());
   });
 
   test("has defaults that it takes itself", () => {

@@ -149,12 +149,48 @@ export const eventTypes = {
     severity: "notice",
     summary: "an operator wrote a sealed backup of the deployment; `details` say which",
   },
+  "request-refused": {
+    severity: "warning",
+    summary: "a request over HTTPS was refused; `check` names the rule it failed",
+  },
+  "api-call": {
+    severity: "notice",
+    summary: "an operator gave a command over HTTPS; `details` say who, which, and what came of it",
+  },
+  "approval-requested": {
+    severity: "notice",
+    summary: "a command waits for the approval of a second person",
+  },
+  "approval-decided": {
+    severity: "notice",
+    summary: "a second person approved or refused a command that waited",
+  },
+  "operator-changed": {
+    severity: "notice",
+    summary: "an operator was added or revoked, or got a certificate",
+  },
+  "enrolment-code-made": {
+    severity: "notice",
+    summary: "an operator made a one-time code with which a device can enrol",
+  },
+  "enrolment-refused": {
+    severity: "warning",
+    summary: "a device was not enrolled; `check` names the step it failed",
+  },
+  "manufacturer-changed": {
+    severity: "notice",
+    summary: "a maker's CA was added, or is not trusted for enrolment any more",
+  },
   "certificate-issued": { severity: "notice", summary: "control issued a certificate" },
 } as const satisfies Record<string, EventDefinition>;
 
 /** The listeners of a broker. */
 export const listenerNames = ["mqtts", "wss", "tokenMqtts", "tokenWss"] as const;
 export type ListenerName = (typeof listenerNames)[number];
+
+/** The listeners of control. */
+export const controlListenerNames = ["est", "api"] as const;
+export type ControlListenerName = (typeof controlListenerNames)[number];
 
 export type EventType = keyof typeof eventTypes;
 
@@ -171,7 +207,7 @@ export interface SecurityEvent {
   readonly subject?: string;
   readonly clientId?: string;
   readonly address?: string;
-  readonly listener?: ListenerName;
+  readonly listener?: ListenerName | ControlListenerName;
   /** Which rule of the door, of MQTT or of the policy decided. */
   readonly check?: string;
   /** One sentence: what was wrong and what would change it. */

@@ -147,7 +147,7 @@ export class Admission {
 }
 
 /** What counts as one address: whoever has one IPv6 address has the 2^64 of its network. */
-function networkOf(address: string): string {
+export function networkOf(address: string): string {
   if (!address.includes(":") || address.includes(".")) return address; // IPv4, also mapped into IPv6
   const [head = "", tail = ""] = address.split("::");
   const before = head.split(":").filter((group) => group !== "");

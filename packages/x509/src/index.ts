@@ -2,6 +2,8 @@ export * from "./attribute.ts";
 export * from "./certificate.ts";
 export * from "./certificate-list.ts";
 export * from "./certificate-request.ts";
+export * from "./certs-only.ts";
+export * from "./csr-attributes.ts";
 export * from "./der.ts";
 export * from "./extension.ts";
 export * from "./ip-address.ts";

@@ -4,13 +4,15 @@ import type { Command } from "commander";
 import { day, type Json, print, printJson } from "../command-line.ts";
 import { credentialFiles, makeCredential } from "../credential.ts";
 import { deploymentCommand, inDeployment } from "../deployment-command.ts";
-import { subjectOperand } from "./effect.ts";
 
 export function addCertificateCommands(program: Command): void {
   deploymentCommand(program, "credential", {
     summary: `make a key and a certificate for a subject: ${credentialFiles.join(", ")}`,
-    operands: [subjectOperand],
-    examples: ["wardmq credential /srv/wardmq service:dashboard --out ./dashboard"],
+    operands: [["SUBJECT", "device:UUID, service:NAME or operator:NAME"]],
+    examples: [
+      "wardmq credential /srv/wardmq service:dashboard --out ./dashboard",
+      "wardmq credential /srv/wardmq operator:alice --out ./alice",
+    ],
   })
     .requiredOption(
       "--out <folder>",

@@ -11,12 +11,11 @@ interface ServeOptions {
   readonly runtime?: RuntimeName;
   readonly mqtts?: number;
   readonly wss?: number;
+  readonly est?: number;
+  readonly api?: number;
   readonly set?: readonly string[];
   readonly verbose?: boolean;
 }
-
-/** Which setting an option of `serve` stands for. */
-const ports = { mqtts: "listeners.mqtts.port", wss: "listeners.wss.port" } as const;
 
 const parsePort = wholeNumber(0, 65_535);
 
@@ -33,6 +32,8 @@ export function addServeCommands(program: Command): void {
     .addOption(runtimeOption())
     .option("--mqtts <port>", "the port of MQTT over TLS for this run", parsePort)
     .option("--wss <port>", "the port of MQTT over WebSocket for this run", parsePort)
+    .option("--est <port>", "the port where devices enrol for this run", parsePort)
+    .option("--api <port>", "the port of the API for this run", parsePort)
     .option("--set <key=value>", "any key of wardmq.yaml for this run; may be repeated", collect)
     .option("--verbose", "tell the process ids of control and broker")
     .action(inDeployment([], runServe));
@@ -57,9 +58,9 @@ async function runServe(
 ): Promise<void> {
   const { runtime, verbose = false, set = [] } = options;
   const overrides = [...set];
-  for (const listener of ["mqtts", "wss"] as const) {
+  for (const listener of ["mqtts", "wss", "est", "api"] as const) {
     const port = options[listener];
-    if (port !== undefined) overrides.push(`${ports[listener]}=${port}`);
+    if (port !== undefined) overrides.push(`listeners.${listener}.port=${port}`);
   }
   const signals = takeSignals(process.env);
   try {

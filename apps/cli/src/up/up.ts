@@ -7,7 +7,7 @@ import { enterDeployment } from "../deployment.ts";
 import { minimalEnvironment, refuseWeakeningEnvironment } from "../environment.ts";
 import { Failure } from "../failure.ts";
 import { initialize } from "../init.ts";
-import { loadConfig, refuseSecondServe, tryToListen } from "../preflight.ts";
+import { loadConfig, openListeners, refuseSecondServe, tryToListen } from "../preflight.ts";
 import { chooseRuntime, ownRuntimeOptions, programs } from "../runtime.ts";
 import { type Serving, serve } from "../serve.ts";
 import { type Signals, takeSignals } from "../signals.ts";
@@ -75,10 +75,8 @@ async function freePorts(
   directory: string,
   print: (line: string) => void,
 ): Promise<readonly string[]> {
-  const { listeners } = loadConfig(directory, []).settings;
-  const overrides: string[] = ["listeners.tokenWss.accept=token"]; // people log in at the demo's provider
-  for (const name of ["mqtts", "wss", "tokenWss"] as const) {
-    const { address, port } = listeners[name];
+  const overrides = ["listeners.tokenWss.accept=token"]; // people log in at the demo's provider
+  for (const [name, { address, port }] of openListeners(loadConfig(directory, overrides))) {
     if ((await tryToListen(address, port)) !== "EADDRINUSE") continue;
     print(`port ${port} is taken by another program; a free one is used for ${name}`);
     overrides.push(`listeners.${name}.port=0`);

@@ -1,16 +1,19 @@
-import type { certificateCommands } from "@wardmq/commands";
-import { issueToSubject } from "../ca/issuance.ts";
+import type { Commands, certificateCommands } from "@wardmq/commands";
+import { type Issued, issueToSubject } from "../ca/issuance.ts";
 import type { HandlersOf } from "./handler.ts";
 
 export const certificateHandlers: HandlersOf<typeof certificateCommands> = {
-  credential: async (on, { subject, certificateRequest }, caller) => {
-    const issued = await issueToSubject(on, subject, certificateRequest, caller);
-    const { certificate, fingerprint, serialNumber, certificateChain, trustAnchors } = issued;
-    const { notAfter } = certificate.validity;
-    return {
-      certificateChain,
-      trustAnchors,
-      certificate: { fingerprint, serialNumber, notAfter, state: "active" },
-    };
-  },
+  credential: async (on, { subject, certificateRequest }, caller) =>
+    credentialOf(await issueToSubject(on, subject, certificateRequest, caller)),
 };
+
+/** What a certificate's owner gets. */
+export function credentialOf(issued: Issued): Commands["credential"]["result"] {
+  const { certificate, fingerprint, serialNumber, certificateChain, trustAnchors } = issued;
+  const { notAfter } = certificate.validity;
+  return {
+    certificateChain,
+    trustAnchors,
+    certificate: { fingerprint, serialNumber, notAfter, state: "active" },
+  };
+}

@@ -6,6 +6,8 @@ import type { z } from "zod";
 import type { Authority } from "../ca/authority.ts";
 import type { FleetRotation } from "../ca/fleet-rotation.ts";
 import type { RevocationLists } from "../ca/revocation-lists.ts";
+import type { Manufacturers } from "../est/manufacturers.ts";
+import type { Pending } from "../pending/pending.ts";
 import type { Policies } from "../policy/policies.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
 import type { RegistryChange } from "../registry/rows.ts";
@@ -46,6 +48,8 @@ export interface Surroundings {
   readonly fleet: FleetRotation;
   readonly publisher: Publisher;
   readonly tokens: TokenWorld;
+  readonly pending: Pending;
+  readonly manufacturers: Manufacturers;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
   readonly reload: (doing: Doing) => Promise<readonly string[]>;
   readonly lastEvents: (count: number) => readonly unknown[];

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { Commands, SubjectSummary } from "@wardmq/commands";
+import type { CertificateSummary, Commands, SubjectSummary } from "@wardmq/commands";
 import { formatSpiffeId } from "@wardmq/x509";
 import { Failure } from "../failure.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
@@ -100,13 +100,16 @@ function activeCertificates({ certificates }: RegisteredSubject): number {
 export function summaryOf(subject: RegisteredSubject): SubjectSummary {
   const { id, kind, state, attributes, details, tags } = subject;
   if (kind === "operator") throw new Error("an operator is shown by its own commands");
-  const certificates = subject.certificates.map(
-    ({ fingerprint, serialNumber, notAfter, state }) => ({
-      fingerprint,
-      serialNumber,
-      notAfter,
-      state,
-    }),
-  );
+  const certificates = certificatesOf(subject);
   return { id, kind, state, attributes, details: { ...details }, tags, certificates };
+}
+
+/** The certificates of a record, as results show them. */
+export function certificatesOf({ certificates }: RegisteredSubject): readonly CertificateSummary[] {
+  return certificates.map(({ fingerprint, serialNumber, notAfter, state }) => ({
+    fingerprint,
+    serialNumber,
+    notAfter,
+    state,
+  }));
 }

@@ -1,0 +1,83 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { printable } from "@wardmq/events";
+import type { Command } from "commander";
+import { day, group, wholeNumber } from "../command-line.ts";
+import { controlCommand } from "../control-command.ts";
+import { Failure, systemCode } from "../failure.ts";
+import { table } from "../table.ts";
+
+/** `device` is the group that commands/subjects.ts made. */
+export function addEnrolmentCommands(program: Command, device: Command): void {
+  controlCommand<"device.code", { validMinutes?: number }>(device, "code", "device.code", {
+    operands: [["SUBJECT", "device:UUID"]],
+    examples: ["wardmq device code /srv/wardmq device:6b0d6a3e-9f7c-4d2a-8f7e-2f0c1d9a4b55"],
+    options: (command) =>
+      command.option(
+        "--valid-minutes <n>",
+        "how long it is good for (default: 60)",
+        wholeNumber(1, 10_080),
+      ),
+    arguments: ([subject = ""], { validMinutes }) => ({
+      subject,
+      ...(validMinutes === undefined ? {} : { validMinutes }),
+    }),
+    text: ({ code, expiresAt }) => `${code}\ngood once, until ${new Date(expiresAt).toISOString()}`,
+  });
+
+  const manufacturer = group(
+    program,
+    "manufacturer",
+    "makers whose certificates let a device enrol",
+    "wardmq manufacturer add /srv/wardmq acme --certificate acme-idevid-ca.pem",
+  );
+  controlCommand<"manufacturer.add", { certificate: string }>(
+    manufacturer,
+    "add",
+    "manufacturer.add",
+    {
+      operands: [["NAME", "the maker, as `device add --maker` has it"]],
+      examples: ["wardmq manufacturer add /srv/wardmq acme --certificate acme-idevid-ca.pem"],
+      options: (command) =>
+        command.requiredOption(
+          "--certificate <file>",
+          "the CA that signs the maker's device identities, in PEM",
+          readHere,
+        ),
+      arguments: ([name = ""], { certificate }) => ({ name, certificate }),
+      text: ({ name, fingerprint }) => `trusting ${name}, ${fingerprint} (SHA-256)`,
+    },
+  );
+  controlCommand(manufacturer, "list", "manufacturer.list", {
+    examples: ["wardmq manufacturer list /srv/wardmq"],
+    arguments: () => ({}),
+    json: ({ manufacturers }) => manufacturers,
+    text: ({ manufacturers }) =>
+      manufacturers.length === 0
+        ? "no manufacturers yet"
+        : table(
+            ["NAME", "UNTIL", "SHA-256"],
+            manufacturers.map(({ name, notAfter, fingerprint }) => [
+              name,
+              day(notAfter),
+              fingerprint,
+            ]),
+          ),
+  });
+  controlCommand(manufacturer, "remove", "manufacturer.remove", {
+    operands: [["NAME", "the maker"]],
+    examples: ["wardmq manufacturer remove /srv/wardmq acme"],
+    arguments: ([name = ""]) => ({ name }),
+    text: ({ name }) => `trusting ${name} no more`,
+  });
+}
+
+/** A file's text, read while the command line is: then its path is still relative to where the user is. */
+function readHere(path: string): string {
+  try {
+    return readFileSync(resolve(path), "utf8");
+  } catch (error) {
+    const why = systemCode(error) ?? "unreadable";
+    throw new Failure(2, `cannot read ${printable(path)}: ${why}`, "name a file that you can read");
+  }
+}

@@ -1,0 +1,68 @@
+import type { CommandTable } from "./command.ts";
+import { apiRoutes } from "./openapi.ts";
+
+/** docs/api.md, whose table of routes is that of the commands. */
+export function apiDocument(table: CommandTable): string {
+  const rows = apiRoutes(table).map(
+    ({ name, method, path, role, needsApproval, summary, ...at }) => {
+      const places = [...at.inQuery.map((key) => `?${key}`), ...at.inBody].map(
+        (key) => `\`${key}\``,
+      );
+      const who = needsApproval ? `${role}, and a second person` : role;
+      return `| \`${name}\` | \`${method} ${path}\` | ${places.join(" ")} | ${who} | ${summary} |`;
+    },
+  );
+  const local = Object.entries(table)
+    .filter(([, { role }]) => role === "local")
+    .map(([name]) => `\`${name}\``);
+  return `# The API
+
+<!-- Written by scripts/write-docs.ts from packages/commands/src; change it there. -->
+
+\`wardmq serve\` serves the API over HTTPS, on port 9443 of 127.0.0.1 unless \`listeners.api\` in \`wardmq.yaml\` says otherwise. TLS is the
+broker's: 1.3, a configured host by SNI, a client certificate. Whoever has none, or one that is not of an active operator, gets no
+further than the handshake. \`GET /openapi.json\` gives the OpenAPI 3.1 document with the schema of every argument and result.
+
+\`\`\`sh
+npx wardmq operator add DIR alice --role security-officer
+npx wardmq credential DIR operator:alice --out ./alice
+cd alice
+curl --cacert ca.pem --cert cert.pem --key key.pem https://localhost:9443/v1/subjects
+\`\`\`
+
+The same from afar with the tool: \`npx wardmq list --url https://localhost:9443 --credential ./alice\`. On the machine of the deployment
+\`npx wardmq list DIR\` asks control over \`run/control.sock\`, as the owner of the folder: the same commands, checked and done in the same place.
+
+## Calls
+
+Arguments in braces stand in the path; those with \`?\` in the query; all others in a JSON object in the body. What a call does not know
+is an error. Each role may do what the ones before it may: ${"`viewer`, `operator`, `security-officer`"}.
+
+| Command | Call | Other arguments | Who | Does |
+|---|---|---|---|---|
+${rows.join("\n")}
+
+Only for the owner of the folder: ${local.join(", ")}.
+
+## A second person
+
+A command that everybody depends on is not done at once: the answer is 202 with an \`approval\`, and a *different* security officer says
+\`POST /v1/approvals/{id}/approve\` within 24 hours (\`npx wardmq approvals list\`, \`approve\`, \`refuse\`). The owner of the folder, who holds
+the keys of the CA anyway, needs a second person as soon as there is an active security officer who can be one. A command of an
+operator who was revoked meanwhile is not done.
+
+## Answers
+
+200 with the result, or \`application/problem+json\` (RFC 9457) with \`code\`, \`title\` and \`hint\`; the codes stand in [errors](errors.md#control).
+400 and 422 are for wrong input, 401 for a certificate that was revoked while the connection was open, 403 for a role, 404 for what is
+not there, 409 for what can not be done as things stand, 429 for more than 100 requests in a second from one certificate.
+
+**Idempotency.** A call with the header \`Idempotency-Key\` (1 to 200 characters; of its caller alone) is done once: for a day, the same
+key with the same call gets the same answer, with another call 422. What is shown once, such as an enrolment code, does not come back.
+
+**Pages.** Where a call has \`limit\` and \`cursor\`, the result has \`next\` as long as more follows: give it as \`cursor\`. What is added or goes
+meanwhile neither hides nor repeats what stays.
+
+Every call is an event \`api-call\` with who, what, and what came of it; every refusal at the door is one too: [events](events.md).
+`;
+}
