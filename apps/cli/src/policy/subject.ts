@@ -10,18 +10,24 @@ export async function subjectOf(id: string, given: readonly string[]): Promise<S
     const hint = "write device:UUID, service:NAME, person:NAME or app:NAME";
     throw new Failure(2, `"${printable(id, 80)}" names no subject`, hint);
   }
-  const { subjects } = await ask("list", {});
-  const record = subjects.find((one) => one.id === id);
-  if (record === undefined && given.length === 0) {
-    const hint = "register it, or say what its record would hold: --attribute org=ORG";
-    throw new Failure(1, `there is no ${id}`, hint);
-  }
+  const record = await recordOf(id, kind, given.length > 0);
   const attributes = {
     ...record?.attributes,
     ...Object.fromEntries(given.map(parsePair)),
     id: name,
   };
   return { id, kind: kind as Subject["kind"], attributes };
+}
+
+/** Nothing for people and apps, who have no record, and where attributes are given for one that is not registered. */
+async function recordOf(id: string, kind: string, isGiven: boolean) {
+  if (kind !== "device" && kind !== "service") return undefined;
+  try {
+    return await ask("show", { subject: id });
+  } catch (error) {
+    if (isGiven && error instanceof Failure) return undefined;
+    throw error;
+  }
 }
 
 function parsePair(text: string): [string, string] {
