@@ -216,6 +216,20 @@ describe("a full disk", () => {
   });
 });
 
+describe("a store that a process uses", () => {
+  within("is not opened by another one, and is when that has ended", async (folder) => {
+    const store = folder.open();
+    await readAll(store);
+    await append(store, 1, "one");
+    const other = folder.open();
+    await assert.rejects(readAll(other), /another broker uses it/);
+    await other.close();
+    await append(store, 2, "two");
+    await store.close();
+    assert.equal((await folder.readAll()).segments.length, 2);
+  });
+});
+
 describe("on disk", () => {
   within("is nothing in the clear", async (folder) => {
     await folder.fill(1, 20);

@@ -71,6 +71,7 @@ test("a new key seals everything again while more is said, and the former one is
     assert.deepEqual(found.damage, { segments: [], missing: [] });
     await again.close();
     assert.deepEqual(readdirSync(folder).sort(), [
+      ".lock",
       "journal.anchor",
       "journal.db",
       "kek.key",

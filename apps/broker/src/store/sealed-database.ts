@@ -55,6 +55,7 @@ export class SealedDatabase {
   readonly #ring: KeyRing;
   readonly #places: Readonly<Record<"journal" | "meta" | "anchor", SealedPlace>>;
   #database: DatabaseSync | undefined;
+  #lockDatabase: DatabaseSync | undefined;
   #insert!: StatementSync;
   #remove!: StatementSync;
   #countFree!: StatementSync;
@@ -77,6 +78,7 @@ export class SealedDatabase {
   read(
     onRow: (number: number, bytes: Buffer | undefined, storedBytes: number) => void,
   ): StoreReport {
+    this.#lock();
     const faults: string[] = [];
     const anchor = this.#readAnchor(faults);
     try {
@@ -143,8 +145,23 @@ export class SealedDatabase {
   }
 
   close(): void {
+    attempt(() => this.#lockDatabase?.close());
     if (this.#latest > this.#anchored) this.#writeAnchor();
     this.#closeDatabase();
+  }
+
+  /** Two processes would each write the next segment. The kernel lets go of the lock with the process. */
+  #lock(): void {
+    const path = join(this.#options.folder, ".lock");
+    closeSync(openSync(path, "a", 0o600));
+    const database = new DatabaseSync(path);
+    try {
+      database.exec("BEGIN EXCLUSIVE");
+    } catch {
+      database.close();
+      throw new Error("another broker uses it");
+    }
+    this.#lockDatabase = database;
   }
 
   #readRows(anchor: Anchor | undefined, onRow: Parameters<SealedDatabase["read"]>[0]): void {
