@@ -174,6 +174,18 @@ describe("an older copy of a store", () => {
     },
   );
 
+  within("is not seen in a store that ended before it was tidied", async (folder) => {
+    const store = folder.open();
+    await readAll(store);
+    await append(store, 1, "one");
+    const copy = new Folder();
+    cpSync(folder.path, copy.path, { recursive: true });
+    Object.assign(copy.key, folder.key);
+    assert.deepEqual((await copy.readAll()).faults, []);
+    copy.remove();
+    await store.close();
+  });
+
   within("is noticed when the database is missing", async (folder) => {
     await folder.fill(1, 3);
     rmSync(folder.database);

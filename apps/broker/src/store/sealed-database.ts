@@ -89,6 +89,7 @@ export class SealedDatabase {
       this.#readRows(anchor, onRow);
     }
     if (anchor === undefined && this.#latest > 0) faults.push("journal.anchor is missing");
+    if (anchor === undefined) this.#writeAnchor(); // at once: from here on it is missed
     const isOlder =
       anchor !== undefined &&
       (anchor.incarnation !== this.#incarnation || anchor.number > this.#latest);
