@@ -15,11 +15,8 @@ describe("FlowRate", () => {
   );
 
   function rate(now: () => number): FlowRate {
-    const device = { device: perSecond.messages, service: 1, person: 1 };
-    const bytes = { device: perSecond.bytes, service: 1, person: 1 };
     return new FlowRate(
-      { ...limits, messagesPerSecond: device, bytesPerSecond: bytes },
-      "device",
+      { messagesPerSecond: perSecond.messages, bytesPerSecond: perSecond.bytes },
       now,
     );
   }
@@ -61,6 +58,15 @@ describe("FlowRate", () => {
     assert.equal(flow.take(100, 10_000), 0);
     assert.equal(flow.take(10, 0), 100);
     assert.equal(flow.take(0, 5_000), 500);
+  });
+
+  test("keeps to new rates at once, and owes what it owed", () => {
+    const flow = rate(() => 0);
+    flow.use({ messagesPerSecond: 10, bytesPerSecond: 10_000 });
+    assert.equal(flow.take(10, 0), 0);
+    assert.equal(flow.take(1, 0), 100);
+    flow.use({ messagesPerSecond: 100, bytesPerSecond: 10_000 });
+    assert.equal(flow.take(0, 0), 10);
   });
 
   test("holds no more than one second's worth after any silence", () => {

@@ -1,6 +1,12 @@
 /** What the broker needs: compiling and deciding, without the YAML parser and its ten megabytes. */
 export { compilePolicy } from "./decide/compile-policy.ts";
-export type { CompiledPolicy, Decision, Subject, SubjectRights } from "./decide/decision.ts";
+export type {
+  CompiledPolicy,
+  Decision,
+  Subject,
+  SubjectLimits,
+  SubjectRights,
+} from "./decide/decision.ts";
 export { deny, permit } from "./decide/denial.ts";
 export { denyByTerms, isWithin, type MessageTraits, type Terms } from "./decide/terms.ts";
 export type { Policy } from "./language/policy.ts";

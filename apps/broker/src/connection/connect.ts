@@ -24,7 +24,7 @@ import type { Refused } from "../tokens/token-judge.ts";
 import { subjectOf } from "../tokens/token-subjects.ts";
 import type { Connection } from "./connection.ts";
 import type { Peer } from "./context.ts";
-import { limitKindOf } from "./limit-of.ts";
+import { limitKindOf, limitsFor } from "./limit-of.ts";
 import { brokenTopicLimit } from "./publish.ts";
 import { withinMaximum } from "./reason.ts";
 import { attemptKeys, countRefusal, judgeToken, tokenOf, tokenProperties } from "./token.ts";
@@ -199,12 +199,15 @@ function checkConnectionsOfSubject(
   const kind = limitKindOf(subject);
   const { connections } =
     subject.grant === undefined ? subject : context.tokens.subjects.of(subject);
-  const takesOver = context.sessions.isConnected(subject, clientId);
-  if (connections - (takesOver ? 1 : 0) < context.limits().connectionsPerSubject[kind]) {
-    return undefined;
+  const others = connections - (context.sessions.isConnected(subject, clientId) ? 1 : 0);
+  if (others >= context.limits().connectionsPerSubject[kind]) {
+    const check = `limits.connectionsPerSubject.${kind}`;
+    return { check, reasonCode: 0x97, why: "too many connections of this subject" };
   }
-  const check = `limits.connectionsPerSubject.${kind}`;
-  return { check, reasonCode: 0x97, why: "too many connections of this subject" };
+  const { connections: ofRoles } = context.enforcement.limitsOf(subject);
+  if (ofRoles === undefined || others < ofRoles) return undefined;
+  const why = "too many connections of this subject, by the limits of its roles";
+  return { check: "role-limits", reasonCode: 0x97, why };
 }
 
 /** A session that ends with its connection is bounded with it; one that would be kept needs a place. */
@@ -275,10 +278,11 @@ function accept(connect: ConnectPacket, connection: Connection): void {
   if (peer.subject.grant !== undefined) adoptSession(session, connection);
   const will = connect.will === undefined ? undefined : makeWill(connect.will, connection);
   context.sessions.begin(session, terms.expirySeconds, will);
-  session.window = Math.min(properties.receiveMaximum ?? 65_535, context.limits().inflight);
+  session.window = Math.min(properties.receiveMaximum ?? 65_535, terms.inflight);
   connection.open({
     session,
     version,
+    inflight: terms.inflight,
     keepAliveSeconds: terms.keepAliveSeconds,
     will,
     maximumPacketBytes,
@@ -325,20 +329,21 @@ function adoptSession({ subject }: Session, connection: Connection): void {
 /** What the client asked for and what it gets, and the CONNACK properties that tell it. */
 function termsFor(connect: ConnectPacket, { context, peer }: Connection) {
   const limits = context.limits();
+  const { inflight } = limitsFor(peer.subject, context);
   const clientId = connect.clientId === "" ? `auto-${context.randomId()}` : connect.clientId;
   const wantedExpiry = wantedExpiryOf(connect, limits);
   const expirySeconds = Math.min(wantedExpiry, limits.sessionExpirySeconds);
   const keepAliveSeconds = keepAliveInForce(connect, limits.keepAliveSeconds);
   const granted: PropertyValues = {
     ...(expirySeconds === wantedExpiry ? {} : { sessionExpiryInterval: expirySeconds }),
-    receiveMaximum: limits.inflight,
+    receiveMaximum: inflight,
     maximumPacketSize: limits.packetBytes,
     ...(limits.topicAliases === 0 ? {} : { topicAliasMaximum: limits.topicAliases }),
     ...(connect.clientId === "" ? { assignedClientIdentifier: clientId } : {}),
     ...(keepAliveSeconds === connect.keepAlive ? {} : { serverKeepAlive: keepAliveSeconds }),
     ...(peer.subject.grant === undefined ? {} : tokenProperties(connect, peer.subject.grant)),
   };
-  return { clientId, wantedExpiry, expirySeconds, keepAliveSeconds, granted };
+  return { clientId, wantedExpiry, inflight, expirySeconds, keepAliveSeconds, granted };
 }
 
 function wantedExpiryOf(

@@ -28,7 +28,7 @@ import type { Will } from "../session/will.ts";
 import { handleConnect } from "./connect.ts";
 import type { ConnectionContext, Peer } from "./context.ts";
 import { FlowRate } from "./flow-rate.ts";
-import { limitKindOf, limitOf } from "./limit-of.ts";
+import { limitOf, limitsFor } from "./limit-of.ts";
 import { price } from "./memory-budget.ts";
 import { Output } from "./output.ts";
 import { PacketReader } from "./packet-reader.ts";
@@ -58,6 +58,8 @@ const puback = packetTypes.PUBACK << 4;
 /** What a CONNECT has settled. */
 export interface Settled {
   readonly session: Session;
+  /** The Receive Maximum that the client was told, and the most it gets unacknowledged. */
+  readonly inflight: number;
   readonly version: ProtocolVersion;
   readonly keepAliveSeconds: number;
   readonly will: Will | undefined;
@@ -92,6 +94,8 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   readonly #reader: PacketReader;
   #publish: PublishHandler | undefined;
   #rate: FlowRate | undefined;
+  /** The enforcement epoch the rates belong to: roles may limit them. */
+  #rateEpoch = 0;
   #state: "awaiting" | "judging" | "open" | "closing" | "closed" = "awaiting";
   /** What came behind a CONNECT whose token is being judged. */
   #held: Buffer | undefined;
@@ -538,7 +542,13 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   /** Hot path: rates, unread answers and memory are looked at once per read, not per packet. */
   #slowDown(bytes: number): void {
     const { context } = this;
-    this.#rate ??= new FlowRate(context.limits(), limitKindOf(this.peer.subject), monotonic);
+    const { epoch } = context.enforcement;
+    if (this.#rate === undefined || this.#rateEpoch !== epoch) {
+      const limits = limitsFor(this.peer.subject, context);
+      if (this.#rate === undefined) this.#rate = new FlowRate(limits, monotonic);
+      else this.#rate.use(limits);
+      this.#rateEpoch = epoch;
+    }
     const pauseMs = this.#rate.take(this.#published, bytes);
     if (context.budget.isOverByParts && this.#reader.partialBytes > spareablePartBytes) {
       this.#endForMemory();

@@ -1,4 +1,8 @@
-import type { Limits, PerKind } from "@wardmq/feed";
+/** How much a second. */
+export interface Rates {
+  readonly messagesPerSecond: number;
+  readonly bytesPerSecond: number;
+}
 
 /** A bucket that holds one second's worth; it may go below empty, and refills from there. */
 interface Bucket {
@@ -17,11 +21,17 @@ export class FlowRate {
   #refilledAt: number;
 
   /** `now` gives monotonic milliseconds. */
-  constructor(limits: Limits, kind: keyof PerKind, now: () => number) {
-    this.#messages = full(limits.messagesPerSecond[kind]);
-    this.#bytes = full(limits.bytesPerSecond[kind]);
+  constructor({ messagesPerSecond, bytesPerSecond }: Rates, now: () => number) {
+    this.#messages = full(messagesPerSecond);
+    this.#bytes = full(bytesPerSecond);
     this.#now = now;
     this.#refilledAt = now();
+  }
+
+  /** Other rates from now on; what was overdrawn under the former ones stays so. */
+  use({ messagesPerSecond, bytesPerSecond }: Rates): void {
+    change(this.#messages, messagesPerSecond);
+    change(this.#bytes, bytesPerSecond);
   }
 
   /** Hot path. Takes what one read brought; returns for how many milliseconds to pause, mostly 0. */
@@ -40,6 +50,11 @@ export class FlowRate {
 
 function full(perSecond: number): Bucket {
   return { perSecond, tokens: perSecond };
+}
+
+function change(bucket: Bucket, perSecond: number): void {
+  bucket.perSecond = perSecond;
+  bucket.tokens = Math.min(bucket.tokens, perSecond);
 }
 
 /** Returns the seconds until the bucket is no longer below empty. */

@@ -219,7 +219,7 @@ export class PublishHandler {
     this.#session.inboundQos2 ??= new Set();
     const pending = this.#session.inboundQos2;
     // 3.1.1 has no Receive Maximum a client could know of: only one that never releases goes so far beyond ours.
-    const { inflight } = this.#context.limits();
+    const inflight = this.#connection.settled?.inflight ?? 0;
     if (pending.size >= (this.#connection.version === 5 ? inflight : 16 * inflight)) {
       throw new MqttError("ERR_MQTT_RECEIVE_MAXIMUM"); // 5.0 [MQTT-3.3.4-7]
     }

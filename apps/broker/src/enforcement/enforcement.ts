@@ -6,6 +6,7 @@ import {
   denyByTerms,
   isWithin,
   type MessageTraits,
+  type SubjectLimits,
   type Terms,
 } from "@wardmq/policy/compile";
 import type { TokenAction } from "@wardmq/tokens/verify";
@@ -75,6 +76,12 @@ export class Enforcement {
   /** A policy or a subject changed: what was remembered is asked again. */
   worldChanged(): void {
     this.epoch += 1;
+  }
+
+  /** The limits of the subject's roles. Whoever has no rights at all, and so nothing to limit, has none. */
+  limitsOf(subject: SubjectState): SubjectLimits {
+    if (this.#policy?.hasLimits !== true || !subject.isAdmitted) return noLimits;
+    return this.#subjects.rightsOf(subject, this.#policy, this.#tokenNow()).limits;
   }
 
   decidePublish(subject: SubjectState, topicName: string): Decision {
@@ -186,6 +193,8 @@ export class Enforcement {
     return false;
   }
 }
+
+const noLimits: SubjectLimits = {};
 
 const deniedByPhi = deny("Deny", "the topic looks as if it named a patient", "phi");
 

@@ -40,6 +40,7 @@ export function compilePolicy(value: Policy): CompiledPolicy {
   const times = policy.grants.length === 0 ? [] : changeTimes(assignmentsOf(policy));
   return {
     phi: phiGuard(policy.phi),
+    hasLimits: policy.roles.some(({ limits }) => limits !== undefined),
     rightsOf: (subject, at) => {
       const tenant = compiler.tenant(subject.attributes?.["org"]);
       const counted = assignments(subject).filter((one) => countsAt(one, at));

@@ -56,6 +56,8 @@ export interface SubjectRights {
 export interface CompiledPolicy {
   /** Looks for identifiers of patients in what clients write. */
   readonly phi: PhiGuard;
+  /** Whether any role has limits; where none has, those of no subject need to be worked out. */
+  readonly hasLimits: boolean;
   /** The rights of a subject at a time, in milliseconds since 1970; without one, no grant counts. */
   rightsOf(subject: Subject, at?: number): SubjectRights;
   /** When the next grant begins or ends after this time; Infinity when none does. */
