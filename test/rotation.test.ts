@@ -127,4 +127,36 @@ describe("a rotation under load", soon, () => {
       assert.equal(status.isRunning, false);
     },
   );
+
+  test(
+    "of the fleet reaches devices under the policy that init writes, in quarantine too, and ends when all have renewed",
+    soon,
+    async () => {
+      await using deployment = await startDeployment({ policy: null, services: [], devices: 2 });
+      const { devices, command, credential } = deployment;
+      const [free = "", quarantined = ""] = devices;
+      const lifecycle = (uuid: string) => `hospital/north/icu/device/${uuid}/lifecycle`;
+      await command("quarantine", { subject: `device:${quarantined}`, because: "it beeps" });
+      await command("fleet.rotate", { because: "the key of the CA was copied" });
+      for (const [uuid, other] of [
+        [free, quarantined],
+        [quarantined, free],
+      ] as const) {
+        const client = await open(deployment, credential(uuid));
+        assert.equal((await client.connect({ clientId: uuid })).reasonCode, 0);
+        assert.equal(await client.subscribe(lifecycle(other), { qos: 1 }), 0x87);
+        assert.equal(await client.subscribe(lifecycle(uuid), { qos: 1 }), 1);
+        const told = await client.receive();
+        assert.equal(told.topic, lifecycle(uuid));
+        assert.match(told.text, /re-enrol/);
+      }
+      for (const uuid of devices) await renew(deployment, uuid);
+      const patience = Date.now() + 120_000;
+      while ((await command("fleet.status", {})).isRunning) {
+        assert.ok(Date.now() < patience);
+        await new Promise((next) => setTimeout(next, 200));
+      }
+      for (const uuid of devices) assert.ok(await isRefused(deployment, credential(uuid)), uuid);
+    },
+  );
 });

@@ -41,7 +41,8 @@ export interface Credential {
 }
 
 export interface DeploymentOptions {
-  readonly policy?: string;
+  /** The text of policy.yaml; null leaves the one that `init` wrote. */
+  readonly policy?: string | null;
   /** Files beside wardmq.yaml, such as issuers.yaml. */
   readonly files?: Readonly<Record<string, string>>;
   readonly services?: readonly string[];
@@ -108,7 +109,7 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
     if (restored === undefined) {
       const hosts = ["localhost"];
       await commandOnce(directory, "init", { org: "hospital", environment: "test", hosts });
-      await writeFile(join(directory, "policy.yaml"), policy);
+      if (policy !== null) await writeFile(join(directory, "policy.yaml"), policy);
       for (const [name, text] of Object.entries(options.files ?? {})) {
         await writeFile(join(directory, name), text);
       }

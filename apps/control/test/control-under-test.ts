@@ -267,11 +267,9 @@ export async function requestFor(key: ReturnType<typeof newKey>, signedBy = key)
   return encodePem("CERTIFICATE REQUEST", der);
 }
 
-export function refusal(response: CommandResponse): {
-  code: string;
-  message: string;
-  exitCode: number;
-} {
+export function refusal(
+  response: CommandResponse,
+): Extract<CommandResponse, { ok: false }>["error"] {
   if (response.ok) throw new Error(`not refused: ${JSON.stringify(response.result)}`);
   return response.error;
 }

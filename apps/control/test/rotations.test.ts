@@ -93,6 +93,7 @@ describe("the rotation of the issuing CA", () => {
     const early = await refused("rotation.step", { what: "issuing-ca" });
     assert.equal(early.code, "ERR_ROTATION");
     assert.match(early.message, /1 active certificates/);
+    assert.match(early.hint ?? "", /wardmq rotate issuing-ca DIR --undo$/);
     const { waitsFor } = await done("rotation.status", { what: "issuing-ca" });
     assert.match(waitsFor ?? "", /1 active/);
     await done("revoke", { subject: "service:old" });

@@ -82,7 +82,7 @@ describe("the default policy", () => {
       ],
     });
     const rights = policy.rightsOf(device());
-    check(rights, ["command", "config", "firmware/command"].map(row));
+    check(rights, ["command", "config", "firmware/command", "lifecycle"].map(row));
     assert.equal(rights.decideSubscribe(`${own}/telemetry`).effect, "Deny");
     assert.equal(rights.decideReceive(`${own}/command`).effect, "Permit");
     assert.equal(rights.decideReceive(`${foreign}/command`).effect, "Deny");

@@ -492,7 +492,7 @@ describe("parsePolicy accepts", () => {
     assert.deepEqual(
       policy.roles.map(({ name, publish, subscribe }) => [name, publish.length, subscribe.length]),
       [
-        ["bedside-device", 5, 3],
+        ["bedside-device", 5, 4],
         ["clinical-dashboard", 0, 2],
       ],
     );

@@ -5,7 +5,7 @@ const ruleId = "quarantine";
 const terms: Terms = {
   ruleId,
   qos: 2,
-  retain: false,
+  retain: true, // as control's own word on that topic is
   payloadBytes: Number.POSITIVE_INFINITY,
   contentType: undefined,
 };

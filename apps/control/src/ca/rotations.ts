@@ -79,7 +79,7 @@ export async function stepRotation(what: RotationName, on: Rotating, doing: Doin
   const why = rotation.waitsFor(entry.detail, on, step);
   if (why !== undefined) {
     throw new Failure("ERR_ROTATION", `the next step can not be taken yet: ${why}`, {
-      hint: `wait, or take the last step back with wardmq rotate ${what} --undo`,
+      hint: `wait, or take the last step back with wardmq rotate ${what} DIR --undo`,
     });
   }
   settle(what, { ...entry, step });
@@ -94,7 +94,7 @@ export function undoRotation(what: RotationName): void {
   const entry = readEntries()[what];
   if (entry === undefined) {
     throw new Failure("ERR_ROTATION", `there is no rotation of ${what} to undo`, {
-      hint: `wardmq rotate ${what} --status shows where it stands`,
+      hint: `wardmq rotate ${what} DIR shows where it stands`,
     });
   }
   settle(what, { ...entry, step: entry.step === "used" ? "staged" : "undone" });
@@ -142,7 +142,7 @@ function refuseSecond(what: RotationName, entries: Entries): void {
   const other = what === "root" ? "issuing-ca" : what === "issuing-ca" ? "root" : undefined;
   if (other === undefined || entries[other] === undefined) return;
   throw new Failure("ERR_ROTATION", `a rotation of ${other} is under way`, {
-    hint: `finish it first: wardmq rotate ${other} --status`,
+    hint: `finish it first: wardmq rotate ${other} DIR`,
   });
 }
 

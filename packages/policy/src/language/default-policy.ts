@@ -16,12 +16,14 @@ roles:
       - "{org}/{site}/{ward}/device/{id}/telemetry"
       - "{org}/{site}/{ward}/device/{id}/alarm"
       - "{org}/{site}/{ward}/device/{id}/command/response"
-      - "{org}/{site}/{ward}/device/{id}/lifecycle"
+      # Retained: that is how control tells a device to renew (wardmq rotate fleet).
+      - { filter: "{org}/{site}/{ward}/device/{id}/lifecycle", retain: allowed }
       - "{org}/{site}/{ward}/device/{id}/firmware/status"
     subscribe:
       - "{org}/{site}/{ward}/device/{id}/command"
       - "{org}/{site}/{ward}/device/{id}/config"
       - "{org}/{site}/{ward}/device/{id}/firmware/command"
+      - "{org}/{site}/{ward}/device/{id}/lifecycle"
 
   # Reads the vital signs and alarms of every device of the organisation; sends nothing.
   clinical-dashboard:

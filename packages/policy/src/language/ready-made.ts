@@ -19,12 +19,13 @@ export const readyMadeRoles: readonly ReadyMadeRole[] = [
       - "${own}/telemetry"
       - "${own}/alarm"
       - "${own}/command/response"
-      - "${own}/lifecycle"
+      - { filter: "${own}/lifecycle", retain: allowed }
       - "${own}/firmware/status"
     subscribe:
       - "${own}/command"
       - "${own}/config"
       - "${own}/firmware/command"
+      - "${own}/lifecycle"
 `,
     given: '{ role: bedside-device, to: "device:*" }',
   },
