@@ -27,6 +27,7 @@ import { readText, stateFile } from "./files.ts";
 import { type Https, openHttps } from "./https.ts";
 import { controlPlace, openControlKeys, sealedFilesOf } from "./keys.ts";
 import { openPending, type Pending } from "./pending/pending.ts";
+import { sealPlainDeployment } from "./plain-deployment.ts";
 import { Policies } from "./policy/policies.ts";
 import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
 import { PolicyVersions } from "./policy/policy-versions.ts";
@@ -72,7 +73,8 @@ export class Control {
 
   /** Opens a deployment in the current folder after checking that its parts are whole and fit each other. */
   static async open(options: ControlOptions): Promise<Control> {
-    const keys = openControlKeys(options.now());
+    sealPlainDeployment(options.now(), options.report);
+    const keys = openControlKeys();
     const registry = Registry.open(paths.registry, keys);
     try {
       if (existsSync(paths.rootKey)) readPrivateText(paths.rootKey); // it may lie elsewhere, but not open to others

@@ -35,6 +35,7 @@ export const paths = {
   manufacturers: "control/manufacturers",
   lock: "control/lock.db",
   events: "control/events.sealed",
+  plainEvents: "control/events.ndjson",
   serverKey: "broker/server.key",
   serverCertificate: "broker/server.pem",
   controlSocket: "run/control.sock",

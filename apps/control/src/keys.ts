@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
-import { existsSync, renameSync } from "node:fs";
+import { renameSync } from "node:fs";
 import { dirname } from "node:path";
 import {
   KeyFile,
@@ -20,12 +20,7 @@ import { sealedStateFile } from "./files.ts";
 export const keyProviders = new KeyProviders(keyEnvironment(process.env));
 
 /** The key ring that seals what control keeps on the disk. */
-export function openControlKeys(now: number): KeyFile {
-  // A deployment of the time before keys were sealed has none yet: its registry is sealed with these when it is opened.
-  if (!existsSync(paths.controlKeys)) {
-    const provider = keyProviders.create({ name: "file" }, dirname(paths.controlKeys));
-    return KeyFile.create(paths.controlKeys, "control", provider, now);
-  }
+export function openControlKeys(): KeyFile {
   return KeyFile.open(paths.controlKeys, "control", keyProviders);
 }
 

@@ -20,6 +20,7 @@ import { stateFile } from "./files.ts";
 import { controlPlace, openControlKeys, sealedFilesOf } from "./keys.ts";
 import { takeLock } from "./lock.ts";
 import { openPending } from "./pending/pending.ts";
+import { sealPlainDeployment } from "./plain-deployment.ts";
 import { Policies } from "./policy/policies.ts";
 import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
 import { PolicyVersions } from "./policy/policy-versions.ts";
@@ -112,7 +113,8 @@ async function openFiles(
   enterDeployment(directory);
   const lock = await takeLock(paths.lock, lockWaitMs, paths.controlSocket);
   stack.defer(() => lock.release());
-  const keys = openControlKeys(Date.now());
+  sealPlainDeployment(Date.now(), report);
+  const keys = openControlKeys();
   const registry = Registry.open(paths.registry, keys);
   stack.defer(() => registry.close());
   const pending = openPending(paths.pending);

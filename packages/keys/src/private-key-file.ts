@@ -88,6 +88,16 @@ export function rewrapPrivateKeyFile(
   replaceSecretFile(path, wrappedText(openPrivateKeyFile(path, providers), provider));
 }
 
+/** Whether a file holds a private key in the clear, as WardMQ kept them before it wrapped keys. */
+export function isPlainKeyFile(path: string): boolean {
+  return readPrivateText(path).startsWith("-----BEGIN PRIVATE KEY-----");
+}
+
+/** Wraps the private key that a file holds in the clear, and overwrites what lay there. */
+export function wrapPlainKeyFile(path: string, provider: KeyProvider): void {
+  replaceSecretFile(path, wrappedText(createPrivateKey(readPrivateText(path)), provider));
+}
+
 /** What the file of a private key says, the key still wrapped. */
 export function readPrivateKeyFile(path: string): PrivateKeyFileContent {
   const content = parseJsonFile(readPrivateText(path));

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { eventTypes, type SecurityEvent } from "@wardmq/events";
-import { putInPlace } from "@wardmq/keys";
+import { destroyFile, putInPlace } from "@wardmq/keys";
 import { SealError, type SealedPlace } from "@wardmq/sealing";
 import { systemCode } from "../failure.ts";
 import { eventLine, LineBudget } from "./event-line.ts";
@@ -64,19 +64,28 @@ export class EventLog {
       if (severity === "warning" || severity === "alert") this.#budget.line(eventLine(event));
     }
     if (events.length === 0) return;
-    const text = Buffer.from(events.map((event) => `${JSON.stringify(event)}\n`).join(""));
-    const line = Buffer.from(sealedLine(this.#place, this.#next, text));
     try {
-      const isFull = this.#bytes > 0 && this.#bytes + line.length > this.#maximumBytes;
-      if (isFull && !this.#isResealing) this.#rotate();
-      this.#write(line);
-      this.#next += 1;
+      this.#addEntry(Buffer.from(events.map((event) => `${JSON.stringify(event)}\n`).join("")));
     } catch (error) {
       this.#takeBack();
       this.#report(
         `cannot write ${this.#path}: ${systemCode(error) ?? "failed"}; ${events.length} events are lost`,
       );
     }
+  }
+
+  /** Seals the events of a file of JSON lines behind those that are here, then destroys it: none is lost, or it throws. */
+  takeOver(path: string): void {
+    {
+      using reader = new LineReader(path);
+      for (let lines = reader.next(); lines !== undefined; lines = reader.next()) {
+        const whole = lines.filter(isJson); // a power cut may have left a line unfinished
+        const text = whole.map((line) => `${line}\n`).join("");
+        if (whole.length > 0) this.#addEntry(Buffer.from(text, "latin1")); // the octets as they were
+      }
+    }
+    fsyncSync(this.#file);
+    destroyFile(path);
   }
 
   /** The last `count` events, oldest first. That entries are damaged or missing in between is reported. */
@@ -114,6 +123,15 @@ export class EventLog {
 
   #name(number: number): string {
     return number === 0 ? this.#path : `${this.#path}.${number}`;
+  }
+
+  /** An entry of JSON lines; throws when the disk does not take it. */
+  #addEntry(text: Uint8Array): void {
+    const line = Buffer.from(sealedLine(this.#place, this.#next, text));
+    const isFull = this.#bytes > 0 && this.#bytes + line.length > this.#maximumBytes;
+    if (isFull && !this.#isResealing) this.#rotate();
+    this.#write(line);
+    this.#next += 1;
   }
 
   #write(bytes: Uint8Array): void {
@@ -216,6 +234,15 @@ interface SealedEntry {
 
 function sealedLine(place: SealedPlace, number: number, text: Uint8Array): string {
   return `${number} ${place.seal(String(number), text).toString("base64")}\n`;
+}
+
+function isJson(line: string): boolean {
+  try {
+    JSON.parse(line);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** A line that a power cut left unfinished is no entry. */

@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { KeyProviders, keyEnvironment, openPrivateKeyFile } from "@wardmq/keys";
+import {
+  newDeployment,
+  oneShot,
+  RunningControl,
+  type TestFolder,
+  uuid,
+} from "./control-under-test.ts";
+import { writePlainRegistry } from "./plain-registry.ts";
+
+const privateKeys = ["control/root-ca.key", "control/issuing-ca.key", "control/feed.key"] as const;
+const event = { at: 1, type: "subject-added", subject: "service:ä", details: { actor: "uid:1" } };
+
+/** A deployment as it was when keys, events and registry lay in the clear. */
+async function plainDeployment(): Promise<TestFolder> {
+  const folder = await newDeployment();
+  for (const path of privateKeys) writePlainKey(folder, path);
+  for (const part of ["control", "broker"])
+    for (const name of ["kek.key", "keys.json"]) rmSync(folder.in(part, name));
+  const mode = { mode: 0o600 };
+  const older = { ...event, subject: "service:older" };
+  writeFileSync(folder.in("control/events.ndjson.1"), `${JSON.stringify(older)}\n`, mode);
+  writeFileSync(
+    folder.in("control/events.ndjson"),
+    `${JSON.stringify(event)}\n{"at":2,"ty\n`,
+    mode,
+  );
+  rmSync(folder.in("control/registry.db"));
+  const pem = readFileSync(folder.in("broker/server.pem"), "utf8");
+  const [, base64 = ""] = /-----BEGIN CERTIFICATE-----([^-]*)-----END/.exec(pem) ?? [];
+  writePlainRegistry(folder.in("control/registry.db"), 2, Buffer.from(base64, "base64"));
+  return folder;
+}
+
+function writePlainKey(folder: TestFolder, path: string): void {
+  const key = openPrivateKeyFile(folder.in(path), new KeyProviders(keyEnvironment({})));
+  writeFileSync(folder.in(path), key.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+}
+
+/** What lies in the clear in folder control. */
+const contents = (folder: TestFolder) =>
+  readdirSync(folder.in("control"), { withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => readFileSync(folder.in("control", name), "latin1"))
+    .join("");
+
+describe("a deployment of the time when keys and events lay in the clear", () => {
+  test("is served with all that it had, and nothing of it stays in the clear", async () => {
+    using folder = await plainDeployment();
+    assert.match(contents(folder), /BEGIN PRIVATE KEY/);
+    {
+      await using control = await RunningControl.start(folder.deployment);
+      assert.match(control.said, /lay in the clear: they are wrapped and sealed now/);
+      const { subjects } = await control.result("list", {});
+      assert.ok(subjects.some(({ id }) => id === `device:${uuid}`));
+      const { events } = await control.result("events", { last: 10 });
+      assert.deepEqual(events.slice(0, 2), [{ ...event, subject: "service:older" }, event]);
+      await control.result("service.add", { name: "later" });
+    }
+    assert.doesNotMatch(contents(folder), /BEGIN PRIVATE KEY|Hospital_1|uid:1/);
+    assert.ok(!existsSync(folder.in("control/events.ndjson")));
+    assert.ok(existsSync(folder.in("broker/keys.json")));
+    await using again = await RunningControl.start(folder.deployment);
+    assert.doesNotMatch(again.said, /in the clear/);
+    assert.equal((await again.result("events", { last: 10 })).events.length, 3);
+  });
+
+  test("is brought up the rest of the way when that was interrupted before its last step", async () => {
+    using folder = await plainDeployment();
+    assert.ok((await oneShot(folder.deployment, "list", {})).ok);
+    const sealed = readFileSync(folder.in("control/keys.json"), "utf8");
+    writePlainKey(folder, "control/feed.key");
+    writePlainKey(folder, "control/root-ca.key");
+    const listed = await oneShot(folder.deployment, "events", { last: 10 });
+    assert.ok(listed.ok, JSON.stringify(listed));
+    assert.doesNotMatch(contents(folder), /BEGIN PRIVATE KEY/);
+    assert.equal(readFileSync(folder.in("control/keys.json"), "utf8"), sealed);
+  });
+
+  test("is not what one of today is taken for that has lost its data keys: it is refused", async () => {
+    using folder = await newDeployment();
+    rmSync(folder.in("control/keys.json"));
+    const response = await oneShot(folder.deployment, "list", {});
+    assert.ok(!response.ok);
+    assert.equal(response.error.code, "ERR_KEY_FILE");
+    assert.match(response.error.hint ?? "", /restore it from a backup/);
+    assert.ok(!existsSync(folder.in("control/keys.json")));
+  });
+});
