@@ -14,7 +14,7 @@ import {
   registryName,
   usage,
 } from "./options.ts";
-import { measureRegistry } from "./registry.ts";
+import { measureRegistry, type RegistryFigure } from "./registry.ts";
 import { doubts, rowsOf, tableOf } from "./report.ts";
 import type { RunningBroker } from "./running-broker.ts";
 import { mosquitto, mosquittoProgram, requirePackages } from "./system-packages.ts";
@@ -75,10 +75,11 @@ async function main(options: BenchOptions): Promise<void> {
     measured.push({ name: workload.name, summary: workload.summary, rows, runs: results });
   }
 
+  let registry: readonly RegistryFigure[] = [];
   if (options.only.includes(registryName)) {
-    print(`\n${registryName}: import, feed and revocation`);
+    print(`\n${registryName}: import, certificates, CRL, feed and revocation`);
     const runtimes = { bun: programOf("bun"), node: programOf("node") };
-    await measureRegistry(join(runFolder, registryName), runtimes, print);
+    registry = await measureRegistry(join(runFolder, registryName), runtimes, print);
   }
 
   const record = {
@@ -89,6 +90,7 @@ async function main(options: BenchOptions): Promise<void> {
     options,
     commands,
     workloads: measured,
+    registry,
   };
   const folder = join(import.meta.dirname, "results");
   mkdirSync(folder, { recursive: true });

@@ -33,7 +33,7 @@ const keptAfterExpiryMs = dayMs;
  */
 export async function publishRevocationList(
   issuer: Issuer,
-  registry: Registry,
+  registry: Pick<Registry, "revokedCertificates">,
   now: number,
 ): Promise<RevocationList> {
   const caId = caIdOf(issuer.certificate);
