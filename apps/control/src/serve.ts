@@ -2,6 +2,7 @@ import { chmodSync, fstatSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { resolve } from "node:path";
 import { currentActor } from "./actor.ts";
+import { removeLeftSnapshots } from "./backup/backup.ts";
 import { serveCommands } from "./commands/command-server.ts";
 import { Control } from "./control.ts";
 import { enterDeployment, paths } from "./deployment.ts";
@@ -29,6 +30,7 @@ export async function serve(
   await using stack = new AsyncDisposableStack();
   const lock = await takeLock(paths.lock, lockWaitMs, paths.controlSocket);
   stack.defer(() => lock.release());
+  removeLeftSnapshots();
   const control = await Control.open({ overrides, report, now: Date.now });
   stack.defer(() => control.close());
 

@@ -55,7 +55,7 @@ const keyFiles = [
  */
 export async function backup(wanted: Backup["arguments"], now: number): Promise<Backup["result"]> {
   const recipient = parseRecipient(wanted.recipient);
-  const snapshot = join("run", `backup-${randomBytes(8).toString("hex")}`);
+  const snapshot = join("run", `backup-${process.pid}-${randomBytes(8).toString("hex")}`);
   try {
     mkdirSync(snapshot, { recursive: true, mode: 0o700 });
     const before = unwrapKeyFiles();
@@ -75,6 +75,24 @@ export async function backup(wanted: Backup["arguments"], now: number): Promise<
     return { createdAt: manifest.createdAt, files: manifest.files.length, bytes, sha256 };
   } finally {
     rmSync(snapshot, { recursive: true, force: true });
+  }
+}
+
+/** Removes the snapshots of backups that were killed; one whose process lives is still being read. */
+export function removeLeftSnapshots(): void {
+  for (const name of readdirSync("run")) {
+    const [, pid] = /^backup-(\d+)-[0-9a-f]{16}$/.exec(name) ?? [];
+    if (pid === undefined || isAlive(Number(pid))) continue;
+    rmSync(join("run", name), { recursive: true, force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return systemCode(error) !== "ESRCH";
   }
 }
 
