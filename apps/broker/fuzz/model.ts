@@ -120,8 +120,10 @@ export class Model {
   }
 
   publish(publication: Publication, origin: ModelSession | undefined, isCertain: boolean): void {
-    const { topic, payload, qos, retain } = publication;
-    if (!this.rights.mayPublish(publication.publisher, topic)) return; // a will, and the right to it is gone
+    const { publisher, topic, payload, qos, retain, properties } = publication;
+    const { responseTopic } = properties;
+    if (!this.rights.mayPublish(publisher, topic)) return; // a will, and the right to it is gone
+    if (!this.rights.mayBeAnswered(publisher, responseTopic)) return;
     const key = keyOf(topic, payload);
     this.publications.set(key, [...(this.publications.get(key) ?? []), publication]);
     if (retain && !isCertain) {
@@ -319,7 +321,14 @@ export class ModelConnection {
       this.breaks(0x90);
       return;
     }
-    if (will !== undefined && !this.#model.rights.mayPublish(this.subject, will.topic)) {
+    const { rights } = this.#model;
+    if (
+      will !== undefined &&
+      !(
+        rights.mayPublish(this.subject, will.topic) &&
+        rights.mayBeAnswered(this.subject, will.properties.responseTopic)
+      )
+    ) {
       this.breaks(0x87);
       return;
     }
@@ -425,6 +434,10 @@ export class ModelConnection {
     if (properties.payloadFormatIndicator === 1 && !isUtf8Payload(payload, 0, payload.length)) {
       if (qos === 0) throw new MqttError("ERR_MQTT_PAYLOAD_FORMAT");
       answers(0x99);
+      return;
+    }
+    if (!this.#model.rights.mayBeAnswered(this.subject, properties.responseTopic)) {
+      answers(0x87);
       return;
     }
     if (qos === 2) {

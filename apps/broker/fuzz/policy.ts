@@ -58,6 +58,11 @@ export class Rights {
     return this.#filters(subject, "publish").some((filter) => matches(filter, topic));
   }
 
+  /** Whether what the subject sends may ask for an answer there. */
+  mayBeAnswered(subject: string, responseTopic: string | undefined): boolean {
+    return responseTopic === undefined || this.maySubscribe(subject, responseTopic);
+  }
+
   mayReceive(subject: string, topic: string): boolean {
     return this.#filters(subject, "subscribe").some((filter) => matches(filter, topic));
   }

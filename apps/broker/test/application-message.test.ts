@@ -96,7 +96,7 @@ function received(
   // Behind other bytes, as in a read of the socket that brought several packets.
   const buffer = Buffer.concat([Buffer.alloc(7, 0xff), bytes, Buffer.alloc(3, 0xff)]);
   const start = 7 + bodyStart(bytes);
-  new PublishHandler(connection, session).handle(
+  new PublishHandler(connection, { session, inflight: 1 }).handle(
     bytes[0] as number,
     buffer,
     start,

@@ -141,6 +141,69 @@ describe("a subscription", () => {
   });
 });
 
+describe("a Response Topic", () => {
+  const answered = policy.replace(
+    "  reader:\n",
+    '    subscribe: ["{org}/{site}/{ward}/device/{id}/command/response"]\n  reader:\n',
+  );
+  const allowed = `${own}/command/response`;
+  const denied = [
+    `${own}/telemetry`,
+    `hospital/north/icu/device/${uuid.replace("0b", "0c")}/command/response`,
+    "other/north/icu/reply",
+    "$SYS/reply",
+    `$share/group/${allowed}`,
+  ];
+
+  test("is refused where the requester itself may not subscribe to it", () => {
+    const parts = new BrokerParts({ policy: answered });
+    const link = connected(parts, "device");
+    const ask = (responseTopic: string) =>
+      answerTo(link, publish(`${own}/alarm`, { properties: { responseTopic } }))[0];
+    assert.deepEqual(
+      denied.map(ask),
+      denied.map(() => 0x87),
+    );
+    assert.deepEqual(
+      parts.events.filter(({ type }) => type === "publish-denied").map((event) => event.topic),
+      denied,
+    );
+    assert.equal(parts.events.at(-1)?.check, "response-topic");
+    assert.equal(ask(allowed), 0x10);
+    parts.usePolicy(policy);
+    assert.equal(ask(allowed), 0x87);
+  });
+
+  test("of a will is refused likewise, when the will is set and when it is sent", () => {
+    const parts = new BrokerParts({ policy: answered });
+    const connect = (responseTopic: string) => {
+      const link = parts.link(parts.device(uuid));
+      const payload = Buffer.from("gone");
+      const will = { topic: `${own}/alarm`, payload, qos: 1, retain: false } as const;
+      const [connack] = link.connect({
+        clientId: uuid,
+        will: { ...will, properties: { responseTopic } },
+      });
+      assert.ok(connack?.type === "CONNACK");
+      return { link, code: connack.reasonCode };
+    };
+    assert.deepEqual(
+      denied.map((topic) => connect(topic).code),
+      denied.map(() => 0x87),
+    );
+    const { link, code } = connect(allowed);
+    assert.equal(code, 0);
+    parts.usePolicy(policy);
+    const before = parts.events.length;
+    link.drop();
+    const told = parts.events.slice(before).filter(({ type }) => type === "will-denied");
+    assert.deepEqual(
+      told.map(({ topic, check }) => [topic, check]),
+      [[allowed, "response-topic"]],
+    );
+  });
+});
+
 describe("what looks like an identifier of a patient", () => {
   const loose = policy.replace("\nroles:", "\ntopics: { schema: off }\nroles:");
   const secret = "123-45-6789";

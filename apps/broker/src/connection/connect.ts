@@ -253,8 +253,8 @@ function checkWill(
   if (peer.subject.isQuarantined) return undefined;
   const requester = { subject: peer.subject, clientId, address: peer.address };
   const { qos, retain, payload, properties } = will;
-  const { contentType } = properties;
-  const message = { qos, retain, payloadLength: payload.length, contentType };
+  const { contentType, responseTopic } = properties;
+  const message = { qos, retain, payloadLength: payload.length, contentType, responseTopic };
   if (context.enforcement.authorizeWill(requester, will.topic, message)) return undefined;
   return { check: "will", reasonCode: 0x87, why: "the will is not allowed by the policy" };
 }

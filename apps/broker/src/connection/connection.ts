@@ -269,7 +269,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     }
     if (firstByte >> 4 === packetTypes.PUBLISH && this.settled !== undefined) {
       this.#published += 1;
-      this.#publish ??= new PublishHandler(this, this.settled.session);
+      this.#publish ??= new PublishHandler(this, this.settled);
       this.#publish.handle(firstByte, buffer, start, end);
       return;
     }

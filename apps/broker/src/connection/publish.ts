@@ -12,7 +12,7 @@ import { isWithin, type Terms } from "@wardmq/policy/compile";
 import { ApplicationMessage } from "../routing/application-message.ts";
 import { Topic } from "../routing/topic.ts";
 import type { Session } from "../session/session.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection, Settled } from "./connection.ts";
 import type { ConnectionContext } from "./context.ts";
 import { renew, renewalTopic } from "./token.ts";
 
@@ -54,6 +54,7 @@ let message: ApplicationMessage | undefined;
 export class PublishHandler {
   readonly #connection: Connection;
   readonly #session: Session;
+  readonly #inflight: number;
   readonly #context: ConnectionContext;
   /** By the bytes of the name read as Latin-1: one key for each name, and cheap to make. */
   #topics: Map<string, PublishTopic> | undefined;
@@ -62,9 +63,13 @@ export class PublishHandler {
   /** Topic Aliases the client has set; they end with the connection. */
   #aliases: PublishTopic[] | undefined;
 
-  constructor(connection: Connection, session: Session) {
+  constructor(
+    connection: Connection,
+    { session, inflight }: Pick<Settled, "session" | "inflight">,
+  ) {
     this.#connection = connection;
     this.#session = session;
+    this.#inflight = inflight;
     this.#context = connection.context;
   }
 
@@ -106,6 +111,7 @@ export class PublishHandler {
       this.#refuse(0x87, "phi");
       return;
     }
+    if (frame.responseTopicStart >= 0 && !this.#mayBeAnswered(buffer)) return;
     if (application.retain && !this.#mayRetain(application)) return;
     const { journal } = this.#context;
     if (journal.isRefusing && !this.#mayStore(application)) return;
@@ -219,7 +225,7 @@ export class PublishHandler {
     this.#session.inboundQos2 ??= new Set();
     const pending = this.#session.inboundQos2;
     // 3.1.1 has no Receive Maximum a client could know of: only one that never releases goes so far beyond ours.
-    const inflight = this.#connection.settled?.inflight ?? 0;
+    const inflight = this.#inflight;
     if (pending.size >= (this.#connection.version === 5 ? inflight : 16 * inflight)) {
       throw new MqttError("ERR_MQTT_RECEIVE_MAXIMUM"); // 5.0 [MQTT-3.3.4-7]
     }
@@ -237,17 +243,24 @@ export class PublishHandler {
 
   /** Hot path for messages without such properties. */
   #namesPatient(buffer: Buffer): boolean {
-    if (frame.userProperties === 0 && frame.responseTopicStart < 0) return false;
+    if (frame.userProperties === 0) return false;
     const { phi } = this.#context.enforcement;
     const { requester } = this.#connection;
-    if (frame.responseTopicStart >= 0) {
-      const text = buffer.toString("utf8", frame.responseTopicStart, frame.responseTopicEnd);
-      if (phi.blocks(requester, "response topic", text)) return true;
-    }
     const { propertiesStart, propertiesEnd } = frame;
     return userPropertiesIn(buffer, propertiesStart, propertiesEnd).some((text) =>
       phi.blocks(requester, "user property", text),
     );
+  }
+
+  /** Whether the answer may go where this message says. */
+  #mayBeAnswered(buffer: Buffer): boolean {
+    const { enforcement } = this.#context;
+    const text = buffer.toString("utf8", frame.responseTopicStart, frame.responseTopicEnd);
+    const { requester } = this.#connection;
+    const decision = enforcement.authorizeResponseTopic(requester, "publish", text);
+    if (decision.effect === "Permit") return true;
+    this.#refuse(0x87, decision.ruleId);
+    return false;
   }
 
   #mayRetain(application: ApplicationMessage): boolean {

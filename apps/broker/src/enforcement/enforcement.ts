@@ -28,6 +28,11 @@ export interface DeliveredMessage extends MessageTraits {
   readonly publisher: SubjectState;
 }
 
+/** What a will is judged by. */
+export interface WillTraits extends MessageTraits {
+  readonly responseTopic: string | undefined;
+}
+
 /** Who asks, for the event of a refusal. */
 export interface Requester {
   readonly subject: SubjectState;
@@ -113,11 +118,31 @@ export class Enforcement {
   }
 
   /** A will, when it is set and when it is sent: judged as the publish it becomes. */
-  authorizeWill(requester: Requester, topicName: string, message: MessageTraits): boolean {
+  authorizeWill(requester: Requester, topicName: string, message: WillTraits): boolean {
     const { subject } = requester;
     const decision = this.#endedOf(subject) ?? this.#decideMessage(subject, topicName, message);
     if (!this.#enforce(requester, "will", topicName, decision)) return false;
-    return !this.phi.blocks(requester, "will topic", topicName);
+    if (this.phi.blocks(requester, "will topic", topicName)) return false;
+    const { responseTopic } = message;
+    if (responseTopic === undefined) return true;
+    return this.authorizeResponseTopic(requester, "will", responseTopic).effect === "Permit";
+  }
+
+  /**
+   * An answer goes wherever a Response Topic says, with the rights of whoever answers: the requester may name only what
+   * it may subscribe to itself. `act` is what the Response Topic came with.
+   */
+  authorizeResponseTopic(
+    requester: Requester,
+    act: "publish" | "will",
+    responseTopic: string,
+  ): Decision {
+    if (this.phi.blocks(requester, "response topic", responseTopic)) return deniedByPhi;
+    const decision = this.#decide(requester.subject, "subscribe", (rights) =>
+      rights.decideSubscribe(responseTopic),
+    );
+    this.#enforce(requester, act, responseTopic, decision, "response-topic");
+    return decision;
   }
 
   /** `topicFilter` without `$share/group/`; a Permit is for its QoS and below. */
@@ -178,7 +203,13 @@ export class Enforcement {
     }
   }
 
-  #enforce(requester: Requester, act: Act, topic: string, decision: Decision): boolean {
+  #enforce(
+    requester: Requester,
+    act: Act,
+    topic: string,
+    decision: Decision,
+    check = "policy",
+  ): boolean {
     if (decision.effect === "Permit") return true;
     this.#record({
       type: deniedEvent[act],
@@ -186,7 +217,7 @@ export class Enforcement {
       ...(requester.clientId === undefined ? {} : { clientId: printable(requester.clientId) }),
       ...(requester.address === undefined ? {} : { address: requester.address }),
       topic: this.phi.shown(topic),
-      check: "policy",
+      check,
       ...(decision.ruleId === undefined ? {} : { ruleId: decision.ruleId }),
       ...(decision.hint === undefined ? {} : { why: decision.hint }),
     });

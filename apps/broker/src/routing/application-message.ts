@@ -49,6 +49,15 @@ export class ApplicationMessage {
     return findStringProperty("contentType", this.bytes, this.propertiesStart, this.propertiesEnd);
   }
 
+  get responseTopic(): string | undefined {
+    return findStringProperty(
+      "responseTopic",
+      this.bytes,
+      this.propertiesStart,
+      this.propertiesEnd,
+    );
+  }
+
   /** Bytes this message holds while it is kept. */
   get size(): number {
     return this.bytes.length + 2 * this.topic.encoded.length + keptOverhead;
