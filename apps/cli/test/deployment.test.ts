@@ -46,7 +46,7 @@ describe("without a running control", () => {
   test("devices and services are added and listed, for people and as JSON", async () => {
     await using made = await deployment();
     const { directory } = made;
-    assert.equal(await done(["list", directory]), "no devices or services yet\n");
+    assert.equal(await done(["list", directory]), "no devices or services\n");
     const added = await done([
       "device",
       "add",

@@ -195,7 +195,17 @@ describe("serve", () => {
       [0, 0],
     );
     const revoked = await wardmq(["revoke", made.directory, "service:a"]);
-    assert.match(revoked.stdout, /the broker closed 0 connections in \d/);
+    assert.match(revoked.stdout, /the broker closed 0 connections, .* in \d/);
+  });
+
+  test("lets neither part write a core dump", async () => {
+    await using made = await deployment();
+    await using served = start(serveWords(made.directory));
+    await readyPorts(served);
+    for (const name of ["broker", "control"] as const) {
+      const limits = await readFile(`/proc/${await pidOf(made.directory, name)}/limits`, "utf8");
+      assert.match(limits, /^Max core file size +0 +0 /m, name);
+    }
   });
 
   test("takes nothing from commands that are given while it starts and ends", async () => {

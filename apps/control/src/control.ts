@@ -108,6 +108,7 @@ export class Control {
       path: paths.events,
       place: controlPlace(keys, "events"),
       report,
+      tell: report,
     });
     this.#publisher = new FeedPublisher({
       world: () => this.#world(),

@@ -19,7 +19,7 @@ function openLog(folder: TestFolder, maximumBytes?: number, ring = new KeyRing([
   const size = maximumBytes === undefined ? {} : { maximumBytes };
   const place = ring.at({ purpose: "control", store: "1", table: "events" });
   const report = (line: string) => said.push(line);
-  return { path, said, log: new EventLog({ path, place, report, ...size }) };
+  return { path, said, log: new EventLog({ path, place, report, tell: report, ...size }) };
 }
 
 const linesOf = (path: string) => readFileSync(path, "utf8").split("\n").slice(0, -1);

@@ -21,8 +21,10 @@ export interface EventLogOptions {
   readonly path: string;
   /** Seals the entries; each at its number. */
   readonly place: SealedPlace;
-  /** A line for a person who watches. */
+  /** A line for a person who watches: that the log itself has trouble. */
   readonly report: (line: string) => void;
+  /** A line for a person who watches, for each grave event; left out where an answer says the same. */
+  readonly tell?: (line: string) => void;
   readonly maximumBytes?: number;
   /** How many full files are kept beside the one being written. */
   readonly kept?: number;
@@ -44,13 +46,20 @@ export class EventLog {
   #next: number;
   #isResealing = false;
 
-  constructor({ path, place, report, maximumBytes = 64 * 1024 * 1024, kept = 4 }: EventLogOptions) {
+  constructor({
+    path,
+    place,
+    report,
+    tell = () => {},
+    maximumBytes = 64 * 1024 * 1024,
+    kept = 4,
+  }: EventLogOptions) {
     this.#path = path;
     this.#place = place;
     this.#maximumBytes = maximumBytes;
     this.#kept = kept;
     this.#report = report;
-    this.#budget = new LineBudget(20, report);
+    this.#budget = new LineBudget(20, tell);
     this.#next = this.#lastNumber() + 1;
     this.#file = openSync(path, "a+", 0o600);
     this.#bytes = fstatSync(this.#file).size;
