@@ -27,6 +27,9 @@ export interface Part {
   end(patienceMs: number): Promise<boolean>;
 }
 
+/** A core dump would hold keys, and messages that wait, in the clear: neither part may write one, or allow it again. */
+const withoutCore = ["-c", 'ulimit -c 0 && unset PWD && exec "$0" "$@"'] as const;
+
 /**
  * Starts a part in the current folder. It gets a process group of its own, so that Ctrl-C in a terminal reaches only
  * the supervisor and the order of ending stays the supervisor's; its standard input is a pipe that closes with us.
@@ -40,7 +43,7 @@ export function startPart(
   passphrase: string | undefined,
 ): Part {
   const { stdio, variables, give } = passphraseFor(passphrase);
-  const child = spawn(command, [...options, ...words], {
+  const child = spawn("/bin/sh", [...withoutCore, command, ...options, ...words], {
     stdio: ["pipe", "pipe", stderr, ...stdio],
     env: { ...minimalEnvironment(process.env), ...variables },
     detached: true,
