@@ -25,6 +25,8 @@ export function readNewPassphrase(descriptor: number | undefined, question: stri
   return passphrase;
 }
 
+const throughDescriptor = `give it through a descriptor: --passphrase-fd N, or ${passphraseDescriptor}=N for the keys`;
+
 function fromDescriptor(descriptor: number): string {
   try {
     return readFileSync(descriptor, "utf8");
@@ -35,13 +37,12 @@ function fromDescriptor(descriptor: number): string {
 }
 
 /** One line from the terminal of this process, which does not show it. */
-function typed(question: string): string {
+export function typed(question: string, hint = throughDescriptor): string {
   let terminal: number;
   try {
     terminal = openSync("/dev/tty", "r+");
   } catch {
-    const hint = `give it through a descriptor: --passphrase-fd N, or ${passphraseDescriptor}=N for the keys`;
-    throw new Failure(2, "there is no terminal to type a passphrase at", hint);
+    throw new Failure(2, "there is no terminal to type a secret at", hint);
   }
   const echo = (is: "echo" | "-echo") =>
     spawnSync("stty", [is], { stdio: [terminal, "ignore", "ignore"] });

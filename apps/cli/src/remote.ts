@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { request } from "node:https";
+import { isIP } from "node:net";
 import { join } from "node:path";
 import { apiRoutes, type CommandName, type Commands, commands } from "@wardmq/commands";
 import { printable } from "@wardmq/events";
@@ -65,7 +66,7 @@ function send(
       {
         method,
         ...{ key, cert, ca },
-        servername: target.hostname,
+        ...serverNameOf(target),
         minVersion: "TLSv1.3",
         agent: false,
         headers: {
@@ -90,6 +91,11 @@ function send(
     asked.on("error", (error) => reject(unreachable(target, error)));
     asked.end(body);
   });
+}
+
+/** The name for SNI, which an IP address is none for (RFC 6066 section 3). */
+export function serverNameOf({ hostname }: URL): { readonly servername?: string } {
+  return isIP(hostname.replace(/^\[|\]$/g, "")) === 0 ? { servername: hostname } : {};
 }
 
 function urlOf(url: string, path: string): URL {

@@ -70,6 +70,7 @@ describe("help", () => {
     ["serve"],
     ["device"],
     ["device", "add"],
+    ["device", "enroll"],
     ["service"],
     ["service", "add"],
     ["list"],

@@ -27,12 +27,12 @@ export interface RunOptions {
   readonly passphrase?: string;
   /** Leads a process group, as a shell makes one for what a terminal runs. */
   readonly leadsGroup?: boolean;
+  /** It is killed when it takes longer; default a minute. */
+  readonly limitMs?: number;
 }
 
 /** Lets the system choose every port. */
 const anyPorts = ["mqtts", "wss", "est", "api"].flatMap((name) => [`--${name}`, "0"]);
-
-const limitMs = 60_000;
 
 /** A `wardmq` that runs until it ends or is told to. */
 export interface Running extends AsyncDisposable {
@@ -42,10 +42,17 @@ export interface Running extends AsyncDisposable {
   readonly output: () => { readonly stdout: string; readonly stderr: string };
 }
 
-/** Starts `wardmq` with these words; it is killed when it takes longer than a minute. */
+/** Starts `wardmq` with these words. */
 export function start(
   words: readonly string[],
-  { cwd, environment = {}, program, passphrase, leadsGroup = false }: RunOptions = {},
+  {
+    cwd,
+    environment = {},
+    program,
+    passphrase,
+    leadsGroup = false,
+    limitMs = 60_000,
+  }: RunOptions = {},
 ): Running {
   const child = spawn(process.execPath, [...(program ?? [...options, main]), ...words], {
     cwd: cwd ?? tmpdir(),
