@@ -74,6 +74,36 @@ describe("EventOutbox", () => {
     box.close();
   });
 
+  test("tells of a subject that tries many denied topics, once, and counts exactly what it tries", () => {
+    const { state, sent, outbox: box, turn, send } = outbox();
+    box.connect(send);
+    const few = (subject: string, topics: number) => {
+      for (let i = 0; i < topics; i += 1) box.record({ ...denied(`t/${i}`), subject });
+    };
+    few("service:few", 20);
+    few("service:few", 20);
+    few("service:many", 300);
+    state.now += 1_000;
+    turn();
+    const of = (subject: string) => sent.filter((event) => event.subject === subject);
+    const scans = () => sent.filter(({ type }) => type === "topic-scan");
+    assert.deepEqual(
+      scans().map(({ subject }) => subject),
+      ["service:many"],
+    );
+    assert.equal(total(of("service:few")), 40);
+    assert.equal(total(of("service:many")), 301);
+    assert.equal(of("service:many").length, 20 + 1 + 2);
+    few("service:many", 300);
+    assert.equal(scans().length, 1);
+    state.now += 60_000;
+    few("service:many", 21);
+    turn();
+    assert.equal(scans().length, 2);
+    box.close();
+    assert.equal(total(of("service:many")), 301 + 300 + 22);
+  });
+
   test("never folds events that say that all is well", () => {
     const { sent, outbox: box, turn, send } = outbox();
     box.connect(send);

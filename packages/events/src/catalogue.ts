@@ -34,6 +34,11 @@ export const eventTypes = {
     severity: "warning",
     summary: "a queued or retained message was withheld because the right to it is gone",
   },
+  "topic-scan": {
+    severity: "alert",
+    summary:
+      "a subject tried many different topics that are denied to it, within a minute; from then on its denials are counted without their topics",
+  },
   "phi-blocked": {
     severity: "alert",
     summary:

@@ -1,4 +1,5 @@
 import { eventTypes, type SecurityEvent } from "@wardmq/events";
+import { TopicScans } from "./topic-scans.ts";
 
 type Draft = Omit<SecurityEvent, "at">;
 
@@ -22,6 +23,7 @@ export class EventOutbox {
   readonly #now: () => number;
   #waiting: SecurityEvent[] = [];
   #lost = 0;
+  readonly #scans = new TopicScans();
   readonly #repeated = new Map<string, Repeated>();
   readonly #timer: NodeJS.Timeout;
   #send: ((events: readonly SecurityEvent[]) => boolean) | undefined;
@@ -37,7 +39,10 @@ export class EventOutbox {
   }
 
   readonly record = (draft: Draft): void => {
-    const event: SecurityEvent = { ...draft, at: this.#now() };
+    for (const event of this.#scans.look({ ...draft, at: this.#now() })) this.#take(event);
+  };
+
+  #take(event: SecurityEvent): void {
     if (eventTypes[event.type].severity === "info") {
       this.#add(event);
       return;
@@ -52,7 +57,7 @@ export class EventOutbox {
     if (this.#repeated.size < kindsRemembered) {
       this.#repeated.set(key, { event, more: 0, since: event.at });
     }
-  };
+  }
 
   /** Sends what waits; called once more before the process ends. */
   flush(): void {
