@@ -30,7 +30,7 @@ const prefix = ".credential-";
 export interface Staged {
   /** Puts it and its certificate in the place of the former ones, and destroys those. */
   install(certificatePath: string, authorities: string): void;
-  /** Destroys it. */
+  /** Destroys it, unless it is in use. */
   discard(): void;
 }
 
@@ -55,10 +55,17 @@ export function stageKey(folder: string, key: string): Staged {
         linkFiles(folder);
         pointTo(folder, staged);
         for (const name of readdirSync(folder).filter((one) => one.startsWith(prefix)))
-          if (name !== readlinkSync(join(folder, current))) destroy(join(folder, name));
+          if (!isCurrent(folder, name)) destroy(join(folder, name));
       }),
-    discard: () => destroy(staged),
+    discard: () => {
+      if (!isCurrent(folder, basename(staged))) destroy(staged);
+    },
   };
+}
+
+function isCurrent(folder: string, name: string): boolean {
+  const path = join(folder, current);
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined && readlinkSync(path) === name;
 }
 
 /** Makes the three names links; files that are there, such as `wardmq credential` makes, stay what they lead to. */
