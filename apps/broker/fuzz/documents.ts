@@ -162,8 +162,9 @@ function checkConfig(random: Random): void {
     throw error;
   }
   const reported = new Set(config.findings.map(({ key }) => key));
+  const listeners = { ...config.settings.listeners, ...config.controlListeners };
   for (const option of options) {
-    const value = valueAt(config.settings, option.key);
+    const value = valueAt({ ...config.settings, listeners }, option.key);
     if (!isInRange(option, value)) {
       throw new Permissive(`${option.key} is ${JSON.stringify(value)}: ${text}`);
     }
@@ -251,11 +252,13 @@ function checkPolicy(random: Random): void {
   }
 }
 
+type PlainRule = string | { readonly filter: string };
+
 interface PlainPolicy {
   readonly roles?: Readonly<
     Record<
       string,
-      Readonly<Partial<Record<"publish" | "subscribe", readonly string[] | null>>> | null
+      Readonly<Partial<Record<"publish" | "subscribe", readonly PlainRule[] | null>>> | null
     >
   > | null;
   readonly bindings?: readonly { readonly role: string; readonly to: string }[] | null;
@@ -271,7 +274,8 @@ function isSaid(
   if (action === "publish" && topic.startsWith("$")) return false;
   return (policy.bindings ?? []).some(({ role, to }) => {
     if (to !== subject.id && to !== `${subject.kind}:*`) return false;
-    return (policy.roles?.[role]?.[action] ?? []).some((filter) => {
+    return (policy.roles?.[role]?.[action] ?? []).some((rule) => {
+      const filter = typeof rule === "string" ? rule : rule.filter;
       const levels = filter.split("/").map((level) => {
         const [, name] = /^\{(\w+)\}$/.exec(level) ?? [];
         return name === undefined ? level : (subject.attributes[name] ?? "\0");
