@@ -31,6 +31,13 @@ export interface Assignment {
   readonly until?: number;
 }
 
+/** To whom an assignment gives its role, as the policy writes it; without one, a role that only tokens give. */
+export function receiverOf(policy: Policy, assignment: Assignment | undefined): string {
+  if (!assignment) return "whoever has the role by a token";
+  const [, list, index] = /^(bindings|grants)\[(\d+)\]$/.exec(assignment.path) ?? [];
+  return policy[list as "bindings" | "grants"][Number(index)]?.to ?? "";
+}
+
 /** Everything that gives a role to somebody, in the order of the file. */
 export function assignmentsOf(policy: Policy): readonly Assignment[] {
   const base = (one: Binding, path: string) => ({

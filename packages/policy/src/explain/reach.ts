@@ -1,5 +1,4 @@
-import type { Assignment } from "../decide/assignments.ts";
-import { assignmentsOf, countsAt, selects } from "../decide/assignments.ts";
+import { assignmentsOf, countsAt, receiverOf, selects } from "../decide/assignments.ts";
 import type { Subject } from "../decide/decision.ts";
 import { narrow } from "../decide/narrow.ts";
 import type { Terms } from "../decide/terms.ts";
@@ -43,16 +42,10 @@ export function whoCan(policy: Policy, action: Action, filter: string): readonly
       if (!example) return [];
       const { id: ruleId, role, place, assignment } = rule;
       const { from, until } = assignment ?? {};
-      const who = whoOf(policy, assignment);
+      const who = receiverOf(policy, assignment);
       return [{ who, role, ruleId, filter: rule.filter, place, from, until, example }];
     }),
   );
-}
-
-function whoOf(policy: Policy, assignment: Assignment | undefined): string {
-  if (!assignment) return "whoever has the role by a token";
-  const [, list, index] = /^(bindings|grants)\[(\d+)\]$/.exec(assignment.path) ?? [];
-  return policy[list as "bindings" | "grants"][Number(index)]?.to ?? "";
 }
 
 /** One thing that a subject may do. */

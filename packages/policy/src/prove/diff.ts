@@ -1,3 +1,4 @@
+import { receiverOf } from "../decide/assignments.ts";
 import type { Action, Place, Policy } from "../language/policy.ts";
 import { isAllowed } from "./assertions.ts";
 import {
@@ -94,7 +95,7 @@ function differenceOf(
   const isPart = isAllowedThere(covering);
   const narrower = same.find((one) => !covering.includes(one) && isAllowedThere([one]));
   return {
-    who: whoOf(rule, policy),
+    who: receiverOf(policy, rule.assignment),
     action: rule.action,
     filter: rule.filter,
     ruleId: rule.id,
@@ -156,12 +157,6 @@ function termsBeyond({ terms: wide }: EffectiveRule, { terms: narrow }: Effectiv
       : []),
   ];
   return beyond.join(", ");
-}
-
-function whoOf({ assignment }: EffectiveRule, policy: Policy): string {
-  if (!assignment) return "whoever has the role by a token";
-  const [, list, index] = /^(bindings|grants)\[(\d+)\]$/.exec(assignment.path) ?? [];
-  return policy[list as "bindings" | "grants"][Number(index)]?.to ?? "";
 }
 
 function otherParts(former: Policy, next: Policy): readonly string[] {
