@@ -1,18 +1,12 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
-import { cleanEnvironment, cliProgram, serveWardmq } from "./wardmq.ts";
+import { type Credential, commandOver, newCredential } from "../test/support/deployment.ts";
+import type { RunningBroker } from "./running-broker.ts";
+import { cleanEnvironment, cliProgram } from "./wardmq.ts";
 
 /** A deployment of WardMQ with the credentials the load needs. Mosquitto uses the same server certificate and CA. */
 export interface Deployment {
@@ -49,30 +43,14 @@ bindings:
   - { role: load, to: "service:load" }
 `;
 
-/**
- * A deployment in `folder`, copied from the one in `cache`: 200 credentials take a while, so they are made once for each
- * version of what makes them, and two benchmarks do not meet in one folder.
- */
+/** Makes a deployment in `folder` with so many devices. `serve` starts its WardMQ for as long as that takes. */
 export async function benchDeployment(
   folder: string,
-  cache: string,
-  { devices, version, fresh }: { devices: number; version: string; fresh: boolean },
-  report: (line: string) => void,
+  devices: number,
+  serve: (directory: string) => Promise<RunningBroker>,
 ): Promise<Deployment> {
-  const made = join(cache, `${version}-${devices}`);
-  if (fresh) rmSync(made, { recursive: true, force: true });
-  if (!existsSync(made)) {
-    report(`making a deployment with ${devices} devices`);
-    const half = `${made}.${process.pid}`;
-    try {
-      await makeDeployment(deploymentIn(half), devices);
-      if (!existsSync(made)) renameSync(half, made);
-    } finally {
-      rmSync(half, { recursive: true, force: true });
-    }
-  }
-  cpSync(made, folder, { recursive: true });
   const deployment = deploymentIn(folder);
+  await makeDeployment(deployment, devices, serve);
   await makeToken(deployment);
   return deployment;
 }
@@ -124,26 +102,38 @@ async function makeToken({ directory, token }: Deployment): Promise<void> {
   );
 }
 
-async function makeDeployment(deployment: Deployment, devices: number): Promise<void> {
-  const { directory } = deployment;
-  mkdirSync(deployment.devices, { recursive: true, mode: 0o700 });
+async function makeDeployment(
+  { directory, service, devices: folder }: Deployment,
+  devices: number,
+  serve: (directory: string) => Promise<RunningBroker>,
+): Promise<void> {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
   await wardmq("init", directory, "--org", org, "--host", "localhost");
   writeFileSync(join(directory, "policy.yaml"), policy);
   await wardmq("policy", "check", directory);
-  const serving = await serveWardmq(directory, "bun", []);
+  const serving = await serve(directory);
   try {
-    await wardmq("service", "add", directory, "load");
-    await wardmq("credential", directory, "service:load", "--out", deployment.service);
-    await inParallel(devices, 4, async () => {
-      const id = randomUUID();
-      await wardmq("device", "add", directory, "--site", site, "--ward", ward, "--id", id);
-      await wardmq("credential", directory, `device:${id}`, "--out", join(deployment.devices, id));
+    const command = commandOver(directory);
+    const { id } = await command("service.add", { name: "load" });
+    writeCredential(service, await newCredential(command, id));
+    await inParallel(devices, 8, async () => {
+      const uuid = randomUUID();
+      const device = await command("device.add", { site, ward, id: uuid });
+      writeCredential(join(folder, uuid), await newCredential(command, device.id));
     });
   } finally {
     await serving.stop();
   }
-  const made = readdirSync(deployment.devices).length;
+  const made = readdirSync(folder).length;
   if (made !== devices) throw new Error(`${made} of ${devices} device credentials were made`);
+}
+
+/** The files that `wardmq credential --out` writes. */
+function writeCredential(folder: string, { key, cert, ca }: Credential): void {
+  mkdirSync(folder, { mode: 0o700 });
+  writeFileSync(join(folder, "key.pem"), key, { mode: 0o600 });
+  writeFileSync(join(folder, "cert.pem"), cert);
+  writeFileSync(join(folder, "ca.pem"), ca);
 }
 
 async function wardmq(...words: string[]): Promise<void> {

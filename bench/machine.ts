@@ -1,5 +1,4 @@
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { cpus, totalmem } from "node:os";
 
 /** What the figures were measured on. */
@@ -25,14 +24,6 @@ export function thisCommit(folder: string): string {
   const commit = firstLine("git", ["-C", folder, "rev-parse", "--short=10", "HEAD"]);
   const changed = firstLine("git", ["-C", folder, "status", "--porcelain", "--untracked-files=no"]);
   return changed === "" || changed === "unknown" ? commit : `${commit}+changes`;
-}
-
-/** Changes when the committed sources below one of the paths do. */
-export function versionOfSources(folder: string, paths: readonly string[]): string {
-  const hash = createHash("sha256");
-  for (const path of paths)
-    hash.update(firstLine("git", ["-C", folder, "rev-parse", `HEAD:${path}`]));
-  return hash.digest("hex").slice(0, 12);
 }
 
 /** The first line a command prints, whatever its exit code; "unknown" where it is not installed. */

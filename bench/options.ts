@@ -17,7 +17,6 @@ export interface BenchOptions {
   readonly brokers: readonly BrokerName[];
   readonly json: boolean;
   readonly mqtt: "3" | "5";
-  readonly fresh: boolean;
   readonly document: boolean;
 }
 
@@ -31,8 +30,7 @@ Starts WardMQ (on Bun and on Node) and Mosquitto side by side, loads each the sa
   --brokers NAME[,NAME]  ${brokerNames.join(", ")} (all)
   --mqtt 3|5             MQTT 3.1.1 or 5.0 (3)
   --json                 print the result as JSON instead of tables
-  --document             put the table into docs/benchmarks.md
-  --fresh                make a new deployment even when this commit has made one before`;
+  --document             put the table into docs/benchmarks.md`;
 
 /** The options of the command line; throws with a sentence on what it does not know. */
 export function benchOptions(words: readonly string[]): BenchOptions | "help" {
@@ -45,7 +43,6 @@ export function benchOptions(words: readonly string[]): BenchOptions | "help" {
       brokers: { type: "string", default: brokerNames.join(",") },
       mqtt: { type: "string", default: "3" },
       json: { type: "boolean", default: false },
-      fresh: { type: "boolean", default: false },
       document: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -62,7 +59,6 @@ export function benchOptions(words: readonly string[]): BenchOptions | "help" {
     brokers: oneOf("--brokers", values.brokers, brokerNames),
     mqtt: oneOf("--mqtt", values.mqtt, ["3", "5"] as const)[0] ?? "3",
     json: values.json,
-    fresh: values.fresh,
     document: values.document,
   };
 }

@@ -5,7 +5,7 @@ import { benchDeployment, type Deployment } from "./deployment.ts";
 import { documentResults } from "./document.ts";
 import { withLimit } from "./durable.ts";
 import { type LoadResult, loadGenerator, runLoad } from "./generator.ts";
-import { firstLine, thisCommit, thisMachine, versionOfSources } from "./machine.ts";
+import { firstLine, thisCommit, thisMachine } from "./machine.ts";
 import { serveMosquitto } from "./mosquitto.ts";
 import {
   type BenchOptions,
@@ -25,13 +25,6 @@ const root = join(import.meta.dirname, "..");
 const buildFolder = join(root, "build", "bench");
 const runFolder = join(buildFolder, `run-${process.pid}`); // gone at the end
 const devices = 200;
-/** What decides what stands in a deployment. */
-const deploymentSources = [
-  "apps/control",
-  "packages/x509",
-  "packages/config",
-  "bench/deployment.ts",
-];
 
 let current: RunningBroker | undefined; // ended when somebody presses Ctrl-C
 const commands: Record<string, string> = {}; // what was run, for the record
@@ -39,15 +32,8 @@ const commands: Record<string, string> = {}; // what was run, for the record
 async function main(options: BenchOptions): Promise<void> {
   const report = (line: string) => console.error(line);
   const print = (line: string) => (options.json ? console.error(line) : console.log(line));
-  const generator = loadGenerator(report);
-  if (options.brokers.includes("mosquitto")) requirePackages([mosquitto], report);
+  const chosen = workloads.filter(({ name }) => options.only.includes(name));
   const commit = thisCommit(root);
-  const deployment = await benchDeployment(
-    runFolder,
-    join(buildFolder, "deployments"),
-    { devices, version: versionOfSources(root, deploymentSources), fresh: options.fresh },
-    report,
-  );
   const machine = thisMachine();
   const versions = {
     bun: versionOf("bun"),
@@ -64,9 +50,11 @@ async function main(options: BenchOptions): Promise<void> {
 
   const measured = [];
   let failures = 0;
-  for (const workload of workloads.filter(({ name }) => options.only.includes(name))) {
+  let means: Means | undefined;
+  for (const workload of chosen) {
+    means ??= await loadMeans(options, report);
     print(`\n${workload.name}: ${workload.summary}`);
-    const results = await measure(workload, options, { generator, deployment }, report);
+    const results = await measure(workload, options, means, report);
     const rows = rowsOf(workload, results);
     print(tableOf(rows));
     failures += Object.values(results)
@@ -104,11 +92,31 @@ async function main(options: BenchOptions): Promise<void> {
   if (failures > 0) process.exitCode = 1;
 }
 
+/** What loads a broker, and who. */
+interface Means {
+  readonly generator: string;
+  readonly deployment: Deployment;
+}
+
+async function loadMeans(
+  { brokers }: BenchOptions,
+  report: (line: string) => void,
+): Promise<Means> {
+  const generator = loadGenerator(report);
+  if (brokers.includes("mosquitto")) requirePackages([mosquitto], report);
+  report(`making a deployment with ${devices} devices`);
+  const serve = async (directory: string) => {
+    current = await serveWardmq(directory, "bun", []);
+    return current;
+  };
+  return { generator, deployment: await benchDeployment(runFolder, devices, serve) };
+}
+
 /** Every broker in turn, `runs` times, so that what happens on the machine happens to all of them. */
 async function measure(
   workload: Workload,
   options: BenchOptions,
-  means: { generator: string; deployment: Deployment },
+  means: Means,
   report: (line: string) => void,
 ): Promise<Record<string, (LoadResult | undefined)[]>> {
   const brokers = options.brokers.filter((one) => !workload.withToken || one !== "mosquitto");
@@ -137,7 +145,7 @@ async function measureOnce(
   workload: Workload,
   broker: BrokerName,
   options: BenchOptions,
-  { generator, deployment }: { generator: string; deployment: Deployment },
+  { generator, deployment }: Means,
 ): Promise<LoadResult> {
   // What an earlier measurement has stored is none of this one's.
   rmSync(join(deployment.directory, "broker", "state"), { recursive: true, force: true });

@@ -124,7 +124,7 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
     const credentials = new Map<string, Credential>();
     const add = async ({ id }: SubjectSummary) => {
       const name = id.slice(id.indexOf(":") + 1);
-      credentials.set(name, await issue(command, id));
+      credentials.set(name, await newCredential(command, id));
       return name;
     };
     const nobody = restored !== undefined;
@@ -181,7 +181,8 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
 
 type Command = Deployment["command"];
 
-async function issue(command: Command, subject: string): Promise<Credential> {
+/** A new key with a certificate for it. */
+export async function newCredential(command: Command, subject: string): Promise<Credential> {
   const { key, request } = await newCertificateRequest();
   const issued = await command("credential", { subject, certificateRequest: request });
   return { subject, key, cert: issued.certificateChain, ca: issued.trustAnchors };
@@ -220,7 +221,8 @@ export async function commandOnce<Name extends CommandName>(
   return resultOf(command, await firstLine(child));
 }
 
-function commandOver(directory: string): Command {
+/** Commands to the control that serves this folder, over its socket. */
+export function commandOver(directory: string): Command {
   return async (command, values) => {
     const socket = connect(join(directory, "run/control.sock"));
     socket.on("error", () => {});
