@@ -41,6 +41,8 @@ roles:
 bindings:
   - { role: bedside-device, to: "device:*" }
   - { role: load, to: "service:load" }
+claims:
+  - { issuer: bench, claim: groups, value: load, role: load }
 `;
 
 /** Makes a deployment in `folder` with so many devices. `serve` starts its WardMQ for as long as that takes. */
@@ -96,7 +98,6 @@ async function makeToken({ directory, token }: Deployment): Promise<void> {
   bench:
     issuer: ${issuer}
     audience: ${audience}
-    roles: [{ role: load, claim: groups, value: load }]
 `,
     options,
   );

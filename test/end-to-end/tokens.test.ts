@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect as connectTcp } from "node:net";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -8,7 +8,7 @@ import { connect as connectTls } from "node:tls";
 import { connectWithToken } from "@wardmq/mqtt-js";
 import mqtt from "mqtt";
 import { startDeployment } from "../support/deployment.ts";
-import { issuersText, startTestProvider } from "../support/identity-provider.ts";
+import { claimsText, issuersText, startTestProvider } from "../support/identity-provider.ts";
 import { type ConnectOptions, RawClient } from "../support/raw-client.ts";
 import { openTls, tlsWire } from "../support/wire.ts";
 
@@ -17,10 +17,10 @@ topics: { schema: off }
 roles:
   tester: { publish: ["#"], subscribe: ["#"] }
   nurse: { publish: ["hospital/notes"], subscribe: ["hospital/north/{ward}/device/+/alarm", "hospital/notes"] }
-  doctor: { publish: ["hospital/notes"], subscribe: ["hospital/#"] }
+  doctor: { requires: { amr: [mfa] }, publish: ["hospital/notes"], subscribe: ["hospital/#"] }
 bindings:
   - { role: tester, to: "service:tester" }
-`;
+${claimsText}`;
 
 const provider = await startTestProvider();
 const stranger = await startTestProvider();
@@ -286,6 +286,26 @@ describe("a person", () => {
     await client.settle();
     client.wire.socket.destroy();
   });
+});
+
+test("other claims in the policy end the connections of their issuer, and count from the next login on", async () => {
+  const token = await logIn("nurse");
+  const before = await connected(token);
+  assert.equal(await before.subscribe("hospital/notes"), 2);
+  const change = async (text: string) => {
+    writeFileSync(join(deployment.directory, "policy.yaml"), text);
+    await deployment.command("reload", {});
+  };
+  await change(policy.replace("value: nurses, role: nurse", "value: nobody, role: nurse"));
+  assert.equal((await before.take("DISCONNECT")).reasonCode, 0x87);
+  await before.expectEnd();
+  const { connack, client } = await answerTo(token);
+  assert.equal(connack.reasonCode, 0x87);
+  await client.expectEnd();
+  await change(policy);
+  const after = await connected(token);
+  assert.equal(await after.subscribe("hospital/notes"), 2);
+  after.wire.socket.destroy();
 });
 
 test("an app comes for itself", async () => {

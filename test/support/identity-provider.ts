@@ -62,12 +62,15 @@ export function issuersText(provider: TestProvider, caFile: string, more = ""): 
     caFile: ${caFile}
     algorithms: [ES256]
     attributes: { ward: ward }
-${more}    roles:
-      - { role: nurse, claim: groups, value: nurses }
-      - { role: doctor, claim: groups, value: doctors, amr: [mfa] }
-      - { role: tester, claim: groups, value: apps }
-`;
+${more}`;
 }
+
+/** What the policy says of its tokens; a role `doctor` has to ask for MFA itself. */
+export const claimsText = `claims:
+  - { issuer: idp, claim: groups, value: nurses, role: nurse }
+  - { issuer: idp, claim: groups, value: doctors, role: doctor }
+  - { issuer: idp, claim: groups, value: apps, role: tester }
+`;
 
 interface Question {
   readonly form?: Readonly<Record<string, string>>;

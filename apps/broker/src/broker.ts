@@ -11,7 +11,12 @@ import type {
 } from "@wardmq/feed";
 import { type CompiledPolicy, compilePolicy, type Policy } from "@wardmq/policy/compile";
 import type { Credentials } from "@wardmq/tls";
-import { type Issuer, isRevoked, type TokenRevocation } from "@wardmq/tokens/verify";
+import {
+  type Issuer,
+  isRevoked,
+  type RoleMapping,
+  type TokenRevocation,
+} from "@wardmq/tokens/verify";
 import { Connection } from "./connection/connection.ts";
 import { Connections } from "./connection/connections.ts";
 import type { ConnectionContext } from "./connection/context.ts";
@@ -86,6 +91,7 @@ export class Broker {
   #settings: BrokerSettings | undefined;
   #trustAnchors: readonly string[] = [];
   #issuers: readonly Issuer[] = [];
+  #mapping: readonly RoleMapping[] = [];
   #revokedTokens: readonly TokenRevocation[] = [];
   #door: Door | undefined;
   readonly #freshness: Freshness;
@@ -442,7 +448,7 @@ export class Broker {
     const ended = { connectionsClosed: 0, sessionsEnded: 0, messagesWithheld: 0 };
     const found = this.#found;
     if (found === undefined || policy === undefined) {
-      this.#enforceTokens(change, ended);
+      this.#enforceTokens(change, policy, ended);
       this.#enforce(put(), policy, ended);
       return ended;
     }
@@ -450,7 +456,7 @@ export class Broker {
     put();
     this.#enforcement.usePolicy(policy);
     this.#restore(found);
-    this.#enforceTokens(change, ended);
+    this.#enforceTokens(change, policy, ended);
     return ended;
   }
 
@@ -485,16 +491,32 @@ export class Broker {
   }
 
   /** Ends connections whose token counts no longer, and sessions whose token was revoked. */
-  #enforceTokens({ issuers, revokedTokens }: WorldChange, ended: Writable<Ended>): void {
-    if (issuers === undefined && revokedTokens === undefined) return;
-    const former = this.#issuers;
+  #enforceTokens(
+    { issuers, revokedTokens }: WorldChange,
+    policy: CompiledPolicy | undefined,
+    ended: Writable<Ended>,
+  ): void {
+    if (issuers === undefined && revokedTokens === undefined && policy === undefined) return;
+    const [former, formerMapping] = [this.#issuers, this.#mapping];
     this.#issuers = issuers ?? former;
+    this.#mapping = policy?.tokenRoles ?? formerMapping;
     this.#revokedTokens = revokedTokens ?? this.#revokedTokens;
-    this.#tokens.use(this.settings.org, this.#issuers, this.#revokedTokens);
+    this.#tokens.use({
+      org: this.settings.org,
+      issuers: this.#issuers,
+      mapping: this.#mapping,
+      revocations: this.#revokedTokens,
+    });
     const changed = new Set(
       [...former, ...this.#issuers]
         .map(({ name }) => name)
-        .filter((name) => !isSame(termsOf(former, name), termsOf(this.#issuers, name))),
+        .filter(
+          (name) =>
+            !isSame(
+              termsOf(former, formerMapping, name),
+              termsOf(this.#issuers, this.#mapping, name),
+            ),
+        ),
     );
     for (const connection of [...this.#connections]) {
       const { grant } = connection.peer.subject;
@@ -563,9 +585,14 @@ function isSame(one: unknown, other: unknown): boolean {
 }
 
 /** What an issuer's tokens give, apart from the keys they are signed with. */
-function termsOf(issuers: readonly Issuer[], name: string): unknown {
+function termsOf(
+  issuers: readonly Issuer[],
+  mapping: readonly RoleMapping[],
+  name: string,
+): unknown {
   const issuer = issuers.find((one) => one.name === name);
-  return issuer && { ...issuer, keys: undefined, keysUntil: undefined };
+  const roles = mapping.filter((row) => row.issuer === name);
+  return issuer && { ...issuer, roles, keys: undefined, keysUntil: undefined };
 }
 
 /** What the secure contexts of the door are made from, beside its files. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
 import type { Issuer, TokenRevocation } from "@wardmq/tokens";
-import { makeIssuer, now, sign } from "../../../packages/tokens/test/issuers.ts";
+import { makeIssuer, mapping, now, sign } from "../../../packages/tokens/test/issuers.ts";
 import { TokenJudge, type TokenQuestion } from "../src/tokens/token-judge.ts";
 import { fail } from "./timers.ts";
 
@@ -16,7 +16,7 @@ function judgeOf(issuers: readonly Issuer[] = [issuer], missing: string[] = []):
     failed: fail,
     keyMissing: (name) => missing.push(name),
   });
-  judge.use("hospital", issuers, []);
+  judge.use({ org: "hospital", issuers, mapping, revocations: [] });
   judges.push(judge);
   return judge;
 }
@@ -68,7 +68,7 @@ describe("the thread that judges tokens", () => {
     const judge = judgeOf();
     const judged = outcome(judge.judge(question(good)));
     const revocation: TokenRevocation = { jti: "t-1", issuedUntil: now, until: now + 1 };
-    judge.use("hospital", [issuer], [revocation]);
+    judge.use({ org: "hospital", issuers: [issuer], mapping, revocations: [revocation] });
     assert.equal(await judged, "revoked");
     assert.equal(await outcome(judge.judge(question(good))), "revoked");
   });

@@ -46,27 +46,16 @@ export function checkPolicyFiles(directory: string): readonly string[] {
   const file = files[0]?.name ?? "policy.yaml";
   const violations = provePolicy(policy).map((one) => describeProblem(one, file));
   if (violations.length > 0) throw new Failure(1, violations.join("\n"), "");
-  const given = rolesOfTokens(directory);
-  const known = new Set(policy.roles.map(({ name }) => name));
-  return [
-    ...checkPolicy(policy)
-      .filter(({ check, role }) => check !== "never-bound" || !given.has(role))
-      .map((one) => describeFinding(one, one.file ?? file)),
-    ...[...given]
-      .filter((role) => !known.has(role))
-      .map(
-        (role) => `issuers.yaml: gives the role ${printable(role)}, which the policy does not have`,
-      ),
-  ];
+  const issuers = issuersOf(directory);
+  return checkPolicy(policy, { issuers }).map((one) => describeFinding(one, one.file ?? file));
 }
 
-/** The roles that tokens give. */
-function rolesOfTokens(directory: string): ReadonlySet<string> {
+/** The names of the issuers whose tokens count. */
+function issuersOf(directory: string): readonly string[] {
   const path = join(directory, "issuers.yaml");
-  if (!existsSync(path)) return new Set();
+  if (!existsSync(path)) return [];
   try {
-    const issuers = parseIssuers(readFileSync(path, "utf8"), path);
-    return new Set(issuers.flatMap(({ roles }) => roles.map(({ role }) => role)));
+    return parseIssuers(readFileSync(path, "utf8"), path).map(({ name }) => name);
   } catch (error) {
     if (error instanceof IssuersError) throw new Failure(2, error.message, "");
     throw error;

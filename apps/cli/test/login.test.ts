@@ -9,6 +9,7 @@ import { after, describe, test } from "node:test";
 import { startDeployment } from "../../../test/support/deployment.ts";
 import {
   audience,
+  claimsText,
   issuersText,
   logInAt,
   startTestProvider,
@@ -21,11 +22,11 @@ const deployment = await startDeployment({
 topics: { schema: off }
 roles:
   nurse: { publish: ["hospital/notes"], subscribe: ["hospital/notes"] }
-  doctor: { subscribe: ["hospital/#"] }
+  doctor: { requires: { amr: [mfa] }, subscribe: ["hospital/#"] }
   tester: { publish: ["#"], subscribe: ["#"] }
 bindings:
   - { role: tester, to: "service:tester" }
-`,
+${claimsText}`,
   devices: 0,
   services: ["tester"],
   files: { "issuers.yaml": issuersText(provider, "idp.pem"), "idp.pem": provider.ca },

@@ -4,7 +4,7 @@ import type { CommandResponse } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { SubjectRecord, World } from "@wardmq/feed";
 import { type KeyFile, readPrivateText } from "@wardmq/keys";
-import { enforcedPart } from "@wardmq/policy";
+import { enforcedPart, tokenRoles } from "@wardmq/policy";
 import { type Authority, openAuthority } from "./ca/authority.ts";
 import { caIdOf } from "./ca/certificate-authority.ts";
 import { FleetRotation } from "./ca/fleet-rotation.ts";
@@ -276,6 +276,7 @@ export class Control {
       publisher: { publish: (change) => this.#publish(change) },
       tokens: {
         issuers: () => this.#issuers.list(),
+        mapping: () => tokenRoles(this.#sources.policy),
         revocations: this.#revocations,
         bans: () => this.#bans.list(),
       },

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import type { CommandRequest, CommandResponse } from "@wardmq/commands";
 import { FeedError, LineSplitter } from "@wardmq/feed";
+import { tokenRoles } from "@wardmq/policy";
 import { currentActor } from "./actor.ts";
 import { backup } from "./backup/backup.ts";
 import { restore } from "./backup/restore.ts";
@@ -149,6 +150,7 @@ async function openFiles(
     }),
     publisher: { publish: () => async () => ({ answers: [], unconfirmed: 0 }) },
     tokens: {
+      mapping: () => tokenRoles(readOperatorFiles([], registry.identity).policy),
       issuers: () => keptIssuers(readIssuers(), stateFile(paths.issuerKeys).read()),
       revocations: new TokenRevocations({ now: Date.now, file: sealedFiles.tokenRevocations }),
       bans: () => [],

@@ -15,7 +15,6 @@ const [settings] = parseIssuers(`issuers:
     issuer: https://idp.example/realm
     audience: wardmq
     keysMaximumAgeSeconds: 3600
-    roles: [{ role: nurse, claim: groups, value: nurses }]
 `) as [IssuerSettings];
 
 const jwk = (kid: string) => ({

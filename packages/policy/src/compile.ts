@@ -9,5 +9,6 @@ export type {
 } from "./decide/decision.ts";
 export { deny, permit } from "./decide/denial.ts";
 export { denyByTerms, isWithin, type MessageTraits, type Terms } from "./decide/terms.ts";
+export type { TokenRole } from "./decide/token-roles.ts";
 export type { Policy } from "./language/policy.ts";
 export { type PhiFinding, type PhiGuard, phiGuard } from "./phi/phi-guard.ts";

@@ -1,6 +1,7 @@
 export * from "./decide/compile-policy.ts";
 export * from "./decide/decision.ts";
 export * from "./decide/terms.ts";
+export * from "./decide/token-roles.ts";
 export * from "./explain/explain.ts";
 export * from "./explain/reach.ts";
 export * from "./explain/run-tests.ts";

@@ -290,7 +290,7 @@ describe("checkPolicy", () => {
       [
         "policy.yaml:4:9: notice: roles.wide.subscribe[0]: allows only what wide/subscribe[1] (line 5) allows; remove one of the two",
         "policy.yaml:5:9: warning: roles.wide.subscribe[1]: reaches every topic of every organisation; begin it with {org} and name the channels that are needed",
-        "policy.yaml:6:3: notice: roles.unused: is bound to nobody; add a binding or remove the role",
+        "policy.yaml:6:3: notice: roles.unused: is bound to nobody; add a binding or a claim, or remove the role",
         "policy.yaml:8:5: warning: bindings[0]: is bound to all services, also those that are added later; bind it to each service by name",
         "policy.yaml:9:9: warning: topics: lets topics look like anything, and takes the standard assertions away; write templates for the topics that are needed",
       ],
@@ -304,6 +304,21 @@ describe("checkPolicy", () => {
       assert.ok(!checks(neighbour).includes(check), neighbour);
     });
   }
+
+  test("finds claims of an issuer that nobody follows, and claims that are there twice", () => {
+    const claim = "{ issuer: idp, claim: groups, value: nurses, role: r }";
+    const policy = (claims: string) =>
+      parsePolicy(`roles: { r: { subscribe: [${alarm}] } }\nclaims:\n${claims}`);
+    const checks = (claims: string, issuers?: readonly string[]) =>
+      checkPolicy(policy(claims), issuers === undefined ? {} : { issuers }).map(
+        ({ check, line }) => `${check} ${line}`,
+      );
+    assert.deepEqual(checks(`- ${claim}\n`, ["ipd"]), ["unknown-issuer 3"]);
+    assert.deepEqual(checks(`- ${claim}\n`, ["idp"]), []);
+    assert.deepEqual(checks(`- ${claim}\n`), []);
+    assert.deepEqual(checks(`- ${claim}\n- ${claim}\n`), ["already-bound 4"]);
+    assert.deepEqual(checks(`- ${claim}\n- ${claim.replace("nurses", "ward")}\n`), []);
+  });
 
   test("lists every wildcard with what stands open by it", () => {
     const reach = wildcardsOf(parsePolicy(defaultPolicyText())).map((one) => [
@@ -329,6 +344,7 @@ describe("checkPolicy", () => {
       "allows-nothing",
       "already-bound",
       "no-schema",
+      "unknown-issuer",
       ...wholeRows.map(([check]) => check),
     ];
     assert.deepEqual(

@@ -9,6 +9,7 @@ const nothing = {
   roles: [],
   bindings: [],
   grants: [],
+  claims: [],
   deny: [],
   assert: [],
   tests: [],
@@ -102,7 +103,7 @@ const roles: readonly Refusal[] = [
   [
     "a role without a value",
     "roles:\n  r:\n",
-    ["2:5 roles.r", /publish, subscribe, limits, found nothing/, /publish:/],
+    ["2:5 roles.r", /publish, subscribe, limits, requires, found nothing/, /publish:/],
   ],
   ["a role that is a text", "roles:\n  r: x\n", ["2:6 roles.r", /found the text "x"/, /publish:/]],
   [
@@ -504,7 +505,7 @@ test("the error names the file and tells every problem in a line of its own", ()
   assert.equal(error.code, "ERR_POLICY");
   assert.deepEqual(error.message.split("\n"), [
     'a\\u{1b}b.yaml:1:8: roles: expected a map of roles, found the number 1; write a name for each role, or "roles: {}" to allow nothing',
-    'a\\u{1b}b.yaml:2:1: x: expected a known key, found the unknown key "x"; remove it: known are environment, tenants, topics, groups, roles, bindings, grants, deny, phi, assert and 1 more',
+    'a\\u{1b}b.yaml:2:1: x: expected a known key, found the unknown key "x"; remove it: known are environment, tenants, topics, groups, roles, bindings, grants, claims, deny, phi and 2 more',
   ]);
 });
 

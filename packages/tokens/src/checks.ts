@@ -1,7 +1,13 @@
 import { printable } from "@wardmq/events";
 import { compactVerify, errors, importJWK } from "jose";
 import { type Algorithm, algorithms } from "./algorithms.ts";
-import { type Issuer, type IssuerKey, isRevoked, type TokenRevocation } from "./issuer.ts";
+import {
+  type Issuer,
+  type IssuerKey,
+  isRevoked,
+  type RoleMapping,
+  type TokenRevocation,
+} from "./issuer.ts";
 import { type Claims, claimOf, maximumTokenBytes, parseToken } from "./parse-token.ts";
 import { mappedRoles, type Narrowing, narrowingOf } from "./roles.ts";
 import { subjectIdOf } from "./subject-id.ts";
@@ -10,6 +16,8 @@ import { subjectIdOf } from "./subject-id.ts";
 export interface TokenSurroundings {
   readonly org: string;
   readonly issuers: readonly Issuer[];
+  /** Which claims give which roles: the policy's. */
+  readonly mapping: readonly RoleMapping[];
   readonly revocations: readonly TokenRevocation[];
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -245,11 +253,11 @@ export const tokenChecks = {
     },
   },
   roles: {
-    expected: () => "at least one role of the mapping",
-    look: (token) => {
+    expected: () => "at least one role by the claims of the policy",
+    look: (token, { mapping }) => {
       const { claims, issuer, narrowing, isBound } = token;
       if (claims === undefined || issuer === undefined || narrowing === undefined) return undefined;
-      const mapped = mappedRoles(issuer, claims, isBound === true);
+      const mapped = mappedRoles(mapping, issuer.name, claims, isBound === true);
       const given = mapped.filter(
         ({ role, missing }) => missing === undefined && (narrowing.roles?.includes(role) ?? true),
       );

@@ -11,11 +11,13 @@ export interface IssuerKey {
     | { readonly kty: "RSA"; readonly n: string; readonly e: string };
 }
 
-/** Which role of the policy a claim gives: exact values only. */
+/** Which role a claim gives, as the policy says it: exact values only. */
 export interface RoleMapping {
   readonly role: string;
-  /** The name of a claim, or the names on the way to one inside of objects. */
-  readonly claim: string | readonly string[];
+  /** The name of the issuer whose tokens it is about. */
+  readonly issuer: string;
+  /** The names on the way to the claim: one, or more where it lies inside of objects. */
+  readonly claim: readonly string[];
   /** The text the claim is, or one of the texts of the list it is. */
   readonly value: string;
   /** The role is given only to a token whose `acr` is one of these. */
@@ -39,7 +41,6 @@ export interface Issuer {
   readonly maximumLifeSeconds: number;
   /** Claims that have to be texts, beside those that always have to be there. */
   readonly requiredClaims: readonly string[];
-  readonly roles: readonly RoleMapping[];
   /** Attributes that policy may use, and the claims they come from. */
   readonly attributes: Readonly<Record<string, string>>;
   readonly keys: readonly IssuerKey[];

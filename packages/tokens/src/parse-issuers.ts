@@ -14,19 +14,11 @@ const httpsUrl = z.string().refine((text) => {
   return protocol === "https:" && `${username}${password}${hash}` === "";
 }, "expected a URL that begins with https://, without user, password or #");
 
-const name = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "expected 1 to 64 letters, digits, _ or -");
 const claim = z.string().min(1).max(128);
-const texts = z.array(z.string().min(1).max(255)).min(1);
 const filePath = z.string().regex(/^[^\0]{1,1024}$/, "expected the path of a file");
 
-const role = z.strictObject({
-  role: name,
-  claim: z.union([claim, z.array(claim).min(1).max(8)]),
-  value: z.string().min(1).max(255),
-  acr: texts.optional(),
-  amr: texts.optional(),
-  certificateBound: z.boolean().optional(),
-});
+const rolesMoved =
+  "stands in the policy now: write claims: - { issuer: NAME, claim: ..., value: ..., role: ... } in policy.yaml, and acr, amr and certificateBound under requires: of the role";
 
 const issuer = z.strictObject({
   issuer: httpsUrl,
@@ -55,7 +47,8 @@ const issuer = z.strictObject({
     .max(7 * 24 * hour)
     .default(8 * hour),
   requiredClaims: z.array(claim).max(16).default(["client_id", "jti"]),
-  roles: z.array(role).min(1).max(1_000),
+  /** Where it stood once: said in a sentence of its own. */
+  roles: z.never(rolesMoved).optional(),
   attributes: z.partialRecord(z.enum(["site", "ward"]), claim).optional(),
 });
 
@@ -100,7 +93,7 @@ export function parseIssuers(text: string, fileName = "issuers.yaml"): readonly 
       read.error.issues.map((issue) => problemOf(issue, document, at)),
     );
   }
-  const issuers = Object.entries(read.data.issuers).map(([name, given]) => ({
+  const issuers = Object.entries(read.data.issuers).map(([name, { roles: _, ...given }]) => ({
     name,
     ...given,
     jwksUri: given.jwksUri,

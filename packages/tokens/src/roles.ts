@@ -1,4 +1,4 @@
-import type { Issuer, RoleMapping } from "./issuer.ts";
+import type { RoleMapping } from "./issuer.ts";
 import { type Claims, claimOf } from "./parse-token.ts";
 
 export type TokenAction = "publish" | "subscribe";
@@ -48,14 +48,15 @@ export interface MappedRole {
   readonly missing: string | undefined;
 }
 
-/** What the mapping has to say of these claims, in its order; rows whose claim does not agree are left out. */
+/** What the mapping has to say of an issuer's claims, in its order; rows whose claim does not agree are left out. */
 export function mappedRoles(
-  { roles }: Pick<Issuer, "roles">,
+  mapping: readonly RoleMapping[],
+  issuer: string,
   claims: Claims,
   isBound: boolean,
 ): readonly MappedRole[] {
-  return roles
-    .filter((row) => holds(claimAt(claims, row.claim), row.value))
+  return mapping
+    .filter((row) => row.issuer === issuer && holds(claimAt(claims, row.claim), row.value))
     .map((row) => ({ role: row.role, missing: missingFor(row, claims, isBound) }));
 }
 
@@ -73,7 +74,7 @@ function missingFor(row: RoleMapping, claims: Claims, isBound: boolean): string 
 
 function claimAt(claims: Claims, claim: RoleMapping["claim"]): unknown {
   let value: unknown = claims;
-  for (const name of typeof claim === "string" ? [claim] : claim) {
+  for (const name of claim) {
     if (typeof value !== "object" || value === null) return undefined;
     value = claimOf(value as Claims, name);
   }

@@ -1,10 +1,19 @@
 import { createHash } from "node:crypto";
 import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from "jose";
-import { type Issuer, parseJwkSet, type TokenSurroundings } from "../src/index.ts";
+import {
+  type Issuer,
+  parseJwkSet,
+  type RoleMapping,
+  type TokenSurroundings,
+} from "../src/index.ts";
 
 export const now = Date.UTC(2026, 10, 27, 12, 0, 0);
 export const seconds = now / 1000;
 export const fingerprint = createHash("sha256").update("certificate").digest("hex");
+
+export const mapping: readonly RoleMapping[] = [
+  { role: "nurse", issuer: "idp", claim: ["groups"], value: "nurses" },
+];
 
 /** An issuer with one ES256 key, and what signs with it. */
 export async function makeIssuer(changes: Partial<Issuer> = {}) {
@@ -18,7 +27,6 @@ export async function makeIssuer(changes: Partial<Issuer> = {}) {
     typ: "at+jwt",
     maximumLifeSeconds: 3_600,
     requiredClaims: ["client_id", "jti"],
-    roles: [{ role: "nurse", claim: "groups", value: "nurses" }],
     attributes: { ward: "ward" },
     keys: parseJwkSet(JSON.stringify({ keys: [jwk] })) ?? [],
     keysUntil: now + 60_000,
@@ -55,10 +63,14 @@ export function assemble(header: unknown, claims: unknown, signature = "c2ln"): 
   return `${part(header)}.${part(claims)}.${signature}`;
 }
 
-export function surroundings(issuer: Issuer, changes: Partial<TokenSurroundings> = {}) {
+export function surroundings(
+  issuer: Issuer,
+  changes: Partial<TokenSurroundings> = {},
+): TokenSurroundings {
   return {
     org: "hospital",
     issuers: [issuer],
+    mapping,
     revocations: [],
     now,
     fingerprint: undefined,

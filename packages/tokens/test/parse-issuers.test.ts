@@ -6,8 +6,6 @@ const smallest = `issuers:
   hospital:
     issuer: https://idp.hospital.example/realm
     audience: wardmq.hospital
-    roles:
-      - { role: clinical-dashboard, claim: groups, value: nurses }
 `;
 
 /** The first problem of a file with a line more or another one. */
@@ -21,13 +19,13 @@ function problemOf(text: string): string {
   throw new Error("the file was accepted");
 }
 
-const add = (lines: string) => smallest.replace("    roles:", `${lines}\n    roles:`);
+const add = (lines: string) => `${smallest}${lines}\n`;
 
 describe("issuers.yaml", () => {
   const rows: readonly (readonly [string, string, RegExp])[] = [
     ["is empty", "", /^issuers\.yaml:1:1: /],
     ["is no YAML", "issuers: [", /not valid YAML/],
-    ["has an alias", smallest.replace("nurses", "*x"), /alias|Unresolved/i],
+    ["has an alias", smallest.replace("wardmq.hospital", "*x"), /alias|Unresolved/i],
     [
       "has an unknown key",
       add("    audiance: x"),
@@ -41,15 +39,14 @@ describe("issuers.yaml", () => {
     ],
     ["has a secret in a URL", smallest.replace("https://", "https://a:b@"), /expected a URL/],
     ["has no audience", smallest.replace(/ {4}audience.*\n/, ""), /issuers\.hospital\.audience: /],
-    ["has no roles", smallest.replace(/ {6}- .*\n/, ""), /issuers\.hospital\.roles: /],
+    [
+      "says which roles claims give, as once",
+      add("    roles: [{ role: nurse, claim: groups, value: nurses }]"),
+      /:5:12: issuers\.hospital\.roles: stands in the policy now: write claims: .* in policy\.yaml/,
+    ],
     ["takes unsigned tokens", add("    algorithms: [none]"), /issuers\.hospital\.algorithms\.0: /],
     ["takes shared secrets", add("    algorithms: [HS256]"), /issuers\.hospital\.algorithms\.0: /],
     ["lets tokens live for days", add("    maximumLifeSeconds: 90000"), /maximumLifeSeconds: /],
-    [
-      "has a role with a wildcard",
-      smallest.replace("clinical-dashboard", '"*"'),
-      /roles\.0\.role: /,
-    ],
     [
       "has an issuer's name with _",
       smallest.replace("hospital:", "my_idp:"),
@@ -80,7 +77,6 @@ describe("issuers.yaml", () => {
         refreshSeconds: 600,
         keysMaximumAgeSeconds: 28_800,
         requiredClaims: ["client_id", "jti"],
-        roles: [{ role: "clinical-dashboard", claim: "groups", value: "nurses" }],
         attributes: {},
       },
     ]);

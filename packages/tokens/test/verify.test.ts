@@ -21,6 +21,7 @@ import {
   goodClaims,
   goodHeader,
   makeIssuer,
+  mapping,
   now,
   seconds,
   sign,
@@ -253,25 +254,27 @@ describe("a good token", () => {
 });
 
 describe("the mapping of claims to roles", () => {
-  const roles: readonly RoleMapping[] = [
-    { role: "nurse", claim: "groups", value: "nurses" },
-    { role: "chief", claim: ["realm_access", "roles"], value: "chief", amr: ["mfa"] },
-    { role: "auditor", claim: "groups", value: "audit", acr: ["gold", "platinum"] },
-    { role: "bridge", claim: "client_id", value: "dashboard", certificateBound: true },
+  const row = (role: string, claim: readonly string[], value: string): RoleMapping => ({
+    issuer: "idp",
+    role,
+    claim,
+    value,
+  });
+  const rows: readonly RoleMapping[] = [
+    { ...row("stranger", ["groups"], "nurses"), issuer: "other" },
+    row("nurse", ["groups"], "nurses"),
+    { ...row("chief", ["realm_access", "roles"], "chief"), amr: ["mfa"] },
+    { ...row("auditor", ["groups"], "audit"), acr: ["gold", "platinum"] },
+    { ...row("bridge", ["client_id"], "dashboard"), certificateBound: true },
   ];
-  const rolesOf = async (claims: Claims, where: Where = {}) => {
-    const of = { ...issuer, roles };
-    return (await granted(await sign(privateKey, claims), { issuers: [of], ...where }, of)).roles;
-  };
+  const rolesOf = async (claims: Claims, where: Where = {}) =>
+    (await granted(await sign(privateKey, claims), { mapping: rows, ...where })).roles;
 
   test("takes exact values only, of a claim of the token itself", async () => {
     assert.deepEqual(await rolesOf({ groups: ["nurses", "Audit", "audit "] }), ["nurse"]);
     assert.deepEqual(await rolesOf({ groups: "nurses" }), ["nurse"]);
-    const inherited = {
-      ...issuer,
-      roles: [{ role: "x", claim: ["constructor", "name"], value: "Object" }],
-    };
-    assert.equal(await refusedBy(await sign(privateKey), { issuers: [inherited] }), "roles");
+    const inherited = [row("x", ["constructor", "name"], "Object")];
+    assert.equal(await refusedBy(await sign(privateKey), { mapping: inherited }), "roles");
   });
 
   test("gives a role that needs MFA only to who has proven it", async () => {
@@ -292,7 +295,8 @@ describe("the mapping of claims to roles", () => {
 describe("the id of a subject", () => {
   const idOf = async (sub: string, name = "idp") => {
     const of = { ...issuer, name };
-    return (await granted(await sign(privateKey, { sub }), {}, of)).attributes["id"] ?? "";
+    const where = { mapping: mapping.map((row) => ({ ...row, issuer: name })) };
+    return (await granted(await sign(privateKey, { sub }), where, of)).attributes["id"] ?? "";
   };
 
   test("is in the closed alphabet, whatever the issuer says, and differs where subjects differ", async () => {

@@ -4,6 +4,7 @@ import {
   type Issuer,
   isRevoked,
   maximumTokenBytes,
+  type RoleMapping,
   type TokenRevocation,
 } from "@wardmq/tokens/verify";
 
@@ -29,6 +30,7 @@ export type ToWorker =
       readonly type: "world";
       readonly org: string;
       readonly issuers: readonly Issuer[];
+      readonly mapping: readonly RoleMapping[];
       readonly revocations: readonly TokenRevocation[];
     }
   | ({ readonly type: "question"; readonly id: number; readonly now: number } & Omit<
@@ -76,8 +78,8 @@ export class TokenJudge {
   }
 
   /** What tokens are judged by from here on. */
-  use(org: string, issuers: readonly Issuer[], revocations: readonly TokenRevocation[]): void {
-    this.#world = { type: "world", org, issuers, revocations };
+  use(world: Omit<Extract<ToWorker, { type: "world" }>, "type">): void {
+    this.#world = { type: "world", ...world };
     this.#worker?.postMessage(this.#world);
   }
 

@@ -7,6 +7,7 @@ let world: Extract<ToWorker, { type: "world" }> = {
   type: "world",
   org: "",
   issuers: [],
+  mapping: [],
   revocations: [],
 };
 
@@ -17,10 +18,10 @@ parentPort?.on("message", (message: ToWorker) => {
 
 async function judge(question: Extract<ToWorker, { type: "question" }>): Promise<void> {
   const { id, token, now, fingerprint, username } = question;
-  const { org, issuers, revocations } = world;
+  const { type: _, ...judgedBy } = world;
   let answer: FromWorker;
   try {
-    const where = { org, issuers, revocations, now, fingerprint, username };
+    const where = { ...judgedBy, now, fingerprint, username };
     answer = { id, verdict: await verifyToken(token, where) };
   } catch (error) {
     answer = { id, failure: error instanceof Error ? error.name : "unknown" };

@@ -15,7 +15,7 @@ import { controlCommand } from "../control-command.ts";
 import { deploymentCommand, inDeployment, type Operand } from "../deployment-command.ts";
 import { Failure } from "../failure.ts";
 import { applyPolicy, rollBack } from "../policy/roll-out.ts";
-import { actionOf, subjectOf, timeOf } from "../policy/subject.ts";
+import { actionOf, type Given, subjectOf, timeOf } from "../policy/subject.ts";
 import {
   diffText,
   explanationText,
@@ -104,26 +104,28 @@ function addReadingCommands(policy: Command): void {
     examples: [
       "wardmq policy explain /srv/wardmq service:dashboard subscribe 'hospital-1/#'",
       "wardmq policy explain /srv/wardmq service:acme subscribe 'h/+/+/device/+/lifecycle' --at 2026-12-01T09:00:00Z",
+      "wardmq policy explain /srv/wardmq person:hospital_ann subscribe 'h/main/icu/device/+/alarm' --claim groups=nurses --attribute org=h --attribute ward=icu",
     ],
   })
     .option("--at <time>", "when, for grants (default: now)")
     .option("--attribute <key=value>", "of a subject without a record; may be repeated", collect)
+    .option("--claim <name=value>", "of the token of a person or app; may be repeated", collect)
     .option("--json", "print the explanation as JSON")
     .action(
       inDeployment(
         ["SUBJECT", "ACTION", "TOPIC"],
         async (
           [id = "", verb = "", asked = ""],
-          { at, attribute = [], json }: Json & { at?: string; attribute?: string[] },
+          { at, json, ...given }: Json & Given & { at?: string },
           directory,
         ) => {
           const { policy: explained, file } = policyOf(directory);
-          const who = await subjectOf(id, attribute);
-          const request = { subject: who, action: actionOf(verb), topic: asked, at: timeOf(at) };
+          const { subject, mapped } = await subjectOf(id, given, explained);
+          const request = { subject, action: actionOf(verb), topic: asked, at: timeOf(at) };
           const explanation = explain(explained, request);
           const changes = explanation.changes.map(({ changed: _, ...change }) => change);
-          if (json) printJson({ ...explanation, changes });
-          else print(explanationText(explanation, `${id} ${verb} ${asked}`, file));
+          if (json) printJson({ ...explanation, changes, rolesOfClaims: mapped });
+          else print(explanationText(explanation, `${id} ${verb} ${asked}`, file, mapped));
         },
       ),
     );
@@ -153,17 +155,15 @@ function addReadingCommands(policy: Command): void {
   })
     .option("--at <time>", "when, for grants (default: now)")
     .option("--attribute <key=value>", "of a subject without a record; may be repeated", collect)
+    .option("--claim <name=value>", "of the token of a person or app; may be repeated", collect)
     .option("--json", "print it as JSON")
     .action(
       inDeployment(
         ["can", "SUBJECT", "do"],
-        async (
-          [, id = ""],
-          { at, attribute = [], json }: Json & { at?: string; attribute?: string[] },
-          directory,
-        ) => {
+        async ([, id = ""], { at, json, ...given }: Json & Given & { at?: string }, directory) => {
           const { policy: searched, file } = policyOf(directory);
-          const rights = whatCan(searched, await subjectOf(id, attribute), timeOf(at));
+          const { subject } = await subjectOf(id, given, searched);
+          const rights = whatCan(searched, subject, timeOf(at));
           if (json) printJson(rights);
           else print(rightsText(rights, file));
         },

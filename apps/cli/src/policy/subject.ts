@@ -1,10 +1,29 @@
 import { printable } from "@wardmq/events";
-import type { Action, Subject } from "@wardmq/policy";
+import { type Action, type Policy, type Subject, tokenRoles } from "@wardmq/policy";
+import { type MappedRole, mappedRoles } from "@wardmq/tokens";
 import { ask } from "../ask.ts";
 import { Failure } from "../failure.ts";
 
-/** The subject of this id as the registry knows it, or as `--attribute` says for one that has no record. */
-export async function subjectOf(id: string, given: readonly string[]): Promise<Subject> {
+/** What is said of a subject that the registry does not know. */
+export interface Given {
+  /** `ward=icu-3`. */
+  readonly attribute?: readonly string[];
+  /** `groups=nurses`: of the token of a person or an app. */
+  readonly claim?: readonly string[];
+}
+
+/** A subject, and what the policy makes of the claims of its token. */
+export interface Asking {
+  readonly subject: Subject;
+  readonly mapped: readonly MappedRole[];
+}
+
+/** The subject of this id as the registry knows it, or as `--attribute` and `--claim` say of one that has no record. */
+export async function subjectOf(
+  id: string,
+  { attribute: given = [], claim = [] }: Given,
+  policy: Policy,
+): Promise<Asking> {
   const [, kind, name] = /^(device|service|person|app):([A-Za-z0-9_-]{1,64})$/.exec(id) ?? [];
   if (kind === undefined || name === undefined) {
     const hint = "write device:UUID, service:NAME, person:NAME or app:NAME";
@@ -16,7 +35,30 @@ export async function subjectOf(id: string, given: readonly string[]): Promise<S
     ...Object.fromEntries(given.map(parsePair)),
     id: name,
   };
-  return { id, kind: kind as Subject["kind"], attributes };
+  const mapped = claim.length === 0 ? [] : mappedTo(kind, name, claim, policy);
+  const roles = mapped.flatMap(({ role, missing }) => (missing === undefined ? role : []));
+  return { subject: { id, kind: kind as Subject["kind"], attributes, roles }, mapped };
+}
+
+/** The roles that claims give; the id of a person or an app begins with the name of its issuer. */
+function mappedTo(
+  kind: string,
+  name: string,
+  given: readonly string[],
+  policy: Policy,
+): readonly MappedRole[] {
+  if (kind !== "person" && kind !== "app") {
+    throw new Failure(2, `a ${kind} has no token`, "leave --claim out, or name a person or an app");
+  }
+  const claims: Record<string, string[]> = {};
+  for (const text of given) {
+    const at = text.indexOf("=");
+    const claim = text.slice(0, at);
+    if (at < 1) throw new Failure(2, `"${printable(text, 80)}" is no claim`, "write groups=nurses");
+    claims[claim] = [...(claims[claim] ?? []), text.slice(at + 1)];
+  }
+  const [issuer = ""] = name.split("_", 1);
+  return mappedRoles(tokenRoles(policy), issuer, claims, false);
 }
 
 /** Nothing for people and apps, who have no record, and where attributes are given for one that is not registered. */

@@ -11,6 +11,7 @@ import {
   type TestResult,
   type WildcardReach,
 } from "@wardmq/policy";
+import type { MappedRole } from "@wardmq/tokens";
 import { table } from "../table.ts";
 
 /** Where something stands, as editors and terminals take it. */
@@ -23,11 +24,16 @@ export function explanationText(
   { decision, place, close, changes }: Explanation,
   asked: string,
   file: string,
+  mapped: readonly MappedRole[],
 ): string {
   const { effect, ruleId, hint } = decision;
   const rule = ruleId === undefined ? "no rule applies" : `by ${ruleId}, ${at(place, file)}`;
   const lines = [`${effect}: ${asked}`, `  ${rule}`];
   if (hint !== undefined) lines.push(`  ${hint}`);
+  for (const { role, missing } of mapped) {
+    const needs = missing === undefined ? "" : `, but it needs ${printable(missing)}`;
+    lines.push(`  the claims give the role ${role}${needs}`);
+  }
   if (effect === "Permit") return lines.join("\n");
   if (close.length > 0) lines.push("rules that came close:");
   for (const one of close) {

@@ -70,9 +70,6 @@ issuers:
     algorithms: [ES256]
     maximumLifeSeconds: 600
     attributes: { ward: ward }
-    roles:
-      - { role: nurse, claim: groups, value: nurses }
-      - { role: clinical-dashboard, claim: groups, value: doctors, amr: [mfa] }
 `,
     { mode: 0o600 },
   );

@@ -66,6 +66,15 @@ roles:
       - "{org}/+/{ward}/device/+/telemetry"
       - "{org}/+/{ward}/device/+/alarm"
       - "{org}/notes/{ward}"
+  # A doctor reads every ward, but only after a login with a second factor.
+  doctor:
+    requires: { amr: [mfa] }
+    subscribe:
+      - "{org}/+/+/device/+/telemetry"
+      - "{org}/+/+/device/+/alarm"
+claims:
+  - { issuer: demo, claim: groups, value: nurses, role: nurse }
+  - { issuer: demo, claim: groups, value: doctors, role: doctor }
 bindings:
   - { role: bedside-device, to: "device:*" }
   - { role: clinical-dashboard, to: "service:${dashboard}" }

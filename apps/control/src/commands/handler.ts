@@ -1,7 +1,7 @@
 import type { CommandTable, Frozen, Role } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { Ended, Rekeyed } from "@wardmq/feed";
-import type { Issuer } from "@wardmq/tokens";
+import type { Issuer, RoleMapping } from "@wardmq/tokens";
 import type { z } from "zod";
 import type { Authority } from "../ca/authority.ts";
 import type { FleetRotation } from "../ca/fleet-rotation.ts";
@@ -29,6 +29,8 @@ export interface Publication {
 /** What is known of access tokens. */
 export interface TokenWorld {
   readonly issuers: () => readonly Issuer[];
+  /** Which claims give which roles: the policy's. */
+  readonly mapping: () => readonly RoleMapping[];
   readonly revocations: TokenRevocations;
   readonly bans: () => readonly BanSummary[];
 }

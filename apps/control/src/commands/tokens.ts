@@ -10,6 +10,7 @@ export const tokenHandlers: HandlersOf<typeof tokenCommands> = {
       ...(await explainToken(token.trim(), {
         org: registry.identity.org,
         issuers: tokens.issuers(),
+        mapping: tokens.mapping(),
         revocations: tokens.revocations.list(),
         now: at,
         fingerprint: undefined,

@@ -1,6 +1,8 @@
+import { printable } from "@wardmq/events";
 import { parseBindingTarget } from "../language/binding-target.ts";
 import {
   type Binding,
+  type ClaimRule,
   type Grant,
   type Place,
   type Policy,
@@ -18,11 +20,11 @@ export interface Selector {
   readonly attributes?: Readonly<Record<string, readonly string[]>>;
 }
 
-/** A role given to somebody, by a binding or a grant. */
+/** A role given to somebody, by a binding, a grant or the claims of a token. */
 export interface Assignment {
   readonly role: string;
   readonly selector: Selector;
-  /** `bindings[2]`. */
+  /** `bindings[2]`, `grants[0]`, `claims[1]`. */
   readonly path: string;
   readonly place: Place;
   readonly where?: Where;
@@ -31,14 +33,37 @@ export interface Assignment {
   readonly until?: number;
 }
 
-/** To whom an assignment gives its role, as the policy writes it; without one, a role that only tokens give. */
+/** To whom an assignment gives its role, as the policy writes it; without one, a role that nobody has. */
 export function receiverOf(policy: Policy, assignment: Assignment | undefined): string {
-  if (!assignment) return "whoever has the role by a token";
-  const [, list, index] = /^(bindings|grants)\[(\d+)\]$/.exec(assignment.path) ?? [];
-  return policy[list as "bindings" | "grants"][Number(index)]?.to ?? "";
+  if (!assignment) return "nobody yet";
+  const [, list, at] = /^(bindings|grants|claims)\[(\d+)\]$/.exec(assignment.path) ?? [];
+  const index = Number(at);
+  const claim = list === "claims" ? policy.claims[index] : undefined;
+  if (claim !== undefined) return describeClaim(claim);
+  return policy[list as "bindings" | "grants"][index]?.to ?? "";
 }
 
-/** Everything that gives a role to somebody, in the order of the file. */
+/** `tokens of hospital with groups = nurses`. */
+export function describeClaim({ issuer, claim, value }: Omit<ClaimRule, keyof Place>): string {
+  return `tokens of ${issuer} with ${printable(claim.join("."))} = ${printable(value)}`;
+}
+
+/**
+ * What claims give: to any person or app, for which of them holds the claim only a token says. A broker gives these by
+ * the token and never by the subject; who asks what is possible counts them beside `assignmentsOf`.
+ */
+export function claimAssignments({ claims }: Policy): readonly Assignment[] {
+  return claims.flatMap((claim, i) =>
+    (["person", "app"] as const).map((kind) => ({
+      role: claim.role,
+      selector: { kind },
+      path: `claims[${i}]`,
+      place: claim,
+    })),
+  );
+}
+
+/** Everything that gives a role to somebody by name or group, in the order of the file. */
 export function assignmentsOf(policy: Policy): readonly Assignment[] {
   const base = (one: Binding, path: string) => ({
     role: one.role,

@@ -23,6 +23,7 @@ import { narrow, valuesOf } from "./narrow.ts";
 import { type CompiledRule, RuleNode } from "./rule-tree.ts";
 import { type RolePart, type RuleParts, rightsUnder, type TenantPart } from "./subject-rights.ts";
 import { termsOf } from "./terms.ts";
+import { tokenRoles } from "./token-roles.ts";
 import { reservedWords, topicSchema } from "./topic-schema.ts";
 
 /**
@@ -41,6 +42,7 @@ export function compilePolicy(value: Policy): CompiledPolicy {
   return {
     phi: phiGuard(policy.phi),
     hasLimits: policy.roles.some(({ limits }) => limits !== undefined),
+    tokenRoles: tokenRoles(policy),
     rightsOf: (subject, at) => {
       const tenant = compiler.tenant(subject.attributes?.["org"]);
       const counted = assignments(subject).filter((one) => countsAt(one, at));

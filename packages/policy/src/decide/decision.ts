@@ -1,6 +1,7 @@
 import type { SubjectKind } from "../language/policy.ts";
 import type { PhiGuard } from "../phi/phi-guard.ts";
 import type { Terms } from "./terms.ts";
+import type { TokenRole } from "./token-roles.ts";
 
 /** Who acts. `id` is `<kind>:<attributes.id>`; attributes come from the subject's record, or its token, only. */
 export interface Subject {
@@ -58,6 +59,8 @@ export interface CompiledPolicy {
   readonly phi: PhiGuard;
   /** Whether any role has limits; where none has, those of no subject need to be worked out. */
   readonly hasLimits: boolean;
+  /** Which roles the claims of a token give. */
+  readonly tokenRoles: readonly TokenRole[];
   /** The rights of a subject at a time, in milliseconds since 1970; without one, no grant counts. */
   rightsOf(subject: Subject, at?: number): SubjectRights;
   /** When the next grant begins or ends after this time; Infinity when none does. */

@@ -1,6 +1,12 @@
 import { printable } from "@wardmq/events";
 import { askedFilter, askedName } from "../decide/asked.ts";
-import { type Assignment, assignmentsOf, countsAt, selects } from "../decide/assignments.ts";
+import {
+  type Assignment,
+  assignmentsOf,
+  countsAt,
+  describeClaim,
+  selects,
+} from "../decide/assignments.ts";
 import { compilePolicy, placeOf } from "../decide/compile-policy.ts";
 import type { Decision, Subject } from "../decide/decision.ts";
 import {
@@ -121,7 +127,7 @@ function candidatesOf(policy: Policy, request: ExplainRequest): readonly Candida
 function closeRules(policy: Policy, request: ExplainRequest): readonly CloseRule[] {
   const close = candidatesOf(policy, request).map((one): CloseRule => {
     const { role, rule, index, counts, differences } = one;
-    const reasons = [...(counts ? [] : [whyNotHeld(one, request)]), ...differences];
+    const reasons = [...(counts ? [] : [whyNotHeld(policy, one, request)]), ...differences];
     return {
       ruleId: ruleIdOf(role.name, request.action, index),
       filter: rule.filter,
@@ -138,9 +144,18 @@ function closeRules(policy: Policy, request: ExplainRequest): readonly CloseRule
   return sorted.filter(({ distance }) => distance <= nearest + 1).slice(0, mostClose);
 }
 
-function whyNotHeld({ role, given }: Candidate, { subject, at }: ExplainRequest): string {
+function whyNotHeld(
+  { claims }: Policy,
+  { role, given }: Candidate,
+  { subject, at }: ExplainRequest,
+): string {
   const [first] = given;
-  if (first === undefined) return `${subject.id} does not have the role ${role.name}`;
+  if (first === undefined) {
+    const isOfToken = subject.kind === "person" || subject.kind === "app";
+    const giving = isOfToken ? claims.filter((claim) => claim.role === role.name) : [];
+    const by = giving.map(describeClaim).join(" or ");
+    return `${subject.id} does not have the role ${role.name}${by && `, which ${by} have`}`;
+  }
   const when = first.from !== undefined && first.from > at ? "has not begun" : "has ended";
   return `the grant of ${role.name} (${placeOf(first.place)}) ${when}`;
 }
@@ -240,6 +255,7 @@ function heldBy(
     const text = `let the grant of ${role.name} ${isEarly ? "begin" : "end"} at ${value} or ${isEarly ? "before" : "later"}`;
     return [{ text, place: grant.place, changed: { ...policy, grants } }];
   }
+  if (role.requires !== undefined) return []; // a binding cannot give it
   const { id } = subject;
   const binding = { role: role.name, to: id, line: 1, column: 1 };
   const text = `add the binding { role: ${role.name}, to: "${printable(id)}" }`;
@@ -268,7 +284,8 @@ function newRules(policy: Policy, request: ExplainRequest): readonly Edit[] {
   const held = assignmentsOf(policy).find(
     (one) => selects(one.selector, subject) && countsAt(one, at) && one.where === undefined,
   );
-  const role = policy.roles.find(({ name }) => name === held?.role);
+  const heldName = held?.role ?? subject.roles?.[0];
+  const role = policy.roles.find(({ name }) => name === heldName);
   if (!role) return [];
   const rule: Rule = { filter, line: role.line, column: role.column };
   const changed = { ...role, [action]: [...role[action], rule] };

@@ -29,7 +29,7 @@ export function whoCan(policy: Policy, action: Action, filter: string): readonly
   const denials = effectiveDenials(policy);
   return universesOf(policy).flatMap((universe) =>
     effectiveRules(policy, universe.org).flatMap((rule): Reacher[] => {
-      if (rule.action !== action) return [];
+      if (rule.action !== action || rule.assignment === undefined) return [];
       const reach = {
         action,
         all: [rule.pattern, on],

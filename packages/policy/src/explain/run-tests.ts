@@ -25,10 +25,10 @@ export function runPolicyTests(policy: Policy, now: number): readonly TestResult
   });
 }
 
-function subjectOf({ subject, with: place }: PolicyTest): Subject {
+function subjectOf({ subject, with: place, roles = [] }: PolicyTest): Subject {
   const at = subject.indexOf(":");
   const attributes = { ...valuesOf(place), id: subject.slice(at + 1) };
-  return { id: subject, kind: subject.slice(0, at) as SubjectKind, attributes };
+  return { id: subject, kind: subject.slice(0, at) as SubjectKind, attributes, roles };
 }
 
 function withMessage(decision: Decision, { qos = 0, retain = false }: PolicyTest): Decision {

@@ -1,5 +1,5 @@
 import { printable } from "@wardmq/events";
-import { countRules, policyShape, tooManyRules } from "./language.ts";
+import { boundLogin, countRules, giveByClaims, policyShape, tooManyRules } from "./language.ts";
 import { namePattern, type Policy, policyLimits } from "./policy.ts";
 import { PolicyError } from "./policy-error.ts";
 import { type RecordShape, required, type Shape, type TextShape } from "./shape.ts";
@@ -16,13 +16,19 @@ export function decodePolicy(value: unknown): Policy {
   return policy;
 }
 
-function checkReferences({ roles, groups, bindings, grants, deny }: Policy): void {
+function checkReferences({ roles, groups, bindings, grants, claims, deny }: Policy): void {
   const roleNames = new Set(roles.map(({ name }) => name));
   const groupNames = new Set(groups.map(({ name }) => name));
   if (roleNames.size !== roles.length) refuse("roles", "two roles have one name");
   if (groupNames.size !== groups.length) refuse("groups", "two groups have one name");
-  for (const { role } of [...bindings, ...grants]) {
+  for (const { role } of [...bindings, ...grants, ...claims]) {
     if (!roleNames.has(role)) refuse("bindings", "not a role of this policy");
+  }
+  const given = new Set([...bindings, ...grants].map(({ role }) => role));
+  for (const { name, requires } of roles) {
+    if (requires !== undefined && given.has(name)) {
+      refuse("bindings", boundLogin(name), giveByClaims);
+    }
   }
   for (const { to = "" } of [...bindings, ...grants, ...deny]) {
     if (to.startsWith("group:") && !groupNames.has(to.slice("group:".length))) {
@@ -44,6 +50,7 @@ function check(shape: Shape, value: unknown, path: string): void {
       if (typeof value !== "boolean") refuse(path, "not true or false");
       return;
     case "list":
+      if (shape.orOne && listOf(value, path).length === 0) refuse(path, "an empty list");
       for (const [i, item] of listOf(value, path).entries()) check(shape.of, item, `${path}[${i}]`);
       return;
     case "record":

@@ -23,7 +23,9 @@ function schemaOf(shape: Shape): Schema {
     case "truth":
       return { type: "boolean" };
     case "list":
-      return { type: "array", items: schemaOf(shape.of) };
+      return shape.orOne
+        ? { anyOf: [schemaOf(shape.of), { type: "array", minItems: 1, items: schemaOf(shape.of) }] }
+        : { type: "array", items: schemaOf(shape.of) };
     case "record":
       return recordSchema(shape);
     case "named":

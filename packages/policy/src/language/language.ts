@@ -5,9 +5,11 @@ import {
   type Action,
   type Assertion,
   type Binding,
+  type ClaimRule,
   type DenyRule,
   type Grant,
   type Group,
+  type LoginRequirement,
   namePattern,
   type PhiPart,
   type Policy,
@@ -176,10 +178,21 @@ const limits = record<RoleLimits>("{ messagesPerSecond: 20 }", {
   inflight: optional(number("a number", 65_534), "unacknowledged messages at once"),
 });
 
+const texts = (what: string) => list(`a list of texts`, `write [${what}]`, line("a text"));
+const requires = record<LoginRequirement>("{ amr: [mfa] }", {
+  acr: condition(texts("gold"), "the token's `acr` is one of these"),
+  amr: condition(texts("mfa"), "the token's `amr` holds all of these"),
+  certificateBound: optional(
+    { is: "truth", what: "true or false" },
+    "whether the token must be bound to the certificate of the connection (RFC 8705)",
+  ),
+});
+
 const role: RecordShape = record<Omit<Role, "name">>(`publish: ${filterList}`, {
   publish: optional(rules("publish"), "what it may publish to; left out, nothing"),
   subscribe: optional(rules("subscribe"), "what it may subscribe to; left out, nothing"),
   limits: optional(limits, "limits of its subjects"),
+  requires: optional(requires, "how people must have logged in; only `claims` give such a role"),
 });
 
 const names = (what: string) =>
@@ -213,6 +226,26 @@ const grant = record<Grant>(
     approvedBy: required(line("a name"), "who agreed"),
   },
 );
+
+const claimExample = "{ issuer: hospital, claim: groups, value: nurses, role: nurse }";
+const claim = record<ClaimRule>(claimExample, {
+  issuer: required(
+    word("an issuer", /^[a-z0-9-]{1,16}$/, "write its name in issuers.yaml"),
+    "the name of an issuer in `issuers.yaml`",
+  ),
+  claim: required(
+    {
+      is: "list",
+      what: "a claim, or the names that lead to it",
+      hint: "write groups, or [realm_access, roles]",
+      of: line("a name"),
+      orOne: true,
+    },
+    "the claim; a list of names leads into an object",
+  ),
+  value: required(line("a value"), "what it is, or one of its list: exactly this"),
+  role: required(roleName, "the role it gives"),
+});
 
 const deny = record<DenyRule>(
   '{ to: "service:*", publish: ["{org}/+/+/device/+/command"], reason: ... }',
@@ -336,6 +369,7 @@ const policyTest = record<PolicyTest>(
   {
     subject: required(subject, "who asks"),
     with: optional(where, "the attributes of its record"),
+    roles: condition(roleNames, "the roles its token gives it, of a person or an app"),
     publish: optional({ is: "text", what: "a topic name" }, "the topic name it publishes to"),
     subscribe: optional({ is: "text", what: "a topic filter" }, "or the filter it subscribes to"),
     qos: optional(qos, "the QoS; left out, 0"),
@@ -390,6 +424,10 @@ export const policyShape: RecordShape = record<Policy>("roles: and bindings:", {
     list("a list of grants", "write - { role: ... }", grant),
     "who has one for a time",
   ),
+  claims: optional(
+    list("a list of claims", `write - ${claimExample}`, claim),
+    "which roles the claims of tokens give",
+  ),
   deny: optional(
     list("a list of deny rules", "write - { publish: ... }", deny),
     "what nobody may do",
@@ -411,3 +449,8 @@ export function countRules({ roles, deny }: Pick<Policy, "roles" | "deny">): num
 
 export const tooManyRules = (found: number) =>
   `expected at most ${policyLimits.rules} rules, found ${found}`;
+
+/** A binding knows no login, so whoever has it would have the role however they came. */
+export const boundLogin = (role: string) =>
+  `expected a role without requires, found "${printable(role, 64)}"`;
+export const giveByClaims = "give it by claims: only a token says how somebody logged in";

@@ -33,9 +33,21 @@ export interface RoleLimits extends Place {
   readonly inflight?: number;
 }
 
+/** How somebody must have logged in; what is left out is not asked for. */
+export interface LoginRequirement extends Place {
+  /** The token's `acr` is one of these. */
+  readonly acr?: readonly string[];
+  /** The token's `amr` holds all of these, such as `mfa`. */
+  readonly amr?: readonly string[];
+  /** The token is bound to the certificate of the connection (RFC 8705). */
+  readonly certificateBound?: boolean;
+}
+
 /** A named set of rules; `ruleId` is `<name>/<action>[<index>]`. */
 export interface Role extends Place {
   readonly name: string;
+  /** Such a role is given by `claims` only. */
+  readonly requires?: LoginRequirement;
   readonly publish: readonly Rule[];
   readonly subscribe: readonly Rule[];
   readonly limits?: RoleLimits;
@@ -80,6 +92,17 @@ export interface Grant extends Binding {
   readonly until?: string;
   readonly reason: string;
   readonly approvedBy: string;
+}
+
+/** A claim of tokens that gives a role: exact values only. */
+export interface ClaimRule extends Place {
+  readonly role: string;
+  /** As issuers.yaml names it. */
+  readonly issuer: string;
+  /** The names on the way to the claim: one, or more where it lies inside of objects. */
+  readonly claim: readonly string[];
+  /** The text the claim is, or one of the texts of the list it is. */
+  readonly value: string;
 }
 
 /** What nobody it names may do, whatever roles they have. `ruleId` is `deny[<index>]/<action>[<index>]`. */
@@ -131,6 +154,8 @@ export interface Assertion extends Place {
 export interface PolicyTest extends Place {
   readonly subject: string;
   readonly with?: Where;
+  /** What its token gives it. */
+  readonly roles?: readonly string[];
   readonly publish?: string;
   readonly subscribe?: string;
   readonly qos?: number;
@@ -163,6 +188,7 @@ export interface Policy {
   readonly roles: readonly Role[];
   readonly bindings: readonly Binding[];
   readonly grants: readonly Grant[];
+  readonly claims: readonly ClaimRule[];
   readonly deny: readonly DenyRule[];
   readonly phi?: PhiPart;
   readonly assert: readonly Assertion[];

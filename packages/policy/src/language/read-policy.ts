@@ -1,7 +1,7 @@
 import { printable } from "@wardmq/events";
 import { suggestion } from "./closest.ts";
-import { countRules, policyShape, tooManyRules } from "./language.ts";
-import { namePattern, type Policy, policyLimits } from "./policy.ts";
+import { boundLogin, countRules, giveByClaims, policyShape, tooManyRules } from "./language.ts";
+import { namePattern, type Policy, policyLimits, type Role } from "./policy.ts";
 import { PolicyError } from "./policy-error.ts";
 import type {
   Fault,
@@ -126,14 +126,23 @@ function checkReferences(parts: readonly Part[]): void {
     );
   const known = { role: namesOf("roles"), group: namesOf("groups") };
   const sets = { role: new Set(known.role), group: new Set(known.group) };
+  const ofTokens = rolesOfTokens(parts);
   for (const { references, reader } of parts) {
     for (const { kind, name, path, at } of references) {
+      if (ofTokens.has(name) && /^(bindings|grants)\b/.test(path)) {
+        reader.fail(at, path, boundLogin(name), giveByClaims);
+      }
       if (sets[kind].has(name)) continue;
       const message = `expected a ${kind} of this file, found "${printable(name, 64)}"`;
       const wellFormed = () => known[kind].filter((one) => namePattern.test(one));
       reader.fail(at, path, message, () => suggestion(name, wellFormed()));
     }
   }
+}
+
+function rolesOfTokens(parts: readonly Part[]): ReadonlySet<string> {
+  const roles = parts.flatMap(({ fields }) => (fields["roles"] ?? []) as Role[]);
+  return new Set(roles.flatMap(({ name, requires }) => (requires === undefined ? [] : name)));
 }
 
 /** Reads nodes as the table of shapes says; what does not fit becomes a problem of the reader. */
@@ -223,7 +232,12 @@ class Interpreter {
     this.references.push({ kind, name, path, at });
   }
 
-  #list({ what, hint, of }: ListShape, node: Node, at: number, path: string): unknown[] {
+  #list(shape: ListShape, node: Node, at: number, path: string): unknown[] {
+    const { what, hint, of, orOne } = shape;
+    if (orOne && this.#reader.isText(node)) return [this.read(of, node, at, path) ?? []].flat();
+    if (orOne && this.#reader.isEmptyList(node)) {
+      this.#reader.fail(at, path, `expected ${what}, found an empty list`, hint);
+    }
     return this.#reader
       .items({ key: "", keyAt: at, value: node, at }, path, what, hint)
       .flatMap((item, index) => this.read(of, item.node, item.at, `${path}[${index}]`) ?? []);

@@ -51,6 +51,8 @@ export interface ListShape {
   readonly what: string;
   readonly hint: string;
   readonly of: Shape;
+  /** One item may stand alone, without the list; none at all is refused. */
+  readonly orOne?: true;
 }
 
 /** A map of fixed keys; what is read gets its place too. */

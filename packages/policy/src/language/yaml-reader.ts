@@ -179,6 +179,14 @@ export class YamlReader {
     return isMap(node);
   }
 
+  isText(node: Node): boolean {
+    return isScalar(node) && typeof node.value === "string";
+  }
+
+  isEmptyList(node: Node): boolean {
+    return isSeq(node) && node.items.length === 0;
+  }
+
   /** `{org}` without quotes: a map of one key and no value. */
   isBraces(node: Node): boolean {
     return isMap(node) && node.items.length === 1 && node.items[0]?.value === null;

@@ -1,7 +1,10 @@
-import { assignmentsOf } from "../decide/assignments.ts";
+import { assignmentsOf, claimAssignments, describeClaim } from "../decide/assignments.ts";
+import { suggestion } from "../language/closest.ts";
 import {
   actions,
   type Binding,
+  type ClaimRule,
+  type Place,
   type Policy,
   type Role,
   ruleIdOf,
@@ -20,14 +23,21 @@ import {
 import { checkWhole } from "./whole-checks.ts";
 
 /** Where a finding stands, in the file and in the policy. */
-interface Place {
-  readonly line: number;
-  readonly column: number;
+interface PathPlace extends Place {
   readonly path: string;
 }
 
+/** What is known of where a policy is used; what is left out is not looked at. */
+export interface Deployment {
+  /** The names of the issuers of issuers.yaml. */
+  readonly issuers?: readonly string[];
+}
+
 /** Everything in a policy that is worth a second look, in the order of the file. A finding never stops anything. */
-export function checkPolicy(policy: Policy): readonly PolicyFinding[] {
+export function checkPolicy(
+  policy: Policy,
+  { issuers }: Deployment = {},
+): readonly PolicyFinding[] {
   const roles = boundRoles(policy);
   const rules = roles.map(({ role, bound }) => rulesOf(role, bound));
   const findings = [
@@ -36,13 +46,16 @@ export function checkPolicy(policy: Policy): readonly PolicyFinding[] {
     ...rules.flatMap(alreadyAllowed),
     ...bothWaysControl(rules.flat()),
     ...checkBindings(policy.bindings),
+    ...checkClaims(policy.claims),
+    ...(issuers === undefined ? [] : checkIssuers(policy.claims, issuers)),
     ...checkWhole(policy),
   ];
   return findings.sort((a, b) => a.line - b.line || a.column - b.column);
 }
 
 function boundRoles(policy: Policy): readonly { role: Role; bound: BoundRole }[] {
-  const given = Map.groupBy(assignmentsOf(policy), ({ role }) => role);
+  const every = [...assignmentsOf(policy), ...claimAssignments(policy)];
+  const given = Map.groupBy(every, ({ role }) => role);
   return policy.roles.map((role) => {
     const to = new Set<string>();
     const kinds = new Set<SubjectKind>();
@@ -73,7 +86,7 @@ function checkRole(role: Role, { to }: BoundRole): readonly PolicyFinding[] {
   const findings: PolicyFinding[] = [];
   const place = { ...role, path: `roles.${role.name}` };
   if (to.size === 0) {
-    const hint = "add a binding or remove the role";
+    const hint = "add a binding or a claim, or remove the role";
     findings.push(
       finding("never-bound", role.name, place, { message: "is bound to nobody", hint }),
     );
@@ -163,13 +176,40 @@ function checkBindings(bindings: readonly Binding[]): readonly PolicyFinding[] {
   });
 }
 
+function checkClaims(claims: readonly ClaimRule[]): readonly PolicyFinding[] {
+  const given = new Map<string, ClaimRule>();
+  return claims.flatMap((claim, index) => {
+    const { role } = claim;
+    const key = JSON.stringify([role, claim.issuer, claim.claim, claim.value]);
+    const first = given.get(key);
+    if (first === undefined) given.set(key, claim);
+    if (first === undefined) return [];
+    const message = `is given to ${describeClaim(claim)} already, on line ${first.line}`;
+    const place = { ...claim, path: `claims[${index}]` };
+    return [finding("already-bound", role, place, { message, hint: "remove one" })];
+  });
+}
+
+function checkIssuers(
+  claims: readonly ClaimRule[],
+  issuers: readonly string[],
+): readonly PolicyFinding[] {
+  return claims.flatMap((claim, index) => {
+    if (issuers.includes(claim.issuer)) return [];
+    const message = `gives a role to tokens of ${claim.issuer}, which issuers.yaml does not name`;
+    const remark = { message, hint: suggestion(claim.issuer, issuers) };
+    return [finding("unknown-issuer", claim.role, { ...claim, path: `claims[${index}]` }, remark)];
+  });
+}
+
 function finding(
   check: PolicyCheck,
   role: string,
-  { line, column, path }: Place,
+  { file, line, column, path }: PathPlace,
   remark: Remark,
   ruleId?: string,
 ): PolicyFinding {
   const { severity } = policyChecks[check];
-  return { check, severity, line, column, path, role, ruleId, ...remark };
+  const place = file === undefined ? { line, column } : { file, line, column };
+  return { check, severity, ...place, path, role, ruleId, ...remark };
 }

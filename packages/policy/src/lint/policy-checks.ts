@@ -44,6 +44,10 @@ export const policyChecks = {
     summary:
       "topics may look like anything: the topic schema is off, and no standard assertion holds",
   },
+  "unknown-issuer": {
+    severity: "warning",
+    summary: "a claim is of an issuer that `issuers.yaml` does not name",
+  },
   "endless-grant": { severity: "warning", summary: "a grant has no end" },
   "allows-no-topic": {
     severity: "warning",
@@ -61,7 +65,7 @@ export const policyChecks = {
   },
   "already-bound": {
     severity: "notice",
-    summary: "a binding gives a role that another binding gives already",
+    summary: "a binding or a claim gives a role that another one gives already",
   },
   "denies-nothing": {
     severity: "notice",

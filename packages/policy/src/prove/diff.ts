@@ -51,6 +51,9 @@ export function diffPolicies(former: Policy, next: Policy): PolicyDiff {
   };
 }
 
+/** Nobody gains or loses by a role that nobody has. */
+const isHeld = ({ assignment }: EffectiveRule) => assignment !== undefined;
+
 interface Side {
   readonly rules: readonly EffectiveRule[];
   readonly denials: readonly EffectiveDeny[];
@@ -59,7 +62,7 @@ interface Side {
 function rightsOnlyIn(one: Policy, other: Policy): readonly Difference[] {
   const differences = universesOf(one).flatMap((universe) => {
     const side = (policy: Policy): Side => ({
-      rules: effectiveRules(policy, universe.org),
+      rules: effectiveRules(policy, universe.org).filter(isHeld),
       denials: effectiveDenials(policy),
     });
     const [here, there] = [side(one), side(other)];

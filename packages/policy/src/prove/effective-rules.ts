@@ -1,6 +1,7 @@
 import {
   type Assignment,
   assignmentsOf,
+  claimAssignments,
   type Selector,
   selectorOf,
 } from "../decide/assignments.ts";
@@ -50,12 +51,13 @@ export interface EffectiveDeny {
   readonly conditions: readonly (readonly [string, string])[];
 }
 
-/** Every rule of the policy as it is given by bindings and grants, whatever the time; `org` chooses the topic schema. */
+/** Every rule of the policy as it is given by bindings, grants and claims, whatever the time; `org` chooses the topic schema. */
 export function effectiveRules(policy: Policy, org: string | undefined): readonly EffectiveRule[] {
-  const given = Map.groupBy(assignmentsOf(policy), ({ role }) => role);
+  const every = [...assignmentsOf(policy), ...claimAssignments(policy)];
+  const given = Map.groupBy(every, ({ role }) => role);
   return policy.roles.flatMap((role) => {
     const assignments = given.get(role.name) ?? [];
-    // A token may give a role to an app, whether the policy binds it or not.
+    // What must never be is asked of roles that nobody has yet, too.
     const all = assignments.length > 0 ? assignments : [undefined];
     return all.flatMap((assignment) => rulesGiven(policy, role, assignment, org));
   });
