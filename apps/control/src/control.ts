@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { CommandResponse } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { SubjectRecord, World } from "@wardmq/feed";
-import { type KeyFile, readPrivateText } from "@wardmq/keys";
+import { readPrivateText } from "@wardmq/keys";
 import { enforcedPart, tokenRoles } from "@wardmq/policy";
 import { type Authority, openAuthority } from "./ca/authority.ts";
 import { caIdOf } from "./ca/certificate-authority.ts";
@@ -19,22 +19,18 @@ import { parseRequest } from "./commands/requests.ts";
 import { paths, readOperatorFiles } from "./deployment.ts";
 import { type Manufacturers, openManufacturers } from "./est/manufacturers.ts";
 import { parseBrokerEvent } from "./events/broker-event.ts";
-import { EventLog } from "./events/event-log.ts";
 import { responseOf } from "./failure.ts";
 import { openFeedKeys } from "./feed/feed-signer.ts";
 import { FeedPublisher } from "./feed/publisher.ts";
 import { readText, stateFile } from "./files.ts";
 import { type Https, openHttps } from "./https.ts";
-import { controlPlace, openControlKeys, sealedFilesOf } from "./keys.ts";
-import { openPending, type Pending } from "./pending/pending.ts";
-import { sealPlainDeployment } from "./plain-deployment.ts";
 import { Policies } from "./policy/policies.ts";
 import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
 import { PolicyVersions } from "./policy/policy-versions.ts";
-import { Registry } from "./registry/registry.ts";
+import type { Registry } from "./registry/registry.ts";
 import { type RegisteredSubject, type RegistryChange, recordForBrokers } from "./registry/rows.ts";
-import { type Resealable, rekey } from "./rekey.ts";
 import { reload, type Sources } from "./reload.ts";
+import { openSealedState, type SealedState } from "./sealed-state.ts";
 import { Bans } from "./tokens/bans.ts";
 import { askHttps } from "./tokens/https-text.ts";
 import { Issuers } from "./tokens/issuers.ts";
@@ -50,10 +46,8 @@ export interface ControlOptions {
 /** The parts of a control that serves, joined. Whoever opens one holds the deployment's lock. */
 export class Control {
   readonly #options: ControlOptions;
+  readonly #state: SealedState;
   readonly #registry: Registry;
-  readonly #keys: KeyFile;
-  readonly #sealed: readonly Resealable[];
-  readonly #events: EventLog;
   readonly #publisher: FeedPublisher;
   readonly #lists: RevocationLists;
   readonly #fleet: FleetRotation;
@@ -62,7 +56,6 @@ export class Control {
   readonly #revocations: TokenRevocations;
   readonly #bans: Bans;
   readonly #versions: PolicyVersions;
-  readonly #pending: Pending;
   readonly #manufacturers: Manufacturers;
   #sources: Sources;
   #https: Https | undefined;
@@ -73,50 +66,38 @@ export class Control {
 
   /** Opens a deployment in the current folder after checking that its parts are whole and fit each other. */
   static async open(options: ControlOptions): Promise<Control> {
-    sealPlainDeployment(options.now(), options.report);
-    const keys = openControlKeys();
-    const registry = Registry.open(paths.registry, keys);
+    const { report, now } = options;
+    const state = openSealedState({ now, report, tell: report });
     try {
       if (existsSync(paths.rootKey)) readPrivateText(paths.rootKey); // it may lie elsewhere, but not open to others
       settleRotations();
-      const sources = readSources(options, registry);
-      const control = new Control(options, registry, keys, sources);
+      const sources = readSources(options, state.registry);
+      const control = new Control(options, state, sources);
       await control.#renewServerCertificate(sources);
       warnOfEnd(sources.authority, options);
       control.publishRevocationLists();
       return control;
     } catch (error) {
-      registry.close();
+      state.close();
       throw error;
     }
   }
 
-  private constructor(
-    options: ControlOptions,
-    registry: Registry,
-    keys: KeyFile,
-    sources: Sources,
-  ) {
+  private constructor(options: ControlOptions, state: SealedState, sources: Sources) {
     const { report, now } = options;
+    const { registry, files } = state;
     this.#options = options;
+    this.#state = state;
     this.#registry = registry;
     this.#sources = sources;
-    this.#pending = openPending(paths.pending);
     this.#manufacturers = openManufacturers(paths.manufacturers, () => this.#renewHttps());
-    this.#keys = keys;
-    this.#events = new EventLog({
-      path: paths.events,
-      place: controlPlace(keys, "events"),
-      report,
-      tell: report,
-    });
     this.#publisher = new FeedPublisher({
       world: () => this.#world(),
       sign: (bytes) => this.#sources.feed.signer.sign(bytes),
       now,
       onEvents: (events) => {
         const known = events.map(parseBrokerEvent).filter((event) => event !== undefined);
-        this.#events.append(known);
+        state.events.append(known);
         this.#bans.hear(known);
       },
       onKeyMissing: (issuer) => this.#issuers.keyIsMissing(issuer),
@@ -125,6 +106,7 @@ export class Control {
     });
     this.#fleet = new FleetRotation({
       registry,
+      file: files.fleet,
       publish: (change) => void this.#publish(change),
       reload: ({ actor }) => this.reload(actor),
       now,
@@ -147,9 +129,7 @@ export class Control {
       }),
     };
     this.#bans = new Bans(now);
-    const sealedFiles = sealedFilesOf(keys);
-    this.#sealed = [registry, this.#events, ...Object.values(sealedFiles)];
-    this.#revocations = new TokenRevocations({ now, file: sealedFiles.tokenRevocations });
+    this.#revocations = new TokenRevocations({ now, file: files.tokenRevocations });
     this.#issuers = new Issuers({
       ask: askHttps,
       now,
@@ -159,7 +139,7 @@ export class Control {
       cache: stateFile(paths.issuerKeys),
     });
     this.#issuers.use(sources.issuers);
-    this.#versions = new PolicyVersions(paths.policies, sources.feed.signer, sources.feed.former);
+    this.#versions = new PolicyVersions(files.policies, sources.feed.signer, sources.feed.former);
     this.#versions.record(sources.policyFiles, "start", { actor: "control", at: now() });
   }
 
@@ -262,9 +242,7 @@ export class Control {
     this.#lists.close();
     this.#issuers.close();
     this.#publisher.close();
-    this.#events.close();
-    this.#registry.close();
-    this.#pending.close();
+    this.#state.close();
   }
 
   #surroundings(): Surroundings {
@@ -280,14 +258,13 @@ export class Control {
         revocations: this.#revocations,
         bans: () => this.#bans.list(),
       },
-      pending: this.#pending,
+      pending: this.#state.pending,
       manufacturers: this.#manufacturers,
       record: (event) => this.#record(event),
       reload: ({ actor }) => this.reload(actor),
-      lastEvents: (count) => this.#events.last(count),
+      lastEvents: (count) => this.#state.events.last(count),
       rekey: (doing) => {
-        const next = () => rekey({ keys: this.#keys, sealed: this.#sealed, ...doing });
-        const rekeyed = this.#lastRekey.then(next);
+        const rekeyed = this.#lastRekey.then(() => this.#state.rekey(doing));
         this.#lastRekey = rekeyed.catch(() => {});
         return rekeyed;
       },
@@ -343,7 +320,7 @@ export class Control {
   }
 
   #record(event: Omit<SecurityEvent, "at">): void {
-    this.#events.append([{ ...event, at: this.#options.now() }]);
+    this.#state.events.append([{ ...event, at: this.#options.now() }]);
   }
 }
 

@@ -75,7 +75,7 @@ export const controlErrors = {
   },
   ERR_PENDING: {
     exitCode: 1,
-    meaning: "`control/pending.db` is damaged",
+    meaning: "`control/pending.sealed.db` is damaged",
   },
   ERR_INIT_ARGUMENTS: {
     exitCode: 2,

@@ -1,4 +1,6 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { printable } from "@wardmq/events";
 import { readPrivateFile, replaceFile, replaceSecretFile } from "@wardmq/keys";
 import { SealError, type SealedPlace } from "@wardmq/sealing";
@@ -10,6 +12,7 @@ export interface StateFile {
   read(): string | undefined;
   /** Replaces the whole; on the disk when this returns. */
   write(text: string): void;
+  remove(): void;
 }
 
 /** Written as it is, for its owner only: for what anybody may know. */
@@ -17,6 +20,7 @@ export function stateFile(path: string): StateFile {
   return {
     read: () => (existsSync(path) ? readText(path) : undefined),
     write: (text) => replaceFile(path, text, 0o600),
+    remove: () => rmSync(path, { force: true }),
   };
 }
 
@@ -24,25 +28,67 @@ export function stateFile(path: string): StateFile {
 export function sealedStateFile(path: string, place: SealedPlace): StateFile & Resealable {
   const row = "";
   const file: StateFile = {
-    read: () => {
-      if (!existsSync(path)) return undefined;
-      try {
-        return place.open(row, readPrivateFile(path)).toString("utf8");
-      } catch (cause) {
-        if (!(cause instanceof SealError)) throw cause;
-        throw new Failure("ERR_STATE", `${path} can not be opened: ${cause.message}`, {
-          hint: "restore it from a backup",
-          cause,
-        });
-      }
-    },
+    read: () => (existsSync(path) ? openSealed(path, place, row).toString() : undefined),
     write: (text) => replaceSecretFile(path, place.seal(row, Buffer.from(text))),
+    remove: () => rmSync(path, { force: true }),
   };
   const reseal = async () => {
     const text = file.read();
     if (text !== undefined) file.write(text);
   };
   return { ...file, reseal };
+}
+
+/** Texts by a number, each in a file of its own that is never changed. */
+export interface NumberedTexts {
+  /** The numbers there are, the highest first. */
+  numbers(): readonly number[];
+  read(number: number): string;
+  /** On the disk when this returns. */
+  add(number: number, text: string): void;
+}
+
+const numberedForm = /^(\d{6})\.sealed$/;
+
+/** Texts by a number in a folder, each sealed at its number. */
+export function sealedNumberedTexts(
+  folder: string,
+  place: SealedPlace,
+): NumberedTexts & Resealable {
+  const pathOf = (number: number) => join(folder, `${String(number).padStart(6, "0")}.sealed`);
+  const write = (number: number, text: Uint8Array) =>
+    replaceSecretFile(pathOf(number), place.seal(String(number), text));
+  const texts: NumberedTexts = {
+    numbers: () =>
+      (existsSync(folder) ? readdirSync(folder) : [])
+        .flatMap((name) => numberedForm.exec(name)?.[1] ?? [])
+        .map(Number)
+        .sort((a, b) => b - a),
+    read: (number) => openSealed(pathOf(number), place, String(number)).toString(),
+    add: (number, text) => {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      write(number, Buffer.from(text));
+    },
+  };
+  const reseal = async () => {
+    for (const number of texts.numbers()) {
+      write(number, openSealed(pathOf(number), place, String(number)));
+      await nextTurn();
+    }
+  };
+  return { ...texts, reseal };
+}
+
+function openSealed(path: string, place: SealedPlace, row: string): Buffer {
+  try {
+    return place.open(row, readPrivateFile(path));
+  } catch (cause) {
+    if (!(cause instanceof SealError)) throw cause;
+    throw new Failure("ERR_STATE", `${path} can not be opened: ${cause.message}`, {
+      hint: "restore it from a backup",
+      cause,
+    });
+  }
 }
 
 /** The text of a file; that it can not be read is a sentence. */

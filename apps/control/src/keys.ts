@@ -14,7 +14,6 @@ import {
 } from "@wardmq/keys";
 import type { SealedPlace } from "@wardmq/sealing";
 import { paths } from "./deployment.ts";
-import { sealedStateFile } from "./files.ts";
 
 /** The providers of this process: credentials and passphrase are its own, whichever part asks for a key. */
 export const keyProviders = new KeyProviders(keyEnvironment(process.env));
@@ -27,16 +26,6 @@ export function openControlKeys(): KeyFile {
 /** Seals one kind of thing that control keeps. */
 export function controlPlace({ ring, store }: KeyFile, table: string): SealedPlace {
   return ring.at({ purpose: "control", store, table });
-}
-
-/** What control seals apart from registry and events: INVARIANT: `rekey` gets all of it. */
-export function sealedFilesOf(keys: KeyFile) {
-  return {
-    tokenRevocations: sealedStateFile(
-      paths.tokenRevocations,
-      controlPlace(keys, "token-revocations"),
-    ),
-  };
 }
 
 /** A Signer over the wrapped private key in a file. */

@@ -14,19 +14,15 @@ import { init } from "./commands/init.ts";
 import { parseRequest, wrongRequest } from "./commands/requests.ts";
 import { enterDeployment, paths, readIssuers, readOperatorFiles } from "./deployment.ts";
 import { openManufacturers } from "./est/manufacturers.ts";
-import { EventLog } from "./events/event-log.ts";
 import { Failure, responseOf } from "./failure.ts";
 import { openFeedKeys } from "./feed/feed-signer.ts";
 import { stateFile } from "./files.ts";
-import { controlPlace, openControlKeys, sealedFilesOf } from "./keys.ts";
 import { takeLock } from "./lock.ts";
-import { openPending } from "./pending/pending.ts";
-import { sealPlainDeployment } from "./plain-deployment.ts";
 import { Policies } from "./policy/policies.ts";
 import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
 import { PolicyVersions } from "./policy/policy-versions.ts";
-import { type Doing, Registry } from "./registry/registry.ts";
-import { rekey } from "./rekey.ts";
+import type { Doing } from "./registry/registry.ts";
+import { openSealedState } from "./sealed-state.ts";
 import { keptIssuers } from "./tokens/issuers.ts";
 import { TokenRevocations } from "./tokens/token-revocations.ts";
 
@@ -114,15 +110,9 @@ async function openFiles(
   enterDeployment(directory);
   const lock = await takeLock(paths.lock, lockWaitMs, paths.controlSocket);
   stack.defer(() => lock.release());
-  sealPlainDeployment(Date.now(), report);
-  const keys = openControlKeys();
-  const registry = Registry.open(paths.registry, keys);
-  stack.defer(() => registry.close());
-  const pending = openPending(paths.pending);
-  stack.defer(() => pending.close());
-  const sealedFiles = sealedFilesOf(keys);
-  const events = new EventLog({ path: paths.events, place: controlPlace(keys, "events"), report });
-  stack.defer(() => events.close());
+  const state = openSealedState({ now: Date.now, report });
+  stack.defer(() => state.close());
+  const { registry, pending, events, files } = state;
   const authority = () => openAuthority(Date.now());
   const lists = new RevocationLists({
     issuers: () => authority().signing,
@@ -136,7 +126,7 @@ async function openFiles(
   };
   const versions = () => {
     const { signer, former } = openFeedKeys();
-    return new PolicyVersions(paths.policies, signer, former);
+    return new PolicyVersions(files.policies, signer, former);
   };
   return {
     registry,
@@ -144,6 +134,7 @@ async function openFiles(
     lists,
     fleet: new FleetRotation({
       registry,
+      file: files.fleet,
       publish: () => {},
       reload: async () => [],
       now: Date.now,
@@ -152,7 +143,7 @@ async function openFiles(
     tokens: {
       mapping: () => tokenRoles(readOperatorFiles([], registry.identity).policy),
       issuers: () => keptIssuers(readIssuers(), stateFile(paths.issuerKeys).read()),
-      revocations: new TokenRevocations({ now: Date.now, file: sealedFiles.tokenRevocations }),
+      revocations: new TokenRevocations({ now: Date.now, file: files.tokenRevocations }),
       bans: () => [],
     },
     pending,
@@ -168,7 +159,6 @@ async function openFiles(
       const parts = { readFiles: readPolicyFiles, writeFiles: writePolicyFiles, takeOver };
       return new Policies({ store: versions(), ...parts });
     },
-    rekey: (doing) =>
-      rekey({ keys, sealed: [registry, events, ...Object.values(sealedFiles)], ...doing }),
+    rekey: state.rekey,
   };
 }

@@ -1,6 +1,7 @@
-import { existsSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, readdirSync, renameSync } from "node:fs";
+import { dirname, join } from "node:path";
 import {
+  destroyFile,
   endReplacement,
   isPlainKeyFile,
   KeyFile,
@@ -9,7 +10,10 @@ import {
 } from "@wardmq/keys";
 import { paths } from "./deployment.ts";
 import { EventLog } from "./events/event-log.ts";
+import { readText } from "./files.ts";
 import { controlPlace, keyProviders, openControlKeys } from "./keys.ts";
+import { sealPlainPending } from "./pending/plain-pending.ts";
+import type { SealedFiles } from "./sealed-state.ts";
 
 const choice: ProviderChoice = { name: "file" };
 
@@ -34,6 +38,47 @@ export function sealPlainDeployment(now: number, report: (line: string) => void)
     if (isPlainKeyFile(path)) wrapPlainKeyFile(path, provider);
   }
   report("keys and events of this deployment lay in the clear: they are wrapped and sealed now");
+}
+
+/** Seals what still lies in the clear of a deployment whose keys are wrapped. Interrupted, it goes on at the next start. */
+export function sealPlainState(
+  keys: KeyFile,
+  { fleet, policies }: SealedFiles,
+  report: (line: string) => void,
+): void {
+  const sealed = [
+    sealPlainPending(paths.plainPending, paths.pending, keys),
+    sealPlain(paths.plainFleet, (text) => fleet.write(text)),
+    ...plainVersions().map((number) =>
+      sealPlain(plainVersionPath(number), (text) => policies.add(number, text)),
+    ),
+  ];
+  if (sealed.includes(true)) report("state of this deployment lay in the clear: it is sealed now");
+}
+
+/** Seals the text of a file, then destroys that file; tells whether there was one. */
+function sealPlain(path: string, seal: (text: string) => void): boolean {
+  const former = `${path}.former`;
+  const isThere = existsSync(path);
+  if (isThere) {
+    seal(readText(path));
+    renameSync(path, former); // half overwritten it must not be read again
+  }
+  destroyFile(former);
+  return isThere;
+}
+
+/** Numbers of the versions of the policy that are in the clear, or were and are not overwritten yet. */
+function plainVersions(): readonly number[] {
+  if (!existsSync(paths.policies)) return [];
+  const found = readdirSync(paths.policies).flatMap(
+    (name) => /^(\d{6})\.json(\.former)?$/.exec(name)?.[1] ?? [],
+  );
+  return [...new Set(found)].map(Number);
+}
+
+function plainVersionPath(number: number): string {
+  return join(paths.policies, `${String(number).padStart(6, "0")}.json`);
 }
 
 /** The current file and the full ones before it, the oldest first. */

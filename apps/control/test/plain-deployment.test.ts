@@ -1,14 +1,17 @@
 import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
-import { KeyProviders, keyEnvironment, openPrivateKeyFile } from "@wardmq/keys";
+import { KeyFile, KeyProviders, keyEnvironment, openPrivateKeyFile } from "@wardmq/keys";
 import {
   newDeployment,
   oneShot,
   RunningControl,
+  runMain,
   type TestFolder,
   uuid,
 } from "./control-under-test.ts";
+import { plainPendingTables } from "./plain-pending.ts";
 import { writePlainRegistry } from "./plain-registry.ts";
 
 const privateKeys = ["control/root-ca.key", "control/issuing-ca.key", "control/feed.key"] as const;
@@ -89,4 +92,60 @@ describe("a deployment of the time when keys and events lay in the clear", () =>
     assert.match(response.error.hint ?? "", /restore it from a backup/);
     assert.ok(!existsSync(folder.in("control/keys.json")));
   });
+
+  test("has its versions of the policy, what waits and a rotation of the fleet sealed as well, once", async () => {
+    using folder = await newDeployment();
+    {
+      await using control = await RunningControl.start(folder.deployment);
+      await control.result("device.add", { site: "canary-site", ward: "canary-ward" });
+    }
+    const { policies, ...plain } = layOpen(folder);
+    const asked = (["policy.versions", "approvals.list", "fleet.status"] as const)
+      .map((command) => `${JSON.stringify({ command, arguments: {} })}\n`)
+      .join("");
+    const { out, said } = await runMain(["once", folder.deployment], asked);
+    assert.match(said, /state of this deployment lay in the clear: it is sealed now/);
+    assert.match(out, /"version":1,.*\n.*"id":"0123456789abcdef".*\n.*"because":"canary-because"/);
+    for (const path of [...policies, ...Object.values(plain)]) assert.ok(!existsSync(path), path);
+    assert.doesNotMatch(contents(folder), /canary/);
+    const again = await runMain(["once", folder.deployment], asked);
+    assert.deepEqual([again.out, again.said], [out, ""]);
+  });
 });
+
+/** Puts back into the clear what the former version kept so; gives the paths. */
+function layOpen(folder: TestFolder) {
+  const keys = KeyFile.open(
+    folder.in("control/keys.json"),
+    "control",
+    new KeyProviders(keyEnvironment({})),
+  );
+  const place = keys.ring.at({ purpose: "control", store: keys.store, table: "policies" });
+  const policies = readdirSync(folder.in("control/policies")).map((name) => {
+    const sealed = folder.in("control/policies", name);
+    const number = Number.parseInt(name, 10);
+    const path = sealed.replace(".sealed", ".json");
+    writeFileSync(path, place.open(String(number), readFileSync(sealed)));
+    rmSync(sealed);
+    return path;
+  });
+  const pending = folder.in("control/pending.db");
+  const database = new DatabaseSync(pending);
+  database.exec(plainPendingTables);
+  database.exec(
+    `INSERT INTO approvals VALUES ('0123456789abcdef', 'operator.add', '{"name":"canary"}', 'operator:alice', 1, ${Date.now() + 60_000}, 'waiting', NULL, NULL)`,
+  );
+  database.close();
+  rmSync(folder.in("control/pending.sealed.db"));
+  const fleet = folder.in("control/fleet.json");
+  const state = {
+    because: "canary-because",
+    actor: "operator:alice",
+    startedAt: 1,
+    former: [],
+    toldUpTo: "",
+    wave: 25,
+  };
+  writeFileSync(fleet, JSON.stringify(state));
+  return { policies, pending, fleet };
+}

@@ -184,7 +184,7 @@ describe("the rotation of the fleet", () => {
     assert.equal((await done("fleet.status", {})).others, 1);
     await enrol("service:by-hand");
     // The next look of control, some seconds later, ends it.
-    await eventually(() => !existsSync(folder.in("control/fleet.json")));
+    await eventually(() => !existsSync(folder.in("control/fleet.sealed")));
     assert.equal(certificates("control/issuing-ca.pem").length, 1);
     const { subjects } = await done("list", {});
     const states = subjects.find(({ id }) => id === first)?.certificates.map(({ state }) => state);

@@ -2,10 +2,11 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import type { SecurityEvent } from "@wardmq/events";
-import { readKeyFile } from "@wardmq/keys";
+import { KeyFile, KeyProviders, keyEnvironment, readKeyFile } from "@wardmq/keys";
 import { KeyRing, newDataKey } from "@wardmq/sealing";
 import { Failure } from "../src/failure.ts";
 import { sealedStateFile } from "../src/files.ts";
+import { openPending } from "../src/pending/pending.ts";
 import { newDeployment, oneShot, RunningControl, TestFolder } from "./control-under-test.ts";
 
 describe("rekeying the state", () => {
@@ -47,6 +48,20 @@ describe("rekeying the state", () => {
       assert.equal(told?.details?.["keyId"], former);
     });
   }
+
+  test("keeps the versions of the policy, and codes and approvals that wait", async () => {
+    using folder = await newDeployment();
+    const providers = new KeyProviders(keyEnvironment({}));
+    const keys = KeyFile.open(folder.in("control/keys.json"), "control", providers);
+    const pending = openPending(folder.in("control/pending.sealed.db"), keys);
+    const wanted = { command: "operator.add", arguments: { name: "bob", role: "viewer" } } as const;
+    const { id } = pending.approvals.request(wanted, { actor: "operator:alice", at: Date.now() });
+    pending.close();
+    await using control = await RunningControl.start(folder.deployment);
+    await control.result("state.rekey", {});
+    assert.equal((await control.result("approvals.list", {})).approvals[0]?.id, id);
+    assert.equal((await control.result("policy.versions", {})).versions.length, 1);
+  });
 
   test("twice at once leaves one key, and everything readable", async () => {
     using folder = await newDeployment();

@@ -1,9 +1,7 @@
-import { existsSync, rmSync } from "node:fs";
 import type { LifecycleNotice } from "@wardmq/feed";
-import { replaceFile } from "@wardmq/keys";
 import { paths } from "../deployment.ts";
 import { Failure } from "../failure.ts";
-import { readText } from "../files.ts";
+import type { StateFile } from "../files.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
 import type { RegistryChange } from "../registry/rows.ts";
 import { caIdOf } from "./certificate-authority.ts";
@@ -40,6 +38,7 @@ export interface FleetStatus {
 
 export interface FleetParts {
   readonly registry: Registry;
+  readonly file: StateFile;
   readonly publish: (change: RegistryChange) => void;
   /** Takes changed CA files over. */
   readonly reload: (doing: Doing) => Promise<unknown>;
@@ -68,7 +67,7 @@ export class FleetRotation {
   }
 
   async start(because: string, deadline: number | undefined, doing: Doing): Promise<void> {
-    if (readState() !== undefined) {
+    if (this.#read() !== undefined) {
       throw new Failure("ERR_ROTATION", "a rotation of the fleet is under way", {
         hint: "wardmq rotate fleet DIR shows where it stands",
       });
@@ -87,7 +86,7 @@ export class FleetRotation {
       await this.#parts.reload(doing);
     }
     const [used] = decodeCertificates(paths.issuingCertificate).map(caIdOf);
-    writeState({
+    this.#write({
       because,
       actor: doing.actor,
       startedAt: doing.at,
@@ -101,7 +100,7 @@ export class FleetRotation {
   }
 
   status(): FleetStatus {
-    const state = readState();
+    const state = this.#read();
     if (state === undefined)
       return { isRunning: false, renewed: 0, told: 0, waiting: 0, others: 0 };
     const { because, startedAt, deadline } = state;
@@ -121,7 +120,7 @@ export class FleetRotation {
 
   /** What brokers have to know when they begin: everybody who was told and has not renewed. */
   notices(): readonly LifecycleNotice[] {
-    const state = readState();
+    const state = this.#read();
     if (state === undefined) return [];
     const devices = this.#subjects(state).left.filter((id) => id <= state.toldUpTo);
     return [{ message: messageOf(state), devices }];
@@ -129,7 +128,7 @@ export class FleetRotation {
 
   /** Tells the next wave, takes the message back from who has renewed, and ends what is done or overdue. */
   async tick(): Promise<void> {
-    const state = readState();
+    const state = this.#read();
     if (state === undefined) return;
     const { left, others } = this.#subjects(state);
     const now = this.#parts.now();
@@ -147,7 +146,7 @@ export class FleetRotation {
     const last = next.at(-1);
     if (last !== undefined) {
       this.#parts.publish({ lifecycle: { message: messageOf(state), devices: next } });
-      writeState({ ...state, toldUpTo: last, wave });
+      this.#write({ ...state, toldUpTo: last, wave });
     }
     this.#outstanding = new Set([...told, ...next]);
   }
@@ -170,7 +169,7 @@ export class FleetRotation {
       await stepRotation("issuing-ca", on, doing);
     await reload(doing);
     registry.recordChange("fleet.rotated", doing);
-    rmSync(paths.fleet, { force: true });
+    this.#parts.file.remove();
   }
 
   /** Who has only certificates of a former CA: devices by id, the others counted; and how many devices have another. */
@@ -189,6 +188,15 @@ export class FleetRotation {
     };
   }
 
+  #read(): State | undefined {
+    const text = this.#parts.file.read();
+    return text === undefined ? undefined : (JSON.parse(text) as State);
+  }
+
+  #write(state: State): void {
+    this.#parts.file.write(JSON.stringify(state));
+  }
+
   #rotating(now: number) {
     const { registry } = this.#parts;
     return { registry, identity: registry.identity, now };
@@ -204,20 +212,4 @@ function messageOf({ because, startedAt, deadline }: State): string {
     since: new Date(startedAt).toISOString(),
     ...(deadline === undefined ? {} : { before: new Date(deadline).toISOString() }),
   });
-}
-
-function readState(): State | undefined {
-  if (!existsSync(paths.fleet)) return undefined;
-  try {
-    return JSON.parse(readText(paths.fleet)) as State;
-  } catch (cause) {
-    throw new Failure("ERR_ROTATION", `${paths.fleet} is damaged`, {
-      hint: "restore it from a backup",
-      cause,
-    });
-  }
-}
-
-function writeState(state: State): void {
-  replaceFile(paths.fleet, `${JSON.stringify(state, undefined, 2)}\n`, 0o600);
 }

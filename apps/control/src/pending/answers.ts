@@ -1,4 +1,4 @@
-import type { DatabaseSync } from "node:sqlite";
+import type { SealedRows } from "./sealed-rows.ts";
 
 const keptMs = 24 * 60 * 60 * 1000;
 
@@ -10,11 +10,10 @@ export interface Answer {
   readonly code?: string;
 }
 
-interface Row {
-  request: string;
-  status: number | null;
-  body: string | null;
-  code: string | null;
+/** What is kept of a request: its hash, and its answer once there is one. */
+export interface AnsweredRequest {
+  readonly request: string;
+  readonly answer?: Answer;
 }
 
 /** What is known of an idempotency key. */
@@ -30,34 +29,35 @@ export type Known =
 
 /** Answers to requests with an idempotency key, kept for a day for the caller who asks again. */
 export class IdempotentAnswers {
-  readonly #database: DatabaseSync;
+  readonly #rows: SealedRows<AnsweredRequest>;
 
-  constructor(database: DatabaseSync) {
-    this.#database = database;
+  constructor(rows: SealedRows<AnsweredRequest>) {
+    this.#rows = rows;
   }
 
   /** Claims a key of a caller for a request, told by its hash. */
   claim(caller: string, key: string, request: string, now: number): Known {
-    this.#database.prepare("DELETE FROM answers WHERE expires_at <= ?").run(now);
-    const { changes } = this.#database
-      .prepare(
-        "INSERT OR IGNORE INTO answers (caller, key, request, expires_at) VALUES (?, ?, ?, ?)",
-      )
-      .run(caller, key, request, now + keptMs);
-    if (Number(changes) === 1) return { is: "new" };
-    const row = this.#database
-      .prepare("SELECT request, status, body, code FROM answers WHERE caller = ? AND key = ?")
-      .get(caller, key) as unknown as Row;
-    if (row.request !== request) return { is: "other" };
-    if (row.status === null) return { is: "unfinished" };
-    const body = row.body === null ? {} : { body: row.body };
-    const code = row.code === null ? {} : { code: row.code };
-    return { is: "answered", answer: { status: row.status, ...body, ...code } };
+    this.#rows.deleteExpired(now);
+    const name = nameOf(caller, key);
+    const known = this.#rows.get(name)?.value;
+    if (known === undefined) {
+      this.#rows.put(name, { request }, now + keptMs);
+      return { is: "new" };
+    }
+    if (known.request !== request) return { is: "other" };
+    const { answer } = known;
+    return answer === undefined ? { is: "unfinished" } : { is: "answered", answer };
   }
 
-  answered(caller: string, key: string, { status, body, code }: Answer): void {
-    this.#database
-      .prepare("UPDATE answers SET status = ?, body = ?, code = ? WHERE caller = ? AND key = ?")
-      .run(status, body ?? null, code ?? null, caller, key);
+  answered(caller: string, key: string, answer: Answer): void {
+    const name = nameOf(caller, key);
+    const claimed = this.#rows.get(name);
+    if (claimed === undefined) return;
+    this.#rows.put(name, { ...claimed.value, answer }, claimed.expiresAt);
   }
+}
+
+/** What the row of an idempotency key is found by. */
+export function nameOf(caller: string, key: string): string {
+  return JSON.stringify([caller, key]);
 }

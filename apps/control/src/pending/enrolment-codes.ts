@@ -1,9 +1,9 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import type { DatabaseSync } from "node:sqlite";
+import type { Found, SealedRows } from "./sealed-rows.ts";
 
-interface Row {
-  hash: Uint8Array;
-  expires_at: number;
+/** What is kept of a code, base64. */
+export interface CodeHash {
+  readonly hash: string;
 }
 
 /** Without letters and digits that look alike. */
@@ -16,20 +16,17 @@ const alphabet = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
  *     made --take with the right code--> gone    made --its time is over--> worthless
  */
 export class EnrolmentCodes {
-  readonly #database: DatabaseSync;
+  readonly #rows: SealedRows<CodeHash>;
 
-  constructor(database: DatabaseSync) {
-    this.#database = database;
+  constructor(rows: SealedRows<CodeHash>) {
+    this.#rows = rows;
   }
 
   /** A code such as ABCDE-FGHJK-LMNPQ-RSTUV. */
   make(subject: string, expiresAt: number): string {
     const letters = [...randomBytes(20)].map((byte) => alphabet[byte % 32]).join("");
-    this.#database
-      .prepare(
-        "INSERT OR REPLACE INTO enrolment_codes (subject, hash, expires_at) VALUES (?, ?, ?)",
-      )
-      .run(subject, hashOf(subject, letters), expiresAt);
+    const hash = hashOf(subject, letters).toString("base64");
+    this.#rows.put(subject, { hash }, expiresAt);
     return (letters.match(/.{5}/g) ?? []).join("-");
   }
 
@@ -38,21 +35,18 @@ export class EnrolmentCodes {
    * back where the enrolment was not possible after all.
    */
   take(subject: string, code: string, now: number): Taken | undefined {
-    const row = this.#database
-      .prepare("SELECT hash, expires_at FROM enrolment_codes WHERE subject = ?")
-      .get(subject) as unknown as Row | undefined;
-    if (row === undefined || row.expires_at <= now) return undefined;
+    const made = this.#rows.get(subject);
+    if (made === undefined || made.expiresAt <= now) return undefined;
     const letters = code.replaceAll("-", "").toUpperCase();
-    if (!timingSafeEqual(row.hash, hashOf(subject, letters))) return undefined;
-    this.#database.prepare("DELETE FROM enrolment_codes WHERE subject = ?").run(subject);
-    return { restore: () => this.#restore(subject, row) };
+    const hash = Buffer.from(made.value.hash, "base64");
+    if (!timingSafeEqual(hash, hashOf(subject, letters))) return undefined;
+    this.#rows.delete(subject);
+    return { restore: () => this.#restore(subject, made) };
   }
 
   /** Unless a new one was made meanwhile. */
-  #restore(subject: string, { hash, expires_at }: Row): void {
-    this.#database
-      .prepare("INSERT OR IGNORE INTO enrolment_codes (subject, hash, expires_at) VALUES (?, ?, ?)")
-      .run(subject, hash, expires_at);
+  #restore(subject: string, { value, expiresAt }: Found<CodeHash>): void {
+    if (this.#rows.get(subject) === undefined) this.#rows.put(subject, value, expiresAt);
   }
 }
 

@@ -1,64 +1,52 @@
 import { DatabaseSync } from "node:sqlite";
-import { Failure } from "../failure.ts";
-import { IdempotentAnswers } from "./answers.ts";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Approval } from "@wardmq/commands";
+import type { Resealable } from "../rekey.ts";
+import { type AnsweredRequest, IdempotentAnswers } from "./answers.ts";
 import { Approvals } from "./approvals.ts";
-import { EnrolmentCodes } from "./enrolment-codes.ts";
+import { type CodeHash, EnrolmentCodes } from "./enrolment-codes.ts";
+import { damagedPending, type PendingKeys, rowTables, SealedRows } from "./sealed-rows.ts";
 
 /** What waits to be taken up again: commands for a second person, codes for devices, answers for those who ask twice. */
-export interface Pending {
+export interface Pending extends Resealable {
   readonly approvals: Approvals;
   readonly codes: EnrolmentCodes;
   readonly answers: IdempotentAnswers;
   close(): void;
 }
 
-const schema = `
-CREATE TABLE IF NOT EXISTS approvals (
-  id TEXT PRIMARY KEY,
-  command TEXT NOT NULL,
-  arguments TEXT NOT NULL,
-  requested_by TEXT NOT NULL,
-  requested_at INTEGER NOT NULL,
-  expires_at INTEGER NOT NULL,
-  state TEXT NOT NULL CHECK (state IN ('waiting', 'approved', 'refused')),
-  decided_by TEXT,
-  decided_at INTEGER
-) STRICT;
-CREATE TABLE IF NOT EXISTS enrolment_codes (
-  subject TEXT PRIMARY KEY,
-  hash BLOB NOT NULL,
-  expires_at INTEGER NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS answers (
-  caller TEXT NOT NULL,
-  key TEXT NOT NULL,
-  request TEXT NOT NULL,
-  status INTEGER,
-  body TEXT,
-  code TEXT,
-  expires_at INTEGER NOT NULL,
-  PRIMARY KEY (caller, key)
-) STRICT;
-`;
+/** How many rows are sealed again in one turn. */
+const resealedAtOnce = 200;
 
-/** Opens the file, made where it is missing: nothing in it outlives a few days. */
-export function openPending(path: string): Pending {
+/** Opens the file, made where it is missing: nothing in it outlives a few weeks. */
+export function openPending(path: string, keys: PendingKeys): Pending {
+  const { database, rows } = openRows(path, keys);
+  return {
+    approvals: new Approvals(rows.approvals),
+    codes: new EnrolmentCodes(rows.codes),
+    answers: new IdempotentAnswers(rows.answers),
+    reseal: async () => {
+      for (const one of Object.values(rows))
+        for (const _ of one.resealing(resealedAtOnce)) await nextTurn();
+    },
+    close: () => database.close(),
+  };
+}
+
+/** The rows of the file by what they are. */
+export function openRows(path: string, keys: PendingKeys) {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(path);
-    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; ${schema}`);
-    const opened = database;
-    return {
-      approvals: new Approvals(opened),
-      codes: new EnrolmentCodes(opened),
-      answers: new IdempotentAnswers(opened),
-      close: () => opened.close(),
+    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; ${rowTables}`);
+    const rows = {
+      approvals: new SealedRows<Approval>(database, "approvals", keys),
+      codes: new SealedRows<CodeHash>(database, "enrolment_codes", keys),
+      answers: new SealedRows<AnsweredRequest>(database, "answers", keys),
     };
+    return { database, rows };
   } catch (cause) {
     database?.close();
-    throw new Failure("ERR_PENDING", `${path} is damaged`, {
-      hint: "move it away: approvals and one-time codes that wait are lost, nothing else",
-      cause,
-    });
+    throw damagedPending(path, cause);
   }
 }

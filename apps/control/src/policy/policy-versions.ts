@@ -1,11 +1,9 @@
 import { createPublicKey, type KeyObject, verify } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
-import { join } from "node:path";
-import { type LocalSigner, syncFolder, writeNewFile } from "@wardmq/keys";
+import type { LocalSigner } from "@wardmq/keys";
 import type { PolicyFile } from "@wardmq/policy";
 import { encodePem } from "@wardmq/x509";
 import { Failure } from "../failure.ts";
-import { readText } from "../files.ts";
+import type { NumberedTexts } from "../files.ts";
 import type { Doing } from "../registry/registry.ts";
 import { digestOf } from "./policy-files.ts";
 
@@ -22,15 +20,15 @@ export interface PolicyVersion {
 
 const context = Buffer.from("wardmq-policy\0");
 
-/** Every version of the policy in a file of its own, signed with the key that signs the feed; none is ever changed. */
+/** Every version of the policy, signed with the key that signs the feed; none is ever changed. */
 export class PolicyVersions {
-  readonly #folder: string;
+  readonly #texts: NumberedTexts;
   readonly #signer: LocalSigner;
   readonly #keys: readonly KeyObject[];
 
   /** `formerKeys`, PEM, have signed versions before `signer` took over from them. */
-  constructor(folder: string, signer: LocalSigner, formerKeys: readonly string[] = []) {
-    this.#folder = folder;
+  constructor(texts: NumberedTexts, signer: LocalSigner, formerKeys: readonly string[] = []) {
+    this.#texts = texts;
     this.#signer = signer;
     const own = encodePem("PUBLIC KEY", signer.publicKey);
     this.#keys = [own, ...formerKeys].map((pem) => createPublicKey(pem));
@@ -38,11 +36,7 @@ export class PolicyVersions {
 
   /** The numbers of all versions, newest first. */
   numbers(): readonly number[] {
-    if (!existsSync(this.#folder)) return [];
-    return readdirSync(this.#folder)
-      .flatMap((name) => /^(\d{6})\.json$/.exec(name)?.[1] ?? [])
-      .map(Number)
-      .sort((a, b) => b - a);
+    return this.#texts.numbers();
   }
 
   latest(): PolicyVersion | undefined {
@@ -52,20 +46,17 @@ export class PolicyVersions {
 
   /** A version, if its signature is ours. */
   read(version: number): PolicyVersion {
-    const path = this.#pathOf(version);
-    if (!existsSync(path)) {
+    if (!this.#texts.numbers().includes(version)) {
       throw new Failure("ERR_POLICY_VERSION", `there is no version ${version} of the policy`, {
         hint: "wardmq policy versions DIR lists them",
       });
     }
-    const { body, signature } = parseDocument(readText(path), path);
+    const { body, signature } = parseDocument(this.#texts.read(version), version);
     const signed = Buffer.concat([context, Buffer.from(body)]);
     const read = JSON.parse(body) as PolicyVersion;
     const octets = Buffer.from(signature, "base64");
     const isOurs = this.#keys.some((key) => verify(null, signed, key, octets));
-    if (!isOurs || read.version !== version) {
-      throw damaged(path);
-    }
+    if (!isOurs || read.version !== version) throw damaged(version);
     return read;
   }
 
@@ -77,30 +68,23 @@ export class PolicyVersions {
     const version = { version: (latest?.version ?? 0) + 1, at, actor, reason, digest, files };
     const body = JSON.stringify(version);
     const signature = this.#signer.sign(Buffer.concat([context, Buffer.from(body)]));
-    mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     const text = JSON.stringify({ body, signature: Buffer.from(signature).toString("base64") });
-    writeNewFile(this.#pathOf(version.version), `${text}\n`, 0o600);
-    syncFolder(this.#folder);
+    this.#texts.add(version.version, text);
     return version;
-  }
-
-  #pathOf(version: number): string {
-    return join(this.#folder, `${String(version).padStart(6, "0")}.json`);
   }
 }
 
-function parseDocument(text: string, path: string): { body: string; signature: string } {
+function parseDocument(text: string, version: number): { body: string; signature: string } {
   try {
     const { body, signature } = JSON.parse(text) as Record<string, unknown>;
     if (typeof body === "string" && typeof signature === "string") return { body, signature };
   } catch {
     // said below
   }
-  throw damaged(path);
+  throw damaged(version);
 }
 
-function damaged(path: string): Failure {
-  return new Failure("ERR_POLICY_VERSION", `${path} is not as control has written it`, {
-    hint: "restore it from a backup, or remove it",
-  });
+function damaged(version: number): Failure {
+  const what = `version ${version} of the policy is not as control has written it`;
+  return new Failure("ERR_POLICY_VERSION", what, { hint: "restore it from a backup" });
 }
