@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { PublishPacket, SubscribePacket } from "@wardmq/mqtt";
+import type { PropertyValues, PublishPacket, SubscribePacket } from "@wardmq/mqtt";
 import { compilePolicy, parsePolicy } from "@wardmq/policy";
 import { TimingWheel } from "../src/connection/timing-wheel.ts";
 import { GrantClock } from "../src/enforcement/grant-clock.ts";
@@ -238,6 +238,63 @@ describe("what looks like an identifier of a patient", () => {
     );
     assert.equal(new Set(found.map(({ details }) => details?.["hash"])).size, 1);
     assert.ok(!JSON.stringify(parts.events).includes(secret));
+  });
+
+  test("is refused as a content type, and as what a will brings along", () => {
+    const parts = new BrokerParts({ policy: loose });
+    const link = connected(parts, "device");
+    const typed = (contentType: string) =>
+      answerTo(link, publish(`${own}/alarm`, { properties: { contentType } }))[0];
+    assert.deepEqual([typed("text/plain"), typed(`x/${secret}`)], [0x10, 0x87]);
+    assert.deepEqual([typed("text/plain"), typed(`x/${secret}`)], [0x10, 0x87]);
+    const willOf = (properties: PropertyValues) => {
+      const [connack] = parts.link(parts.device(uuid)).connect({
+        clientId: uuid,
+        will: {
+          topic: `${own}/alarm`,
+          payload: Buffer.from("gone"),
+          qos: 1,
+          retain: false,
+          properties,
+        },
+      });
+      assert.ok(connack?.type === "CONNACK");
+      return connack.reasonCode;
+    };
+    const before = parts.events.length;
+    assert.deepEqual(
+      [
+        willOf({ userProperty: [["ssn", secret]] }),
+        willOf({ userProperty: [[secret, "x"]] }),
+        willOf({ contentType: `x/${secret}` }),
+        willOf({ userProperty: [["bed", "4"]], contentType: "text/plain" }),
+      ],
+      [0x87, 0x87, 0x87, 0],
+    );
+    const found = parts.events.slice(before).filter(({ type }) => type === "phi-blocked");
+    assert.deepEqual(
+      found.map(({ details }) => details?.["place"]),
+      ["user property", "user property", "content type"],
+    );
+    assert.ok(!JSON.stringify(parts.events).includes(secret));
+  });
+
+  test("keeps a will from being sent that a later policy finds something in", () => {
+    const parts = new BrokerParts({ policy: `${loose}\nphi: { mode: off }` });
+    const link = parts.link(parts.device(uuid));
+    const properties = { userProperty: [["x", secret]] as [string, string][] };
+    const will = {
+      topic: `${own}/alarm`,
+      payload: Buffer.from("gone"),
+      qos: 1,
+      retain: false,
+      properties,
+    } as const;
+    const [connack] = link.connect({ clientId: uuid, will });
+    assert.ok(connack?.type === "CONNACK" && connack.reasonCode === 0);
+    parts.usePolicy(loose);
+    link.drop();
+    assert.equal(parts.events.filter(({ type }) => type === "phi-blocked").length, 1);
   });
 
   test("is refused as the client id of a service", () => {

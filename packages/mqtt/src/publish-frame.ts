@@ -33,6 +33,7 @@ export class PublishFrame {
   responseTopicStart = -1;
   responseTopicEnd = -1;
   userProperties = 0;
+  hasContentType = false;
 
   /**
    * Reads the PUBLISH whose bytes after the fixed header are `buffer[start, end)`; throws MqttError.
@@ -73,6 +74,7 @@ export class PublishFrame {
     this.payloadFormatIndicator = -1;
     this.responseTopicStart = -1;
     this.responseTopicEnd = -1;
+    this.hasContentType = false;
     this.userProperties = 0;
     this.propertiesStart = at;
     this.propertiesEnd = at;
@@ -140,6 +142,7 @@ export class PublishFrame {
           break;
         case 0x03:
           at = endOfString(buffer, value, limit);
+          this.hasContentType = true;
           break;
         case 0x08:
           at = endOfString(buffer, value, limit);

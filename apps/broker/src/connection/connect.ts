@@ -253,8 +253,10 @@ function checkWill(
   if (peer.subject.isQuarantined) return undefined;
   const requester = { subject: peer.subject, clientId, address: peer.address };
   const { qos, retain, payload, properties } = will;
-  const { contentType, responseTopic } = properties;
-  const message = { qos, retain, payloadLength: payload.length, contentType, responseTopic };
+  const { contentType, responseTopic, userProperty = [] } = properties;
+  const payloadLength = payload.length;
+  const userProperties = userProperty.flat();
+  const message = { qos, retain, payloadLength, contentType, responseTopic, userProperties };
   if (context.enforcement.authorizeWill(requester, will.topic, message)) return undefined;
   return { check: "will", reasonCode: 0x87, why: "the will is not allowed by the policy" };
 }

@@ -6,7 +6,6 @@ import {
   MqttError,
   PublishFrame,
   parseTopicName,
-  userPropertiesIn,
 } from "@wardmq/mqtt";
 import { isWithin, type Terms } from "@wardmq/policy/compile";
 import { ApplicationMessage } from "../routing/application-message.ts";
@@ -107,7 +106,9 @@ export class PublishHandler {
       this.#refuse(0x87, ruleId);
       return;
     }
-    if (this.#namesPatient(buffer)) {
+    const hasFreeText = frame.userProperties > 0 || frame.hasContentType;
+    const { enforcement } = this.#context;
+    if (hasFreeText && enforcement.phi.blocksFreeText(this.#connection.requester, application)) {
       this.#refuse(0x87, "phi");
       return;
     }
@@ -239,17 +240,6 @@ export class PublishHandler {
     if (frame.qos === 0) throw new MqttError("ERR_MQTT_PAYLOAD_FORMAT");
     this.#refuse(0x99);
     return false;
-  }
-
-  /** Hot path for messages without such properties. */
-  #namesPatient(buffer: Buffer): boolean {
-    if (frame.userProperties === 0) return false;
-    const { phi } = this.#context.enforcement;
-    const { requester } = this.#connection;
-    const { propertiesStart, propertiesEnd } = frame;
-    return userPropertiesIn(buffer, propertiesStart, propertiesEnd).some((text) =>
-      phi.blocks(requester, "user property", text),
-    );
   }
 
   /** Whether the answer may go where this message says. */

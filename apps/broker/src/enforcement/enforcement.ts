@@ -10,7 +10,7 @@ import {
   type Terms,
 } from "@wardmq/policy/compile";
 import type { TokenAction } from "@wardmq/tokens/verify";
-import { PhiWatch } from "./phi-watch.ts";
+import { type FreeText, PhiWatch } from "./phi-watch.ts";
 import type { SubjectState, Subjects } from "./subjects.ts";
 
 export type Act = "publish" | "subscribe" | "will" | "delivery";
@@ -29,7 +29,7 @@ export interface DeliveredMessage extends MessageTraits {
 }
 
 /** What a will is judged by. */
-export interface WillTraits extends MessageTraits {
+export interface WillTraits extends MessageTraits, FreeText {
   readonly responseTopic: string | undefined;
 }
 
@@ -73,7 +73,7 @@ export class Enforcement {
   /** Makes a policy count from now on; the same one again where one of its grants has begun or ended. */
   usePolicy(policy: CompiledPolicy): void {
     this.#policy = { ...policy }; // another one than before: rights that were worked out belong to a policy
-    this.phi.guard = policy.phi;
+    this.phi.use(policy.phi);
     this.#subjects.forgetRights();
     this.worldChanged();
   }
@@ -123,6 +123,7 @@ export class Enforcement {
     const decision = this.#endedOf(subject) ?? this.#decideMessage(subject, topicName, message);
     if (!this.#enforce(requester, "will", topicName, decision)) return false;
     if (this.phi.blocks(requester, "will topic", topicName)) return false;
+    if (this.phi.blocksFreeText(requester, message)) return false;
     const { responseTopic } = message;
     if (responseTopic === undefined) return true;
     return this.authorizeResponseTopic(requester, "will", responseTopic).effect === "Permit";

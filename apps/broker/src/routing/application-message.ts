@@ -3,6 +3,7 @@ import {
   findStringProperty,
   type ProtocolVersion,
   type QoS,
+  userPropertiesIn,
   variableByteIntegerLength,
 } from "@wardmq/mqtt";
 import type { SubjectState } from "../enforcement/subjects.ts";
@@ -56,6 +57,11 @@ export class ApplicationMessage {
       this.propertiesStart,
       this.propertiesEnd,
     );
+  }
+
+  /** Names and values of all User Properties. */
+  get userProperties(): readonly string[] {
+    return userPropertiesIn(this.bytes, this.propertiesStart, this.propertiesEnd);
   }
 
   /** Bytes this message holds while it is kept. */
