@@ -21,4 +21,5 @@ export * from "./phi/phi-guard.ts";
 export * from "./prove/assertions.ts";
 export * from "./prove/diff.ts";
 export * from "./prove/load-policy.ts";
+export * from "./prove/parts-diff.ts";
 export * from "./prove/standard-assertions.ts";

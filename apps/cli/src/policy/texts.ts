@@ -2,6 +2,7 @@ import { printable } from "@wardmq/events";
 import {
   type Change,
   type Difference,
+  describePart,
   describeSubject,
   type Explanation,
   type Place,
@@ -109,9 +110,9 @@ function timeText(from: number | undefined, until: number | undefined): string {
 const time = (at: number) => new Date(at).toISOString().replace(/:\d\d\.\d+Z$/, "Z");
 
 export function diffText({ gained, lost, others }: PolicyDiff): string {
-  if (gained.length + lost.length + others.length === 0) return "no difference in rights";
+  if (gained.length + lost.length + others.length === 0) return "no difference";
   return [
-    ...others,
+    ...others.map((one) => `${describePart(one)} (line ${one.place.line})`),
     ...gained.map((one) => differenceText("gains", one)),
     ...lost.map((one) => differenceText("loses", one)),
   ].join("\n");

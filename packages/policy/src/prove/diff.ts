@@ -7,6 +7,7 @@ import {
   effectiveDenials,
   effectiveRules,
 } from "./effective-rules.ts";
+import { diffParts, type PartDifference } from "./parts-diff.ts";
 import {
   ask,
   type Question,
@@ -34,8 +35,8 @@ export interface Difference {
 export interface PolicyDiff {
   readonly gained: readonly Difference[];
   readonly lost: readonly Difference[];
-  /** Parts that differ and are no rights: the topic schema, limits, tenants, the environment. */
-  readonly others: readonly string[];
+  /** Parts that differ and are no rights. */
+  readonly others: readonly PartDifference[];
 }
 
 /**
@@ -47,7 +48,7 @@ export function diffPolicies(former: Policy, next: Policy): PolicyDiff {
   return {
     gained: rightsOnlyIn(next, former),
     lost: rightsOnlyIn(former, next),
-    others: otherParts(former, next),
+    others: diffParts(former, next),
   };
 }
 
@@ -160,28 +161,4 @@ function termsBeyond({ terms: wide }: EffectiveRule, { terms: narrow }: Effectiv
       : []),
   ];
   return beyond.join(", ");
-}
-
-function otherParts(former: Policy, next: Policy): readonly string[] {
-  const limitsOf = ({ roles }: Policy) =>
-    roles.flatMap(({ name, limits }) =>
-      limits === undefined ? [] : [[name, withoutPlaces(limits)]],
-    );
-  const parts: readonly (readonly [string, (policy: Policy) => unknown])[] = [
-    ["the topic schema differs", ({ topics }) => withoutPlaces(topics)],
-    ["the tenants differ", ({ tenants }) => withoutPlaces(tenants)],
-    ["the environment differs", ({ environment }) => environment],
-    ["limits of roles differ", limitsOf],
-  ];
-  return parts.flatMap(([what, of]) =>
-    JSON.stringify(of(former)) === JSON.stringify(of(next)) ? [] : what,
-  );
-}
-
-function withoutPlaces(value: unknown): unknown {
-  return JSON.parse(
-    JSON.stringify(value ?? null, (key, inner) =>
-      key === "line" || key === "column" || key === "file" ? undefined : inner,
-    ),
-  );
 }
