@@ -8,6 +8,7 @@ import { enforcedPart, tokenRoles } from "@wardmq/policy";
 import { type Authority, openAuthority } from "./ca/authority.ts";
 import { caIdOf } from "./ca/certificate-authority.ts";
 import { FleetRotation } from "./ca/fleet-rotation.ts";
+import { Issuance } from "./ca/issuance.ts";
 import { OcspResponder } from "./ca/ocsp-responder.ts";
 import { type PublicObjects, publicObject } from "./ca/public-objects.ts";
 import { RevocationLists, registrySerialNumber } from "./ca/revocation-lists.ts";
@@ -49,6 +50,7 @@ export class Control {
   readonly #state: SealedState;
   readonly #registry: Registry;
   readonly #publisher: FeedPublisher;
+  readonly #issuance: Issuance;
   readonly #lists: RevocationLists;
   readonly #fleet: FleetRotation;
   readonly #public: PublicObjects;
@@ -110,6 +112,12 @@ export class Control {
       publish: (change) => void this.#publish(change),
       reload: ({ actor }) => this.reload(actor),
       now,
+    });
+    this.#issuance = new Issuance({
+      registry,
+      authority: () => this.#sources.authority,
+      publisher: { publish: (change) => this.#publish(change) },
+      record: (event) => this.#record(event),
     });
     const signing = () => this.#sources.authority.signing;
     this.#lists = new RevocationLists({
@@ -249,6 +257,7 @@ export class Control {
     return {
       registry: this.#registry,
       authority: () => this.#sources.authority,
+      issuance: this.#issuance,
       lists: this.#lists,
       fleet: this.#fleet,
       publisher: { publish: (change) => this.#publish(change) },

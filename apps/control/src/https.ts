@@ -86,7 +86,8 @@ export async function openHttps(parts: HttpsParts): Promise<Https> {
         },
         handler: est({
           requesters,
-          issuing: on,
+          registry: on.registry,
+          issuance: on.issuance,
           codes: on.pending.codes,
           manufacturers: on.manufacturers,
           attempts: {

@@ -7,6 +7,7 @@ import { backup } from "./backup/backup.ts";
 import { restore } from "./backup/restore.ts";
 import { openAuthority } from "./ca/authority.ts";
 import { FleetRotation } from "./ca/fleet-rotation.ts";
+import { Issuance } from "./ca/issuance.ts";
 import { RevocationLists } from "./ca/revocation-lists.ts";
 import { execute } from "./commands/execute.ts";
 import type { Surroundings } from "./commands/handler.ts";
@@ -128,9 +129,14 @@ async function openFiles(
     const { signer, former } = openFeedKeys();
     return new PolicyVersions(files.policies, signer, former);
   };
+  const record: Surroundings["record"] = (event) => events.append([{ ...event, at: Date.now() }]);
+  const publisher: Surroundings["publisher"] = {
+    publish: () => async () => ({ answers: [], unconfirmed: 0 }),
+  };
   return {
     registry,
     authority,
+    issuance: new Issuance({ registry, authority, publisher, record }),
     lists,
     fleet: new FleetRotation({
       registry,
@@ -139,7 +145,7 @@ async function openFiles(
       reload: async () => [],
       now: Date.now,
     }),
-    publisher: { publish: () => async () => ({ answers: [], unconfirmed: 0 }) },
+    publisher,
     tokens: {
       mapping: () => tokenRoles(readOperatorFiles([], registry.identity).policy),
       issuers: () => keptIssuers(readIssuers(), stateFile(paths.issuerKeys).read()),
@@ -148,7 +154,7 @@ async function openFiles(
     },
     pending,
     manufacturers: openManufacturers(paths.manufacturers),
-    record: (event) => events.append([{ ...event, at: Date.now() }]),
+    record,
     reload: async (doing) => {
       await takeOver(doing, "reload"); // nobody runs who would have the former ones
       return [];

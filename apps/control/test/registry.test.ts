@@ -116,6 +116,42 @@ describe("the registry", () => {
     refuses(() => Registry.open(at.path, keys), "ERR_REGISTRY");
   });
 
+  test("does nothing of what was to happen together when one part fails", () => {
+    using at = new TestRegistry();
+    at.registry.addSubject(dashboard, doing(1));
+    const fails = () =>
+      at.registry.together(() => {
+        at.registry.addSubject(monitor, doing(2));
+        at.registry.recordCertificate(certificate(1), doing(2));
+        throw new Error("the disk is full");
+      });
+    assert.throws(fails, /the disk is full/);
+    for (const open of [() => at.registry, () => at.reopen()]) {
+      const registry = open();
+      assert.equal(registry.subject(monitor.id), undefined);
+      assert.equal(registry.subject(dashboard.id)?.state, "registered");
+      assert.equal(registry.certificateStatus("ca", "s1"), undefined);
+      registry.refuseUsedKey("k1", monitor.id); // nobody has it
+      assert.equal(registry.history(undefined, 10).length, 2);
+    }
+    at.registry.addSubject(monitor, doing(3));
+    assert.ok(at.reopen().subject(monitor.id));
+  });
+
+  test("does what happens together but for the part that is refused", () => {
+    using at = new TestRegistry();
+    at.registry.addSubject(dashboard, doing(1));
+    at.registry.together(() => {
+      at.registry.recordCertificate(certificate(1), doing(2));
+      refuses(() => at.registry.addSubject(dashboard, doing(2)), "ERR_SUBJECT_EXISTS");
+      at.registry.addSubject(monitor, doing(2));
+    });
+    const { registry } = at;
+    assert.deepEqual(at.reopen().subjects(), registry.subjects());
+    assert.deepEqual(statesOf(at.registry.subject(dashboard.id)), ["active"]);
+    assert.ok(at.registry.subject(monitor.id));
+  });
+
   test("has nothing in the clear on the disk", () => {
     using at = new TestRegistry();
     at.registry.addSubject(monitor, doing(1));

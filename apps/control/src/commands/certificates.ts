@@ -1,10 +1,10 @@
 import type { Commands, certificateCommands } from "@wardmq/commands";
-import { type Issued, issueToSubject } from "../ca/issuance.ts";
+import type { Issued } from "../ca/issuance.ts";
 import type { HandlersOf } from "./handler.ts";
 
 export const certificateHandlers: HandlersOf<typeof certificateCommands> = {
-  credential: async (on, { subject, certificateRequest }, caller) =>
-    credentialOf(await issueToSubject(on, subject, certificateRequest, caller)),
+  credential: async ({ issuance }, { subject, certificateRequest }, caller) =>
+    credentialOf(await issuance.issue(subject, certificateRequest, caller)),
 };
 
 /** What a certificate's owner gets. */

@@ -5,6 +5,7 @@ import type { Issuer, RoleMapping } from "@wardmq/tokens";
 import type { z } from "zod";
 import type { Authority } from "../ca/authority.ts";
 import type { FleetRotation } from "../ca/fleet-rotation.ts";
+import type { Issuance } from "../ca/issuance.ts";
 import type { RevocationLists } from "../ca/revocation-lists.ts";
 import type { Manufacturers } from "../est/manufacturers.ts";
 import type { Pending } from "../pending/pending.ts";
@@ -46,6 +47,7 @@ export interface Surroundings {
   readonly registry: Registry;
   /** The CA, opened when a certificate is wanted: revoking works without it. */
   readonly authority: () => Authority;
+  readonly issuance: Issuance;
   readonly lists: RevocationLists;
   readonly fleet: FleetRotation;
   readonly publisher: Publisher;

@@ -1,6 +1,5 @@
 import { type OperatorSummary, type operatorCommands, roles } from "@wardmq/commands";
 import { formatSpiffeId } from "@wardmq/x509";
-import { issueToSubject } from "../ca/issuance.ts";
 import { Failure } from "../failure.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { OperatorRecord, RegisteredSubject } from "../registry/rows.ts";
@@ -33,7 +32,7 @@ export const operatorHandlers: HandlersOf<typeof operatorCommands> = {
   },
 
   "operator.credential": async (on, { operator, certificateRequest }, caller) => {
-    const issued = await issueToSubject(on, operator, certificateRequest, caller);
+    const issued = await on.issuance.issue(operator, certificateRequest, caller);
     const details = { actor: caller.actor, change: "certificate" };
     on.record({ type: "operator-changed", subject: operator, details });
     return credentialOf(issued);

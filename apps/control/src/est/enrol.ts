@@ -2,7 +2,7 @@ import type { X509Certificate } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import { networkOf } from "@wardmq/tls";
 import { decodeCertificate, isUuid, nameValues, sameBytes, X509Error } from "@wardmq/x509";
-import { type Issued, issueToSubject } from "../ca/issuance.ts";
+import type { Issued } from "../ca/issuance.ts";
 import { decodeRequest } from "../ca/request-checks.ts";
 import { heldBy } from "../door/holder.ts";
 import type { Requester } from "../door/requester.ts";
@@ -123,7 +123,7 @@ function basicCredentials(header = ""): { readonly user: string; readonly passwo
 function identifyByMaker(
   enrolment: Enrolment,
   certificate: X509Certificate,
-  { manufacturers, issuing }: EstParts,
+  { manufacturers, registry }: EstParts,
 ): void {
   const maker = manufacturers.makerOf(certificate);
   if (maker === undefined) {
@@ -136,7 +136,7 @@ function identifyByMaker(
   const [serial, ...more] = serialNumbersOf(certificate);
   if (serial === undefined || more.length > 0)
     throw new EstRefusal(403, "serial-number", "the certificate's subject has no serialNumber");
-  const found = issuing.registry.deviceOfMaker(maker, serial);
+  const found = registry.deviceOfMaker(maker, serial);
   if (found === undefined) {
     const why = "no record has this maker and serial number: register the device first";
     throw new EstRefusal(403, "serial-number", why);
@@ -154,13 +154,13 @@ function serialNumbersOf(certificate: X509Certificate): readonly string[] {
   }
 }
 
-function identifyByCurrentCertificate(enrolment: Enrolment, { issuing }: EstParts): void {
+function identifyByCurrentCertificate(enrolment: Enrolment, { registry }: EstParts): void {
   const { certificate } = enrolment.requester;
   if (certificate === undefined) {
     const why = "come with the current certificate; without one, use simpleenroll";
     throw new EstRefusal(403, "client-certificate", why);
   }
-  const held = heldBy(issuing.registry, certificate);
+  const held = heldBy(registry, certificate);
   if ("check" in held) throw new EstRefusal(403, held.check, held.why);
   enrolment.subject = held.id;
   enrolment.actor = held.id;
@@ -173,13 +173,13 @@ function refuseSameKey({ requester, certificateRequest }: Enrolment): void {
     throw new EstRefusal(400, "new-key", "make a new key for the next certificate");
 }
 
-async function issue(enrolment: Enrolment, { issuing, now }: EstParts): Promise<void> {
+async function issue(enrolment: Enrolment, { issuance, now }: EstParts): Promise<void> {
   const { subject, actor, certificateRequest } = enrolment;
   if (subject === undefined || actor === undefined || certificateRequest === undefined)
     throw new Error("a step is missing before issue");
   try {
     const doing = { actor, at: now() };
-    enrolment.issued = await issueToSubject(issuing, subject, certificateRequest, doing);
+    enrolment.issued = await issuance.issue(subject, certificateRequest, doing);
   } catch (error) {
     enrolment.code?.restore(); // nothing was issued for it
     throw refusalOf(error);

@@ -1,17 +1,19 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { printable, type SecurityEvent } from "@wardmq/events";
 import { certsOnly, csrAttributes } from "@wardmq/x509";
-import type { Issuing } from "../ca/issuance.ts";
+import type { Issuance } from "../ca/issuance.ts";
 import type { PublicRequest, PublicResponse } from "../ca/public-objects.ts";
 import type { RequestRate } from "../door/request-rate.ts";
 import type { Requesters } from "../door/requester.ts";
 import type { EnrolmentCodes } from "../pending/enrolment-codes.ts";
+import type { Registry } from "../registry/registry.ts";
 import { type Enrolment, EstRefusal, simpleEnrollSteps, simpleReenrollSteps } from "./enrol.ts";
 import type { Manufacturers } from "./manufacturers.ts";
 
 export interface EstParts {
   readonly requesters: Requesters;
-  readonly issuing: Issuing;
+  readonly registry: Registry;
+  readonly issuance: Issuance;
   readonly codes: EnrolmentCodes;
   readonly manufacturers: Manufacturers;
   /** Wrong codes: of each device, and from each address. */

@@ -103,18 +103,15 @@ export class Registry {
   /** The subject that ever had a key; one key, one subject. */
   readonly #byKey = new Map<string, string>();
   readonly #bySerialNumber = new Map<string, string>();
+  readonly #byFingerprint = new Map<string, string>();
   #sortedIds: readonly string[] | undefined;
   #lastSubject = 0;
   #lastCertificate = 0;
 
   private constructor(file: SealedDatabase) {
     this.#file = file;
-    file.checkHistory();
     this.#identity = identityOf([...file.rows("deployment")][0]?.value);
-    const shared = new Map<string, string>();
-    for (const { value } of file.rows("subjects")) {
-      this.#hold(withShared(value as RegisteredSubject, shared));
-    }
+    this.#load();
   }
 
   /** Makes the registry of a new deployment. */
@@ -193,10 +190,7 @@ export class Registry {
 
   /** Whose certificate has this fingerprint. */
   holderOf(fingerprint: string): RegisteredSubject | undefined {
-    for (const subject of this.#subjects.values()) {
-      if (subject.certificates.some((one) => one.fingerprint === fingerprint)) return subject;
-    }
-    return undefined;
+    return this.#subjects.get(this.#byFingerprint.get(fingerprint) ?? "");
   }
 
   /** The device that a maker gave this serial number; none where two records say they are it. */
@@ -407,6 +401,19 @@ export class Registry {
     });
   }
 
+  /**
+   * Makes several changes in one transaction. They are on the disk when it returns; where it throws none of them is, and
+   * none has happened.
+   */
+  together<Result>(changes: () => Result): Result {
+    try {
+      return this.#file.transaction(changes);
+    } catch (error) {
+      this.#load(); // memory followed each of them
+      throw error;
+    }
+  }
+
   /** Adds a line of history that belongs to no subject, such as a new policy. */
   recordChange(action: string, doing: Doing): void {
     const line = lineOf(doing, action, undefined, {});
@@ -425,6 +432,17 @@ export class Registry {
 
   close(): void {
     this.#file.database.close();
+  }
+
+  #load(): void {
+    this.#file.checkHistory();
+    this.#subjects.clear();
+    this.#sortedIds = undefined;
+    for (const index of [this.#byKey, this.#bySerialNumber, this.#byFingerprint]) index.clear();
+    const shared = new Map<string, string>();
+    for (const { value } of this.#file.rows("subjects")) {
+      this.#hold(withShared(value as RegisteredSubject, shared));
+    }
   }
 
   get #ids(): readonly string[] {
@@ -499,9 +517,10 @@ export class Registry {
     if (!this.#subjects.has(subject.id)) this.#sortedIds = undefined;
     this.#subjects.set(subject.id, subject);
     this.#lastSubject = Math.max(this.#lastSubject, subject.number);
-    for (const { publicKeyHash, serialNumber, number } of subject.certificates) {
+    for (const { publicKeyHash, serialNumber, fingerprint, number } of subject.certificates) {
       this.#byKey.set(publicKeyHash, subject.id);
       this.#bySerialNumber.set(serialNumber, subject.id);
+      this.#byFingerprint.set(fingerprint, subject.id);
       this.#lastCertificate = Math.max(this.#lastCertificate, number);
     }
   }

@@ -23,6 +23,9 @@ export interface HistoryLine {
   readonly details: Readonly<Record<string, unknown>>;
 }
 
+const outer = ["BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"] as const;
+const inner = ["SAVEPOINT part", "RELEASE part", "ROLLBACK TO part; RELEASE part"] as const;
+
 /** The file of the registry: JSON and bytes in sealed rows. Everything here happens in the caller's transaction. */
 export class SealedDatabase {
   readonly database: DatabaseSync;
@@ -30,6 +33,7 @@ export class SealedDatabase {
   readonly #ring: KeyRing;
   readonly #writes = new Map<TableName, StatementSync>();
   #lastHistory = 0;
+  #isWithin = false;
 
   constructor(database: DatabaseSync, { ring, store }: RegistryKeys) {
     const at = (table: TableName) => ring.at({ purpose: "registry", store, table });
@@ -121,18 +125,23 @@ export class SealedDatabase {
     });
   }
 
-  /** All of it is on the disk, or none. */
+  /** All of it is on the disk, or none. One within another is on the disk with the outer one. */
   transaction<Result>(work: () => Result): Result {
     const lastHistory = this.#lastHistory;
-    this.database.exec("BEGIN IMMEDIATE");
+    const [begin, commit, rollback] = this.#isWithin ? inner : outer;
+    const wasWithin = this.#isWithin;
+    this.database.exec(begin);
+    this.#isWithin = true;
     try {
       const result = work();
-      this.database.exec("COMMIT");
+      this.database.exec(commit);
       return result;
     } catch (error) {
-      this.database.exec("ROLLBACK");
+      this.database.exec(rollback);
       this.#lastHistory = lastHistory;
       throw error;
+    } finally {
+      this.#isWithin = wasWithin;
     }
   }
 
