@@ -19,12 +19,14 @@ import { MemoryJournalStore } from "../src/store/memory-journal-store.ts";
 import { SqliteJournalStore, StoreError } from "../src/store/sqlite-journal-store.ts";
 import { append, journalStoreContract, readAll } from "./contract/journal-store.contract.ts";
 
-journalStoreContract("MemoryJournalStore", () => {
-  const store = new MemoryJournalStore();
-  return { open: () => store, remove() {} };
-});
+class SmallStore extends MemoryJournalStore {
+  largest = 0;
 
-journalStoreContract("SqliteJournalStore", () => new Folder());
+  override append(...args: Parameters<MemoryJournalStore["append"]>): void {
+    this.fault = args[1].length > this.largest ? new Error("there is no room") : undefined;
+    super.append(...args);
+  }
+}
 
 /** A folder with a store and the key that opens it. */
 class Folder {
@@ -40,6 +42,8 @@ class Folder {
       store: "store",
       ...(maximumPages === undefined ? {} : { maximumPages }),
     });
+
+  readonly openSmall = () => this.open(64);
 
   /** A store with these segments, closed again. */
   async fill(from: number, to: number, bytes = 10): Promise<void> {
@@ -68,6 +72,21 @@ class Folder {
 
   readonly remove = () => rmSync(this.path, { recursive: true, force: true });
 }
+
+journalStoreContract("MemoryJournalStore", () => {
+  const store = new SmallStore();
+  const openWith = (largest: number) => {
+    store.largest = largest;
+    return store;
+  };
+  return {
+    open: () => openWith(Number.POSITIVE_INFINITY),
+    openSmall: () => openWith(100_000),
+    remove() {},
+  };
+});
+
+journalStoreContract("SqliteJournalStore", () => new Folder());
 
 const within = (behaviour: string, run: (folder: Folder) => Promise<void>) =>
   test(behaviour, async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { Packet } from "@wardmq/mqtt";
 import { BrokerParts } from "./broker-parts.ts";
 import { SlowStore } from "./slow-store.ts";
 
@@ -30,18 +31,25 @@ describe("a session that may outlive its connection", () => {
     reader.take();
     const writer = parts.link(parts.service("b"));
     writer.connect({ clientId: "writer" });
+    const publishOf = (text: string, qos: 1 | 2, packetId: number): Packet => ({
+      type: "PUBLISH",
+      topic: "t",
+      qos,
+      packetId,
+      retain: false,
+      dup: false,
+      payload: Buffer.from(text),
+      properties: {},
+    });
     const publish = (text: string, qos: 1 | 2, packetId: number) =>
-      writer.send({
-        type: "PUBLISH",
-        topic: "t",
-        qos,
-        packetId,
-        retain: false,
-        dup: false,
-        payload: Buffer.from(text),
-        properties: {},
-      });
-    return { store, parts, reader, writer, publish, finish };
+      writer.send(publishOf(text, qos, packetId));
+    /** In one turn of the event loop more than one segment holds. */
+    const much = (): readonly string[] => {
+      const texts = [1, 2, 3, 4].map((i) => `${i}`.repeat(80_000));
+      writer.send(...texts.map((text, i) => publishOf(text, 2, i + 1)));
+      return texts;
+    };
+    return { store, parts, reader, writer, publish, much, finish };
   }
 
   test("gets its PUBLISH, and the publisher its PUBACK, only after the commit", () => {
@@ -57,6 +65,53 @@ describe("a session that may outlive its connection", () => {
       reader.take().map(({ type }) => type),
       ["PUBLISH"],
     );
+  });
+
+  test("has the store busy with several segments when much is said, each packet whole in one", () => {
+    const { store, parts, writer, reader, much, finish } = scene();
+    const texts = much();
+    const onTheirWay = store.waiting;
+    assert.ok(onTheirWay >= 2, `${onTheirWay} on their way`);
+    store.finish();
+    parts.turn();
+    const first = writer.take().length;
+    assert.ok(first < texts.length, "the others are not acknowledged before their commit");
+    finish();
+    assert.equal(first + writer.take().length, texts.length);
+    assert.deepEqual(
+      reader.take().map((packet) => packet.type === "PUBLISH" && packet.payload.toString()),
+      texts,
+    );
+    const lastBytes = [...store.segments.values()].map((bytes) => bytes.toString("latin1"));
+    for (const text of texts) {
+      const holders = lastBytes.filter((bytes) => bytes.includes(text));
+      assert.equal(holders.length, 1);
+    }
+  });
+
+  test("is kept in order when the store refuses what is on its way, and takes it later", async () => {
+    const { store, parts, writer, much, finish } = scene();
+    const texts = much();
+    store.finish();
+    store.fault = new Error("the disk is full");
+    finish();
+    assert.deepEqual(
+      writer.take().filter(({ type }) => type === "PUBREC"),
+      [],
+    );
+    store.fault = undefined;
+    parts.advance(1_000);
+    finish();
+    const numbers = [...store.segments.keys()];
+    assert.deepEqual(
+      numbers,
+      numbers.map((_, i) => i + 1),
+      "none is missing, and none stands before its turn",
+    );
+    const next = new BrokerParts({ store: store.survivor() });
+    next.service("a");
+    next.service("b");
+    assert.equal((await next.restore()).owed, texts.length);
   });
 
   test("is not waited for by a message that it is not owed", () => {

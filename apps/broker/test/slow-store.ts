@@ -8,6 +8,10 @@ export class SlowStore extends MemoryJournalStore {
     this.#waiting.push(() => super.append(...args));
   }
 
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   get isBusy(): boolean {
     return this.#waiting.length > 0;
   }

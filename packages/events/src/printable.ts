@@ -1,8 +1,11 @@
+const plainText = /^[ !#-[\]-~]*$/;
+
 /**
  * Untrusted text made safe to print: control characters, quotes that could end a field, bidirectional marks and
  * everything outside printable ASCII become `\u{..}`, and the whole is cut after `maximum` characters of input.
  */
 export function printable(text: string, maximum = 200): string {
+  if (text.length <= maximum && plainText.test(text)) return text;
   let out = "";
   let taken = 0;
   for (const character of text) {

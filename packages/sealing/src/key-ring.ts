@@ -7,7 +7,7 @@ import {
   type KeyObject,
   randomBytes,
 } from "node:crypto";
-import { pad, unpad } from "./padding.ts";
+import { padding, unpad } from "./padding.ts";
 import { SealError } from "./seal-error.ts";
 
 /** 32 random octets and the name they go by: 8 hexadecimal digits. */
@@ -144,9 +144,10 @@ export class KeyRing {
       authTagLength: tagLength,
     });
     cipher.setAAD(associatedData(prefix, row));
-    const body = cipher.update(pad(bytes));
+    const body = cipher.update(bytes);
+    const end = cipher.update(padding(bytes.length));
     cipher.final();
-    return Buffer.concat([sealedHead, body, cipher.getAuthTag()]);
+    return Buffer.concat([sealedHead, body, end, cipher.getAuthTag()]);
   }
 
   #open(prefix: Buffer, row: string | Uint8Array, given: Uint8Array): Buffer {

@@ -14,16 +14,14 @@ export function paddedLength(length: number): number {
   return Math.ceil(wanted / bucket) * bucket;
 }
 
-/** A copy of `bytes` followed by 0x80 and zeros up to its padded length (ISO/IEC 7816-4). */
-export function pad(bytes: Uint8Array): Buffer {
-  const padded = Buffer.allocUnsafe(paddedLength(bytes.length));
-  padded.set(bytes);
-  padded[bytes.length] = marker;
-  padded.fill(0, bytes.length + 1);
-  return padded;
+/** What follows a plaintext of `length`, up to its padded length: 0x80 and zeros (ISO/IEC 7816-4). */
+export function padding(length: number): Buffer {
+  const behind = Buffer.alloc(paddedLength(length) - length);
+  behind[0] = marker;
+  return behind;
 }
 
-/** What was padded, without a copy; undefined when the bytes do not end as `pad` ends them. */
+/** What was padded, without a copy; undefined when the bytes do not end in their `padding`. */
 export function unpad(padded: Buffer): Buffer | undefined {
   let end = padded.length - 1;
   while (end >= 0 && padded[end] === 0) end -= 1;

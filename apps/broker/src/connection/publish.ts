@@ -119,6 +119,7 @@ export class PublishHandler {
     const { said } = journal;
     if (qos === 2) this.#rememberPacketId(packetId);
     const receivers = this.#context.router.publish(application, this.#session);
+    journal.commitLarge();
     if (qos === 0) return;
     if (journal.said !== said && !this.#connection.hold()) return;
     // 0x10: no matching subscribers.

@@ -103,7 +103,16 @@ export class EventOutbox {
 }
 
 /** What makes events alike. Certificates that nobody here issued do not: a peer can make any number of them. */
-function keyOf({ type, subject, address, listener, check, limit, topic, ...rest }: SecurityEvent) {
-  const certificate = check === "certification-path" ? undefined : rest.certificate?.fingerprint;
-  return [type, subject, address, listener, check, limit, topic, certificate].join(" ");
+function keyOf({
+  type,
+  subject,
+  address,
+  listener,
+  check,
+  limit,
+  topic,
+  certificate,
+}: SecurityEvent) {
+  const fingerprint = check === "certification-path" ? "" : (certificate?.fingerprint ?? "");
+  return `${type} ${subject} ${address} ${listener} ${check} ${limit} ${topic} ${fingerprint}`;
 }

@@ -28,7 +28,8 @@ export interface JournalStore {
   read(onSegment: (segment: StoredSegment, progress: number) => void): Promise<StoreReport>;
   /**
    * Keeps a segment under a number above all others, and in the same act gives up those before `keepFrom`. Calls `kept`
-   * with the bytes it takes, or `refused` when nothing was kept.
+   * with the bytes it takes, or `refused` when nothing was kept; until then `bytes` stay as they are. It may be called
+   * again before that: answers come in the order of the calls, and none is kept before the one that was refused.
    */
   append(
     number: number,

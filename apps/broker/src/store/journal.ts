@@ -51,6 +51,8 @@ interface InFlight {
   readonly segment: Segment;
   readonly bytes: Buffer;
   readonly keepFrom: number;
+  /** The store has refused it, and is asked again once it has answered for those behind. */
+  isRefused: boolean;
 }
 
 /** How long a record that nobody waits for may wait for company. */
@@ -59,13 +61,16 @@ const lazyMs = 20;
 const retryMs = 1_000;
 /** Records that wait for the store, from which on publishers are read more slowly. */
 const behindBytes = 16 * 1024 * 1024;
+/** What was gathered does not wait for segments on their way when it is this large, and larger the more of them there are. */
+const largeBytes = 64 * 1024;
+const inFlightAtMost = 8;
 /** How much is moved to the end at once. */
 const movedAtOnce = 1024 * 1024;
 
 /**
  * What has to outlive the process, as a log of records:
  *
- *     said -> gathered (all of one turn, or of the time the store is busy) -> one segment -> committed
+ *     said -> gathered (all of one turn, or of the time the store is busy, or enough) -> one segment -> committed
  *
  * What is said is in memory at once and on disk later; whatever may only be seen once it is on disk (an acknowledgement,
  * a PUBLISH with its Packet Identifier) is held back until `committed` has reached `mark`. Segments are committed in
@@ -97,7 +102,9 @@ export class Journal {
   #isUrgent = false;
   #isScheduled = false;
   #isLazilyScheduled = false;
-  #inFlight: InFlight | undefined;
+  /** In their order. */
+  readonly #inFlight: InFlight[] = [];
+  #inFlightBytes = 0;
   #waiters: CommitWaiter[] = [];
   #storedBytes = 0;
   #liveBytes = 0;
@@ -124,7 +131,7 @@ export class Journal {
 
   /** More is said than the store takes. */
   get isBehind(): boolean {
-    return this.#writer.length + (this.#inFlight?.bytes.length ?? 0) > behindBytes;
+    return this.#writer.length + this.#inFlightBytes > behindBytes;
   }
 
   /** Why no new message may be stored: a limit, or the store itself. */
@@ -358,19 +365,34 @@ export class Journal {
 
   /** Gives what was gathered to the store, unless it is busy: then it goes as soon as it is not. */
   commit(): void {
-    if (this.#inFlight !== undefined || this.#isEmpty) return;
+    if (this.#inFlight.length === 0 && !this.#isEmpty) this.#send();
+  }
+
+  /**
+   * Hot path. Gives what was gathered to a busy store as well, once it is much. Called between two packets: what one of
+   * them has said belongs to one segment.
+   */
+  commitLarge(): void {
+    const inFlight = this.#inFlight.length;
+    if (this.#writer.length < largeBytes * (1 + inFlight) || this.isFailing) return;
+    if (inFlight < inFlightAtMost) this.#send();
+  }
+
+  #send(): void {
     const segment = this.#gathering;
     this.#segments.set(segment.number, segment);
-    while (this.#first < segment.number && this.#segments.get(this.#first)?.isDead !== false) {
+    while (this.#first <= this.committed && this.#segments.get(this.#first)?.isDead !== false) {
       this.#giveUpFirst();
     }
     const keepFrom = this.#first;
     writeHead(this.#writer, keepFrom, this.#previous);
     this.#previous = segment.number;
-    this.#inFlight = { segment, bytes: this.#writer.take(), keepFrom };
+    const inFlight = { segment, bytes: this.#writer.take(), keepFrom, isRefused: false };
+    this.#inFlight.push(inFlight);
+    this.#inFlightBytes += inFlight.bytes.length;
     this.#gathering = new Segment(segment.number + 1);
     this.#isUrgent = false;
-    this.#append();
+    this.#append(inFlight);
   }
 
   /** Moves what lives in the oldest segments to the end while the journal is larger than it has to be. */
@@ -402,7 +424,7 @@ export class Journal {
 
   /** Commits what is left and closes the store. */
   async close(): Promise<void> {
-    if (!this.isFailing && (this.#inFlight !== undefined || !this.#isEmpty)) {
+    if (!this.isFailing && (this.#inFlight.length > 0 || !this.#isEmpty)) {
       const done = new Promise<void>((resolve) => {
         this.#isClosing = resolve;
       });
@@ -433,7 +455,7 @@ export class Journal {
     this.said += 1;
     if (isUrgent) {
       this.#isUrgent = true;
-      if (!this.#isScheduled && this.#inFlight === undefined) {
+      if (!this.#isScheduled && this.#inFlight.length === 0) {
         this.#isScheduled = true;
         this.#parts.schedule(() => {
           this.#isScheduled = false;
@@ -461,34 +483,37 @@ export class Journal {
     this.#liveBytes -= item.leave();
   }
 
-  #append(): void {
-    const { segment, bytes, keepFrom } = this.#inFlight as InFlight;
+  #append(inFlight: InFlight): void {
+    const { segment, bytes, keepFrom } = inFlight;
     this.#parts.store.append(
       segment.number,
       bytes,
       keepFrom,
-      (storedBytes) => this.#done(segment, storedBytes, keepFrom),
-      (error) => this.#refused(error),
+      (storedBytes) => this.#done(inFlight, storedBytes),
+      (error) => this.#refused(inFlight, error),
     );
   }
 
-  #done(segment: Segment, storedBytes: number, keepFrom: number): void {
-    this.#inFlight = undefined;
+  #done({ segment, bytes, keepFrom }: InFlight, storedBytes: number): void {
+    this.#inFlight.shift(); // INVARIANT: the store answers in the order it was asked in
+    this.#inFlightBytes -= bytes.length;
+    this.#writer.giveBack(bytes);
     segment.storedBytes = storedBytes;
     this.#storedBytes += storedBytes;
     this.committed = segment.number;
-    if (this.isFailing) {
+    if (this.isFailing && this.#inFlight.length === 0) {
       this.isFailing = false;
       this.#parts.onRecovered();
     }
-    this.isRefusing = this.#liveBytes > this.#parts.limit();
+    this.isRefusing = this.isFailing || this.#liveBytes > this.#parts.limit();
     this.clean();
     this.#sayRewritten(keepFrom);
     if (this.#isUrgent || !this.#isLazilyScheduled || this.#isClosing !== undefined) this.commit();
+    this.commitLarge();
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const waiter of waiters) waiter.committed();
-    if (this.#inFlight === undefined) this.#isClosing?.();
+    if (this.#inFlight.length === 0) this.#isClosing?.();
   }
 
   #sayRewritten(keepFrom: number): void {
@@ -497,13 +522,21 @@ export class Journal {
     else this.#begin(true); // another commit, which gives up what has been moved
   }
 
-  #refused(error: Error): void {
+  #refused(refused: InFlight, error: Error): void {
+    refused.isRefused = true;
     if (!this.isFailing) {
       this.isFailing = true;
       this.isRefusing = true;
       this.#parts.onFailing(error);
     }
-    if (this.#isClosing === undefined) this.#parts.later(() => this.#append(), retryMs);
-    else this.#isClosing();
+    if (!this.#inFlight.every(({ isRefused }) => isRefused)) return;
+    if (this.#isClosing !== undefined) this.#isClosing();
+    else this.#parts.later(() => this.#appendAgain(), retryMs);
+  }
+
+  #appendAgain(): void {
+    const again = [...this.#inFlight];
+    for (const inFlight of again) inFlight.isRefused = false;
+    for (const inFlight of again) this.#append(inFlight);
   }
 }

@@ -5,6 +5,8 @@ export class MemoryJournalStore implements JournalStore {
   readonly segments = new Map<number, Buffer>();
   /** While it is set, nothing is kept. */
   fault: Error | undefined;
+  /** The segment that was refused: none behind it is kept before it. */
+  #missing: number | undefined;
 
   async read(onSegment: (segment: StoredSegment, progress: number) => void): Promise<StoreReport> {
     let done = 0;
@@ -23,10 +25,13 @@ export class MemoryJournalStore implements JournalStore {
     kept: (storedBytes: number) => void,
     refused: (error: Error) => void,
   ): void {
-    if (this.fault !== undefined) {
-      refused(this.fault);
+    const isBehind = this.#missing !== undefined && number > this.#missing;
+    if (this.fault !== undefined || isBehind) {
+      this.#missing ??= number;
+      refused(this.fault ?? new Error(`segment ${this.#missing} comes first`));
       return;
     }
+    this.#missing = undefined;
     this.segments.set(number, Buffer.from(bytes));
     for (const former of this.segments.keys()) {
       if (former >= keepFrom) break;

@@ -1,10 +1,15 @@
 const firstBytes = 65_536;
-/** A buffer that has grown beyond is given back. */
-const keptBytes = 4 * 1024 * 1024;
+/** Buffers that are used again, and how large one of them may have grown. */
+const spares = 8;
+const spareBytes = 1024 * 1024;
 
-/** A growing buffer for the records of one segment. Numbers are base 128, low groups first, up to 2^53 - 1. */
+/**
+ * A growing buffer for the records of one segment. Numbers are base 128, low groups first, up to 2^53 - 1. The memory is
+ * shared: another thread reads what was written where it stands, and the same few buffers go round.
+ */
 export class RecordWriter {
-  #buffer = Buffer.allocUnsafeSlow(firstBytes);
+  readonly #spares: Buffer[] = [];
+  #buffer = newBuffer(firstBytes);
   length = 0;
 
   byte(value: number): void {
@@ -32,22 +37,31 @@ export class RecordWriter {
     this.length += value.copy(this.#room(end - start), this.length, start, end);
   }
 
-  /** What was written, in a buffer of its own and of its size: it may be handed to another thread. */
+  /** What was written. It stays as it is until `giveBack`; what is written next stands elsewhere. */
   take(): Buffer {
-    const written = Buffer.allocUnsafeSlow(this.length);
-    this.#buffer.copy(written, 0, 0, this.length);
-    if (this.#buffer.length > keptBytes) this.#buffer = Buffer.allocUnsafeSlow(firstBytes);
+    const written = this.#buffer.subarray(0, this.length);
+    this.#buffer = this.#spares.pop() ?? newBuffer(firstBytes);
     this.length = 0;
     return written;
+  }
+
+  /** Nobody reads any more what was taken. */
+  giveBack({ buffer }: Buffer): void {
+    if (buffer.byteLength > spareBytes || this.#spares.length >= spares) return;
+    this.#spares.push(Buffer.from(buffer));
   }
 
   #room(bytes: number): Buffer {
     const needed = this.length + bytes;
     if (needed > this.#buffer.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(needed, this.#buffer.length * 2));
+      const larger = newBuffer(Math.max(needed, this.#buffer.length * 2));
       this.#buffer.copy(larger, 0, 0, this.length);
       this.#buffer = larger;
     }
     return this.#buffer;
   }
+}
+
+function newBuffer(bytes: number): Buffer {
+  return Buffer.from(new SharedArrayBuffer(bytes));
 }

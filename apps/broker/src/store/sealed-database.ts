@@ -63,6 +63,8 @@ export class SealedDatabase {
   #incarnation = "";
   #latest = 0;
   #anchored = 0;
+  /** The row that was refused: none behind it is kept before it. */
+  #missing: number | undefined;
 
   constructor(options: SqliteJournalOptions) {
     this.#options = options;
@@ -108,6 +110,9 @@ export class SealedDatabase {
 
   /** Keeps a row and gives up those before `keepFrom`, in one transaction; returns the bytes of the row. */
   append(number: number, bytes: Uint8Array, keepFrom: number): number {
+    if (this.#missing !== undefined && number > this.#missing)
+      throw new Error(`segment ${this.#missing} comes first`);
+    this.#missing = number;
     const sealed = this.#places.journal.seal(this.#rowName(number), bytes);
     const database = this.#open();
     try {
@@ -119,6 +124,7 @@ export class SealedDatabase {
       this.#closeDatabase(); // what state it is in does not matter: the next one opens it anew
       throw error;
     }
+    this.#missing = undefined;
     this.#latest = number;
     return sealed.length;
   }

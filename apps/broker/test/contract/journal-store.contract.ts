@@ -5,6 +5,8 @@ import type { JournalStore } from "../../src/store/journal-store.ts";
 /** A store and a way to open it again as another process would, after the former one was closed or has died. */
 export interface StoreUnderTest {
   readonly open: () => JournalStore;
+  /** The same, and it has no room for a segment of 1 MB. */
+  readonly openSmall: () => JournalStore;
   readonly remove: () => void;
 }
 
@@ -93,6 +95,27 @@ export function journalStoreContract(name: string, make: () => StoreUnderTest): 
         numbers.map((number) => append(store, number, "x").then(() => said.push(number))),
       );
       assert.deepEqual(said, numbers);
+      await store.close();
+    });
+
+    scenario("keeps nothing before what it has refused", async ({ open, openSmall }) => {
+      const small = openSmall();
+      await readAll(small);
+      const answers = ["1", "x".repeat(1_000_000), "3", "4"].map((text, i) =>
+        append(small, i + 1, text),
+      );
+      assert.deepEqual(
+        (await Promise.allSettled(answers)).map(({ status }) => status),
+        ["fulfilled", "rejected", "rejected", "rejected"],
+      );
+      for (const number of [2, 3]) await append(small, number, `${number}`);
+      await small.close();
+      const store = open();
+      assert.deepEqual((await readAll(store)).segments, [
+        [1, "1"],
+        [2, "2"],
+        [3, "3"],
+      ]);
       await store.close();
     });
 
