@@ -1,20 +1,22 @@
 import assert from "node:assert/strict";
 import { after } from "node:test";
+import { received } from "../authorization/scene.ts";
 import { bytes } from "../support/bytes.ts";
 import { startDeployment } from "../support/deployment.ts";
 import type { Clients, ConnectedClient } from "./clients.ts";
 import { limitTest } from "./limit-test.ts";
 import { goneOf, until } from "./waiting.ts";
 
-const [retaining, small, storing] = await Promise.all([
+const [retaining, small, storing, brief] = await Promise.all([
   startDeployment({
     devices: 0,
     settings: { "limits.retainedMessages": 3, "limits.retainedBytes": 40_000 },
   }),
   startDeployment({ devices: 0, settings: { "limits.memoryBytes": 1_048_576 } }),
   startDeployment({ devices: 0, settings: { "limits.storedBytes": 1_048_576 } }),
+  startDeployment({ devices: 0, settings: { "limits.retainedSeconds": 1 } }),
 ]);
-after(() => Promise.all([retaining.stop(), small.stop(), storing.stop()]));
+after(() => Promise.all([retaining, small, storing, brief].map((one) => one.stop())));
 
 const retain = (client: ConnectedClient, topic: string, payload: string) =>
   client.publish(topic, payload, { qos: 1, retain: true });
@@ -35,6 +37,35 @@ async function forget(clients: Clients, ...names: readonly string[]): Promise<vo
   const client = await clients.connect();
   for (const name of names) await retain(client, clients.topic(name), "");
 }
+
+limitTest(
+  "retainedSeconds",
+  "ends the life of a retained message that asks for more, or says nothing",
+  brief,
+  async (clients) => {
+    const client = await clients.connect();
+    const long = clients.version === 5 ? { messageExpiryInterval: 4_000_000_000 } : {};
+    for (const [name, properties] of [
+      ["plain", {}],
+      ["long", long],
+    ] as const) {
+      const code = await client.publish(clients.topic(name), "x", {
+        qos: 1,
+        retain: true,
+        properties,
+      });
+      assert.ok(code < 0x80);
+    }
+    await until("their end", async () => {
+      const reader = await clients.connect();
+      await reader.subscribe(clients.topic("+"));
+      const { messages } = await received(reader);
+      await reader.disconnect();
+      return messages.length === 0 || undefined;
+    });
+  },
+  { atOnce: true },
+);
 
 limitTest(
   "retainedMessages",

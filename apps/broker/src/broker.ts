@@ -27,6 +27,7 @@ import { Door } from "./door/door.ts";
 import { CredentialFault } from "./door/server-files.ts";
 import { Enforcement } from "./enforcement/enforcement.ts";
 import { GrantClock } from "./enforcement/grant-clock.ts";
+import { OpenCommands } from "./enforcement/open-commands.ts";
 import { RecordTable } from "./enforcement/record-table.ts";
 import { type SubjectState, Subjects } from "./enforcement/subjects.ts";
 import { Freshness } from "./feed/freshness.ts";
@@ -118,14 +119,19 @@ export class Broker {
       failed: parts.failed,
       keyMissing: (issuer) => parts.keyMissing?.(issuer),
     });
-    this.#enforcement = new Enforcement(this.#subjects, record, this.#tokenClock.now);
+    const limits = () => this.settings.limits;
+    this.#enforcement = new Enforcement(
+      this.#subjects,
+      record,
+      this.#tokenClock.now,
+      new OpenCommands({ wheel: this.#wheel, budget: this.#budget, limits }),
+    );
     this.#grantClock = new GrantClock(this.#wheel, this.#tokenClock.now, (policy) => {
       this.#enforcement.usePolicy(policy);
       this.#router.dropAllRoutes();
       this.#sessions.authorizeAgain(undefined);
     });
     this.#budget.retained = () => this.#retained.bytes + this.#retained.treeBytes;
-    const limits = () => this.settings.limits;
     this.#journal = new Journal({
       store: parts.store,
       schedule: setImmediate,
@@ -143,6 +149,7 @@ export class Broker {
       rememberedTopics,
       rememberedBytes: () => Math.min(rememberedBytes, limits().memoryBytes / 8),
       retainedLimit: (messages, bytes) => this.#retainedLimit(messages, bytes),
+      retainedSeconds: () => limits().retainedSeconds,
       now,
     });
     this.#budget.filters = () => this.#router.filterBytes;

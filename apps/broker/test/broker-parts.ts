@@ -13,6 +13,7 @@ import type { Flusher, Output } from "../src/connection/output.ts";
 import { TimingWheel } from "../src/connection/timing-wheel.ts";
 import type { Transport } from "../src/door/transport.ts";
 import { Enforcement } from "../src/enforcement/enforcement.ts";
+import { OpenCommands } from "../src/enforcement/open-commands.ts";
 import { type SubjectState, Subjects } from "../src/enforcement/subjects.ts";
 import { RetainedMessages } from "../src/routing/retained-messages.ts";
 import { Router } from "../src/routing/router.ts";
@@ -121,7 +122,8 @@ export class BrokerParts {
     this.#turnWheel = turn;
     this.budget = new MemoryBudget(this.limits.memoryBytes);
     this.budget.retained = () => this.retained.bytes;
-    this.enforcement = new Enforcement(this.subjects, record, now);
+    const commands = new OpenCommands({ wheel, budget: this.budget, limits });
+    this.enforcement = new Enforcement(this.subjects, record, now, commands);
     this.usePolicy(options.policy ?? openPolicy);
     this.journal = new Journal({
       store: options.store ?? new MemoryJournalStore(),
@@ -145,6 +147,7 @@ export class BrokerParts {
       retained: this.retained,
       rememberedTopics: options.rememberedTopics ?? 1_000,
       retainedLimit: (messages, bytes) => this.#retainedLimit(messages, bytes),
+      retainedSeconds: () => this.limits.retainedSeconds,
       now,
     });
     const { budget, enforcement, router } = this;

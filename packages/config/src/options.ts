@@ -420,6 +420,24 @@ export const options: readonly Option[] = [
   limit("topicAliases", 16, [0, 65_535], {
     summary: "topic aliases of one connection, each way (Topic Alias Maximum)",
   }),
+  limit("openCommands", 10_000, [0, 10_000_000], {
+    summary:
+      "commands that wait for the answer of their device; a further one is refused with 0x97 until another is answered or its time is over",
+  }),
+  limit("openCommandsPerRequester", 1_000, [0, 1_000_000], {
+    summary:
+      "commands of one subject that wait for their answers; a further one is refused with 0x97",
+  }),
+  limit("openCommandsPerDevice", 16, [0, 10_000], {
+    summary: "commands that one device has not answered; a further one is refused with 0x97",
+  }),
+  limit("retainedSeconds", 30 * 86_400, [1, 315_360_000], {
+    unit: "s",
+    summary:
+      "the longest life of a retained message; one that says nothing, or asks for more, gets this",
+    ...atMost(366 * 86_400),
+    weakness: "what a device is told when it connects may be older than anybody remembers",
+  }),
   limit("retainedMessages", 100_000, [0, 100_000_000], {
     summary:
       "retained messages in all; a further topic is refused with 0x97, a kept one can be replaced",

@@ -331,6 +331,7 @@ describe("a finding is made", () => {
     "limits.connectTimeoutMs=30001",
     "limits.preAuthBytes=16385",
     "limits.keepAliveSeconds.max=3601",
+    "limits.retainedSeconds=40000000",
   ];
   for (const override of weaker) {
     test(`of ${override}`, () => {

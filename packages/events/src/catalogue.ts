@@ -34,6 +34,16 @@ export const eventTypes = {
     severity: "warning",
     summary: "a queued or retained message was withheld because the right to it is gone",
   },
+  "command-denied": {
+    severity: "warning",
+    summary:
+      "a command was refused: it does not say where its answer goes and by what it is known, or another one is known by that",
+  },
+  "response-denied": {
+    severity: "warning",
+    summary:
+      "an answer was refused; `check` says whether it was unsolicited, late, a second one, or not the device's own (crossed)",
+  },
   "topic-scan": {
     severity: "alert",
     summary:

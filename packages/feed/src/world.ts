@@ -77,6 +77,10 @@ export interface Limits {
   readonly keepAliveSeconds: { readonly min: number; readonly max: number };
   readonly sessionExpirySeconds: number;
   readonly topicAliases: number;
+  readonly openCommands: number;
+  readonly openCommandsPerRequester: number;
+  readonly openCommandsPerDevice: number;
+  readonly retainedSeconds: number;
   readonly retainedMessages: number;
   readonly retainedBytes: number;
   readonly storedBytes: number;

@@ -11,12 +11,22 @@ export function findStringProperty(
   start: number,
   end: number,
 ): string | undefined {
+  return findBytesProperty(name, buffer, start, end)?.toString("utf8");
+}
+
+/** As `findStringProperty`: the bytes of a UTF-8 String or of Binary Data, where they lie in the buffer. */
+export function findBytesProperty(
+  name: PropertyName,
+  buffer: Buffer,
+  start: number,
+  end: number,
+): Buffer | undefined {
   const { id } = properties[name];
   let at = start;
   while (at < end) {
     const value = at + 1; // no identifier of a property needs a second byte
     const next = endOfValue(typeById.get(buffer[at] as number), buffer, value);
-    if (buffer[at] === id) return buffer.toString("utf8", value + 2, next);
+    if (buffer[at] === id) return buffer.subarray(value + 2, next);
     at = next;
   }
   return undefined;

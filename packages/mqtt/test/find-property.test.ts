@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { encodePacket, findStringProperty, PublishFrame, userPropertiesIn } from "../src/index.ts";
+import {
+  encodePacket,
+  findBytesProperty,
+  findStringProperty,
+  PublishFrame,
+  userPropertiesIn,
+} from "../src/index.ts";
 
 const text = fc.string({ maxLength: 20 }).filter((one) => !/[\0#+]/.test(one));
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
@@ -32,7 +38,8 @@ describe("a property that is looked for in the bytes of a PUBLISH", () => {
         const frame = new PublishFrame();
         frame.decode(packet[0] as number, packet, start, packet.length, 5);
         const { propertiesStart: from, propertiesEnd: to } = frame;
-        const { contentType, responseTopic, userProperty = [] } = written;
+        const { contentType, responseTopic, correlationData, userProperty = [] } = written;
+        assert.deepEqual(findBytesProperty("correlationData", packet, from, to), correlationData);
         assert.equal(findStringProperty("contentType", packet, from, to), contentType);
         assert.equal(findStringProperty("responseTopic", packet, from, to), responseTopic);
         assert.deepEqual(userPropertiesIn(packet, from, to), userProperty.flat());

@@ -326,6 +326,8 @@ describe("checkPolicy", () => {
       one.reach,
     ]);
     assert.deepEqual(reach, [
+      ["bedside-device/publish[5]", "every correlation"],
+      ["bedside-device/subscribe[4]", "every correlation"],
       ["clinical-dashboard/subscribe[0]", "every site, every ward, every device"],
       ["clinical-dashboard/subscribe[1]", "every site, every ward, every device"],
     ]);

@@ -44,7 +44,7 @@ describe("the default policy", () => {
       deny: [
         `${foreign}/${channel}`,
         `${own}/${channel}/`,
-        `${own}/${channel}/x`,
+        `${own}/${channel}/x/x`,
         `${own}/${channel}x`,
         `${own}//${channel}`,
         `/${own}/${channel}`,

@@ -493,7 +493,7 @@ describe("parsePolicy accepts", () => {
     assert.deepEqual(
       policy.roles.map(({ name, publish, subscribe }) => [name, publish.length, subscribe.length]),
       [
-        ["bedside-device", 5, 4],
+        ["bedside-device", 6, 5],
         ["clinical-dashboard", 0, 2],
       ],
     );

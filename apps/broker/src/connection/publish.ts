@@ -7,7 +7,8 @@ import {
   PublishFrame,
   parseTopicName,
 } from "@wardmq/mqtt";
-import { isWithin, type Terms } from "@wardmq/policy/compile";
+import { type Exchange, isWithin, type Terms } from "@wardmq/policy/compile";
+import type { OpenCommand } from "../enforcement/open-commands.ts";
 import { ApplicationMessage } from "../routing/application-message.ts";
 import { Topic } from "../routing/topic.ts";
 import type { Session } from "../session/session.ts";
@@ -23,6 +24,8 @@ interface PublishTopic {
   refusal: number;
   /** What a message must keep to where it is allowed. */
   terms: readonly Terms[];
+  /** Where it is a topic of commands or of their answers. */
+  exchange: Exchange | undefined;
   /** The rule that refuses it. */
   ruleId: string | undefined;
   /** The enforcement epoch the answer belongs to. */
@@ -33,14 +36,17 @@ interface PublishTopic {
 const rememberedTopics = 256;
 const rememberedBytes = 16_384;
 
-/** What an alias stands for whose Topic Name broke a limit: the name itself is never kept. */
-const overLimit: PublishTopic = {
-  topic: new Topic(""),
-  refusal: 0x90,
+/** What is known of a topic before the first PUBLISH to it is judged. */
+const unasked = {
+  refusal: 0,
   terms: [],
+  exchange: undefined,
   ruleId: undefined,
   epoch: 0,
-};
+} as const;
+
+/** What an alias stands for whose Topic Name broke a limit: the name itself is never kept. */
+const overLimit: PublishTopic = { ...unasked, topic: new Topic(""), refusal: 0x90 };
 
 /** Reused for every PUBLISH of every connection: the whole way through the broker is one call. */
 const frame = new PublishFrame();
@@ -113,19 +119,79 @@ export class PublishHandler {
       return;
     }
     if (frame.responseTopicStart >= 0 && !this.#mayBeAnswered(buffer)) return;
+    const { exchange } = topic;
+    const command = exchange && this.#commandOf(exchange, application);
+    if (exchange !== undefined && command === undefined) return;
     if (application.retain && !this.#mayRetain(application)) return;
     const { journal } = this.#context;
     if (journal.isRefusing && !this.#mayStore(application)) return;
     const { said } = journal;
     if (qos === 2) this.#rememberPacketId(packetId);
-    const receivers = this.#context.router.publish(application, this.#session);
+    const receivers =
+      exchange === undefined || command === undefined
+        ? this.#context.router.publish(application, this.#session)
+        : this.#exchange(exchange, command, application);
     journal.commitLarge();
-    if (qos === 0) return;
-    if (journal.said !== said && !this.#connection.hold()) return;
     // 0x10: no matching subscribers.
-    const reasonCode = receivers === 0 && this.#connection.version === 5 ? 0x10 : 0;
+    this.#acknowledge(receivers === 0 && this.#connection.version === 5 ? 0x10 : 0, said);
+  }
+
+  /** Acknowledges the PUBLISH of the frame, after what the journal was told since `said`. */
+  #acknowledge(reasonCode: number, said: number): void {
+    const { qos, packetId } = frame;
+    if (qos === 0) return;
+    if (this.#context.journal.said !== said && !this.#connection.hold()) return;
     if (qos === 1) this.#connection.sendPuback(packetId, reasonCode);
     else this.#connection.sendPubrec(packetId, reasonCode);
+  }
+
+  /** The command that this message is, or that it answers; nothing where it was refused. */
+  #commandOf(exchange: Exchange, application: ApplicationMessage): OpenCommand | undefined {
+    const { enforcement } = this.#context;
+    const { requester } = this.#connection;
+    if (exchange.part === "response") {
+      const answered = enforcement.authorizeResponse(requester, exchange, application);
+      if (answered === undefined) this.#refuseResponse(exchange);
+      return answered;
+    }
+    const command = enforcement.authorizeCommand(requester, exchange, application, frame.dup);
+    if (command === undefined) {
+      this.#refuse(0x87, exchange.ruleId);
+      return undefined;
+    }
+    const limit = enforcement.commands.limitFor(command);
+    if (limit === undefined) return command;
+    this.#recordLimit(limit, application.topic.name);
+    this.#refuse(0x97);
+    return undefined;
+  }
+
+  /**
+   * Deviation: on 3.1.1 it is acknowledged and dropped. Nobody waits for it, and a connection that ended for it would end
+   * again each time the device sends it again, with the device's alarms.
+   */
+  #refuseResponse({ ruleId }: Exchange): void {
+    if (this.#connection.version === 5) {
+      this.#refuse(0x87, ruleId);
+      return;
+    }
+    const { said } = this.#context.journal;
+    if (frame.qos === 2) this.#rememberPacketId(frame.packetId);
+    this.#acknowledge(0, said);
+  }
+
+  /** A command opens when somebody is to get it; its answer goes to who sent it and to nobody else. */
+  #exchange({ part }: Exchange, command: OpenCommand, application: ApplicationMessage): number {
+    const { router, enforcement, now } = this.#context;
+    if (part === "response") {
+      enforcement.commands.close(command);
+      return router.publishTo(command.requester, application);
+    }
+    // Whoever gets it later could not answer any more.
+    application.expiresAt = Math.min(application.expiresAt, now() + command.withinMs);
+    const receivers = router.publish(application, this.#session);
+    if (receivers > 0) enforcement.commands.open(command);
+    return receivers;
   }
 
   #resolveTopic(buffer: Buffer): PublishTopic {
@@ -154,7 +220,7 @@ export class PublishHandler {
     if (found === undefined) {
       const topic = new Topic(parseTopicName(decodeUtf8(buffer, start, end)));
       topic.isLive = false;
-      found = { topic, refusal: 0, terms: [], ruleId: undefined, epoch: 0 };
+      found = { ...unasked, topic };
       if (brokenTopicLimit(topic.name, this.#context) !== undefined) return found; // not remembered
       this.#topicBytes += key.length;
       if (this.#topics.size >= rememberedTopics || this.#topicBytes > rememberedBytes) {
@@ -195,6 +261,7 @@ export class PublishHandler {
     const decision = enforcement.authorizePublish(this.#connection.requester, name);
     known.refusal = decision.effect === "Deny" ? 0x87 : 0;
     known.terms = decision.terms;
+    known.exchange = decision.exchange;
     known.ruleId = decision.ruleId;
   }
 

@@ -4,22 +4,32 @@ import {
   type Decision,
   deny,
   denyByTerms,
+  type Exchange,
   isWithin,
   type MessageTraits,
+  retainSecondsOf,
   type SubjectLimits,
   type Terms,
 } from "@wardmq/policy/compile";
 import type { TokenAction } from "@wardmq/tokens/verify";
+import {
+  type ExchangedMessage,
+  type ExchangeFault,
+  OpenCommand,
+  type OpenCommands,
+} from "./open-commands.ts";
 import { type FreeText, PhiWatch } from "./phi-watch.ts";
 import type { SubjectState, Subjects } from "./subjects.ts";
 
-export type Act = "publish" | "subscribe" | "will" | "delivery";
+export type Act = "publish" | "subscribe" | "will" | "delivery" | "command" | "response";
 
 const deniedEvent = {
   publish: "publish-denied",
   subscribe: "subscribe-denied",
   will: "will-denied",
   delivery: "delivery-denied",
+  command: "command-denied",
+  response: "response-denied",
 } as const satisfies Record<Act, SecurityEvent["type"]>;
 
 /** A message that waited. */
@@ -48,6 +58,7 @@ export interface Requester {
 export class Enforcement {
   epoch = 1;
   readonly phi: PhiWatch;
+  readonly commands: OpenCommands;
   #policy: CompiledPolicy | undefined;
   readonly #subjects: Subjects;
   readonly #record: (event: Omit<SecurityEvent, "at">) => void;
@@ -58,8 +69,10 @@ export class Enforcement {
     subjects: Subjects,
     record: (event: Omit<SecurityEvent, "at">) => void,
     tokenNow: () => number,
+    commands: OpenCommands,
   ) {
     this.#subjects = subjects;
+    this.commands = commands;
     this.#record = record;
     this.phi = new PhiWatch(record);
     this.#tokenNow = tokenNow;
@@ -120,7 +133,9 @@ export class Enforcement {
   /** A will, when it is set and when it is sent: judged as the publish it becomes. */
   authorizeWill(requester: Requester, topicName: string, message: WillTraits): boolean {
     const { subject } = requester;
-    const decision = this.#endedOf(subject) ?? this.#decideMessage(subject, topicName, message);
+    const decided = this.#endedOf(subject) ?? this.#decideMessage(subject, topicName, message);
+    const { exchange } = decided;
+    const decision = exchange === undefined ? decided : deny("Deny", noWill, exchange.ruleId);
     if (!this.#enforce(requester, "will", topicName, decision)) return false;
     if (this.phi.blocks(requester, "will topic", topicName)) return false;
     if (this.phi.blocksFreeText(requester, message)) return false;
@@ -144,6 +159,41 @@ export class Enforcement {
     );
     this.#enforce(requester, act, responseTopic, decision, "response-topic");
     return decision;
+  }
+
+  /** The command that this message opens, to be opened once it is taken; nothing where it may be none. */
+  authorizeCommand(
+    requester: Requester,
+    exchange: Exchange,
+    message: ExchangedMessage,
+    isDup: boolean,
+  ): OpenCommand | undefined {
+    const { id } = requester.subject;
+    const command = this.commands.command(id, exchange, message, isDup);
+    return this.#inExchange(requester, "command", exchange, message, command);
+  }
+
+  /** The command that this message answers, to be closed once it is taken; nothing where it answers none. */
+  authorizeResponse(
+    requester: Requester,
+    exchange: Exchange,
+    message: ExchangedMessage,
+  ): OpenCommand | undefined {
+    const command = this.commands.answered(requester.subject.id, exchange, message);
+    return this.#inExchange(requester, "response", exchange, message, command);
+  }
+
+  #inExchange(
+    requester: Requester,
+    act: "command" | "response",
+    { ruleId }: Exchange,
+    { topic }: ExchangedMessage,
+    command: OpenCommand | ExchangeFault,
+  ): OpenCommand | undefined {
+    if (command instanceof OpenCommand) return command;
+    const { check, why } = command;
+    this.#enforce(requester, act, topic.name, deny("Deny", why, ruleId), check);
+    return undefined;
   }
 
   /** `topicFilter` without `$share/group/`; a Permit is for its QoS and below. */
@@ -175,6 +225,12 @@ export class Enforcement {
   mayPublish(message: DeliveredMessage): boolean {
     const { publisher, topic } = message;
     return this.#decideMessage(publisher, topic.name, message).effect === "Permit";
+  }
+
+  /** How long its publisher may have the message retained. */
+  retainSeconds(message: DeliveredMessage): number {
+    const { terms } = this.decidePublish(message.publisher, message.topic.name);
+    return retainSecondsOf(terms, message);
   }
 
   #decideMessage(subject: SubjectState, topicName: string, message: MessageTraits): Decision {
@@ -227,6 +283,8 @@ export class Enforcement {
 }
 
 const noLimits: SubjectLimits = {};
+
+const noWill = "nobody waits for the answer to a will, and no command waits for one";
 
 const deniedByPhi = deny("Deny", "the topic looks as if it named a patient", "phi");
 

@@ -6,6 +6,7 @@ const terms: Terms = {
   ruleId,
   qos: 2,
   retain: true, // as control's own word on that topic is
+  retainSeconds: Number.POSITIVE_INFINITY,
   payloadBytes: Number.POSITIVE_INFINITY,
   contentType: undefined,
 };

@@ -1,5 +1,6 @@
 import {
   encodeVariableByteInteger,
+  findBytesProperty,
   findStringProperty,
   type ProtocolVersion,
   type QoS,
@@ -62,6 +63,11 @@ export class ApplicationMessage {
   /** Names and values of all User Properties. */
   get userProperties(): readonly string[] {
     return userPropertiesIn(this.bytes, this.propertiesStart, this.propertiesEnd);
+  }
+
+  get correlationData(): Buffer | undefined {
+    const { bytes, propertiesStart, propertiesEnd } = this;
+    return findBytesProperty("correlationData", bytes, propertiesStart, propertiesEnd);
   }
 
   /** Bytes this message holds while it is kept. */

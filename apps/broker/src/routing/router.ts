@@ -21,6 +21,8 @@ export interface RouterParts {
   readonly rememberedBytes?: () => number;
   /** Whether one more retained message of that many bytes fits; else the limit it breaks. */
   readonly retainedLimit: (addedMessages: number, addedBytes: number) => string | undefined;
+  /** The longest life of a retained message, whatever its rule says. */
+  readonly retainedSeconds: () => number;
   readonly now: () => number;
 }
 
@@ -94,6 +96,29 @@ export class Router {
     return receivers;
   }
 
+  /**
+   * Gives the message to the sessions of one subject and to no other; returns how many are owed it. A group of a Shared
+   * Subscription gives it to a member of that subject, and never on to another one.
+   */
+  publishTo(subject: string, message: ApplicationMessage): number {
+    if (!message.topic.isLive) message.topic = this.topic(message.topic.name);
+    const { targets, shared } = this.#routeOf(message.topic);
+    const own = targets.filter(({ session }) => session.subject.id === subject);
+    for (const target of own) deliver(message, target, undefined);
+    const members = shared.flatMap((group) => {
+      const session = group.choose((one) => one.subject.id === subject);
+      const subscription = session && group.members.get(session);
+      if (session === undefined || subscription === undefined) return [];
+      return this.#mayReceive(session, message) ? [fold(session, [subscription])] : [];
+    });
+    for (const member of members) deliver(message, member, undefined);
+    return own.length + members.length;
+  }
+
+  #mayReceive({ subject }: Session, { topic }: ApplicationMessage): boolean {
+    return this.#parts.enforcement.decideReceive(subject, topic.name).effect === "Permit";
+  }
+
   /** Whether this message would have to be stored: for somebody it is owed to, or because it is retained. */
   wouldStore(message: ApplicationMessage): boolean {
     if (message.retain) return true;
@@ -120,8 +145,7 @@ export class Router {
     const session = group.choose();
     const subscription = session === undefined ? undefined : group.members.get(session);
     if (session === undefined || subscription === undefined) return false;
-    const { effect } = this.#parts.enforcement.decideReceive(session.subject, message.topic.name);
-    if (effect === "Deny") return false;
+    if (!this.#mayReceive(session, message)) return false;
     deliver(message, fold(session, [subscription]), frames, group);
     return true;
   }
@@ -179,7 +203,10 @@ export class Router {
       this.#unretain(message.topic.name);
       return;
     }
+    const { enforcement, retainedSeconds, now } = this.#parts;
+    const seconds = Math.min(retainedSeconds(), enforcement.retainSeconds(message));
     const kept = message.keep();
+    kept.expiresAt = Math.min(kept.expiresAt, now() + 1000 * seconds);
     this.#parts.journal.retained(kept);
     const former = this.retained.put(kept);
     if (former !== undefined) this.#parts.journal.replaced(former);

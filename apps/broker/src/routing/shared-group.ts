@@ -24,12 +24,13 @@ export class SharedGroup {
   }
 
   /** In turn, the first member that can take a message now; else one that is connected; else one that can wait. */
-  choose(): Session | undefined {
+  choose(mayBe: (session: Session) => boolean = anybody): Session | undefined {
     let connected: Session | undefined;
     let waiting: Session | undefined;
     for (let i = 0; i < this.#order.length; i += 1) {
       const at = (this.#next + i) % this.#order.length;
       const session = this.#order[at] as Session;
+      if (!mayBe(session)) continue;
       if (session.canSendNow()) {
         this.#next = at + 1;
         return session;
@@ -41,3 +42,5 @@ export class SharedGroup {
     return connected ?? waiting;
   }
 }
+
+const anybody = () => true;

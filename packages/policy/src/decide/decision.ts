@@ -1,5 +1,6 @@
 import type { SubjectKind } from "../language/policy.ts";
 import type { PhiGuard } from "../phi/phi-guard.ts";
+import type { Exchange } from "./exchange.ts";
 import type { Terms } from "./terms.ts";
 import type { TokenRole } from "./token-roles.ts";
 
@@ -29,6 +30,8 @@ export interface Decision {
   readonly qos: number;
   /** What the rules that permit want of a message: one of these must be kept to. */
   readonly terms: readonly Terms[];
+  /** Of a Permit to publish a command or an answer: what the broker is to watch over. */
+  readonly exchange?: Exchange;
 }
 
 /** Limits of a subject by its roles: the strictest of each. */

@@ -11,6 +11,7 @@ import {
   offSchemaDenied,
   permit,
 } from "./denial.ts";
+import { type Exchange, exchangeOf } from "./exchange.ts";
 import {
   type CompiledRule,
   type Nearest,
@@ -19,7 +20,8 @@ import {
   rulesAllowing,
   type Values,
 } from "./rule-tree.ts";
-import { schemaMeets, type TopicSchema } from "./topic-schema.ts";
+import { neverRetained } from "./terms.ts";
+import { levelHas, schemaMeets, type TopicSchema } from "./topic-schema.ts";
 
 /** Rules of one origin, by action. */
 export type RuleParts = Readonly<Record<Action, RuleNode>>;
@@ -109,7 +111,15 @@ class RightsUnderRules implements SubjectRights {
 
   decidePublish(topicName: string): Decision {
     if (topicName.startsWith("$")) return dollarDenied;
-    return this.#decide("publish", askedName(topicName));
+    const asked = askedName(topicName);
+    const decision = this.#decide("publish", asked);
+    if (decision.effect === "Deny") return decision;
+    const exchange = exchangeOf(
+      this.#schema.commands,
+      asked?.levels as readonly string[], // INVARIANT: a Topic Name has no wildcards
+      (level, text) => levelHas(level, text, this.#org),
+    );
+    return exchange === undefined ? decision : inExchange(decision, exchange);
   }
 
   decideReceive(topicName: string): Decision {
@@ -142,6 +152,11 @@ class RightsUnderRules implements SubjectRights {
     nearest.rule ??= allow.find(({ sample }) => sample !== undefined)?.sample;
     return denyNotApplicable(this.subject, action, this.#roles, nearest, values);
   }
+}
+
+/** Neither a command nor an answer is ever retained: it would be there for whoever comes later. */
+function inExchange(decision: Decision, exchange: Exchange): Decision {
+  return Object.freeze({ ...decision, terms: neverRetained(decision.terms), exchange });
 }
 
 function permitAlone(rules: readonly CompiledRule[]): Decision {

@@ -6,6 +6,8 @@ export interface Terms {
   readonly ruleId: string;
   readonly qos: number;
   readonly retain: boolean;
+  /** How long a retained message lives; Infinity where the rule has no limit. */
+  readonly retainSeconds: number;
   /** Infinity where the rule has no limit. */
   readonly payloadBytes: number;
   readonly contentType: string | undefined;
@@ -21,8 +23,25 @@ export interface MessageTraits {
 }
 
 export function termsOf(rule: Omit<Partial<Rule>, "filter">, ruleId: string): Terms {
-  const { qos = 2, retain = "never", payloadBytes = Number.POSITIVE_INFINITY, contentType } = rule;
-  return Object.freeze({ ruleId, qos, retain: retain === "allowed", payloadBytes, contentType });
+  const { qos = 2, retain = "never", contentType } = rule;
+  const { retainSeconds = unlimited, payloadBytes = unlimited } = rule;
+  const isRetained = retain === "allowed";
+  return Object.freeze({
+    ruleId,
+    qos,
+    retain: isRetained,
+    retainSeconds,
+    payloadBytes,
+    contentType,
+  });
+}
+
+const unlimited = Number.POSITIVE_INFINITY;
+
+/** The longest life, in seconds, that the terms which a retained message keeps to give it; none at all where it keeps to none. */
+export function retainSecondsOf(terms: readonly Terms[], message: MessageTraits): number {
+  const kept = terms.filter((one) => isWithin([one], message));
+  return Math.max(0, ...kept.map(({ retainSeconds }) => retainSeconds));
 }
 
 /** Hot path. Whether the message keeps to one of the terms. */
@@ -49,8 +68,15 @@ export function denyByTerms(terms: readonly Terms[], message: MessageTraits): De
   return { effect: "Deny", because: "Deny", ruleId, hint, qos: 0, terms: [] };
 }
 
+/** Of topics whose messages are never retained, whatever a rule allows. */
+export function neverRetained(terms: readonly Terms[]): readonly Terms[] {
+  return terms.map((one) => ({ ...one, retain: false, retainSeconds: 0 }));
+}
+
 function hintOf(terms: Terms, { qos, retain, payloadLength }: MessageTraits): string {
   const rule = `the rule ${terms.ruleId}`;
+  if (retain && terms.retainSeconds === 0)
+    return "commands and answers are never retained: clear the flag";
   if (retain && !terms.retain) {
     return `${rule} allows no retained message: clear the flag, or write retain: allowed`;
   }

@@ -1,5 +1,7 @@
 import {
+  type CommandTopic,
   namePattern,
+  type Place,
   type Policy,
   segmentPattern,
   type Topics,
@@ -7,6 +9,7 @@ import {
 } from "../language/policy.ts";
 import { parseTemplate, standardTopics } from "../language/template.ts";
 import { type Asked, anyLevel } from "./asked.ts";
+import { type CommandForm, commandForms } from "./exchange.ts";
 
 /** What may stand at a level of a topic. */
 export type SchemaLevel =
@@ -28,18 +31,31 @@ export interface SchemaTemplate {
 export interface TopicSchema {
   readonly isStrict: boolean;
   readonly templates: readonly SchemaTemplate[];
+  readonly commands: readonly CommandForm[];
 }
 
 /** The schema of a tenant: its own, else that of the policy, else the standard one. */
 export function topicSchema(policy: Policy, org: string | undefined): TopicSchema {
   const topics = policy.tenants.find(({ name }) => name === org)?.topics ?? policy.topics;
-  return { isStrict: topics?.schema !== "off", templates: templatesOf(topics) };
-}
-
-function templatesOf(topics: Topics | undefined): readonly SchemaTemplate[] {
-  const written = topics?.templates.map(({ template }) => template) ?? [];
   const values = new Map<string, readonly string[]>(Object.entries(standardTopics.levels));
   for (const { name, values: of } of topics?.levels ?? []) values.set(name, of);
+  return {
+    isStrict: topics?.schema !== "off",
+    templates: templatesOf(topics, values),
+    commands: commandForms(commandTopics(topics), (text) => expand(text, values)),
+  };
+}
+
+function commandTopics(topics: Topics | undefined): readonly Omit<CommandTopic, keyof Place>[] {
+  if (topics?.commands !== undefined) return topics.commands;
+  return topics?.schema === "off" ? [] : standardTopics.commands.map((topic) => ({ topic }));
+}
+
+function templatesOf(
+  topics: Topics | undefined,
+  values: ReadonlyMap<string, readonly string[]>,
+): readonly SchemaTemplate[] {
+  const written = topics?.templates.map(({ template }) => template) ?? [];
   const texts = written.length > 0 ? written : standardTopics.templates;
   const expanded = texts.flatMap((text) => expand(text, values));
   const fixed = (i: number) =>

@@ -19,11 +19,14 @@ roles:
       # Retained: that is how control tells a device to renew (wardmq rotate fleet).
       - { filter: "{org}/{site}/{ward}/device/{id}/lifecycle", retain: allowed }
       - "{org}/{site}/{ward}/device/{id}/firmware/status"
+      # Commands whose topic holds their correlation, as MQTT 3.1.1 needs it: the answer goes to response/ with the same level.
+      - "{org}/{site}/{ward}/device/{id}/command/response/+"
     subscribe:
       - "{org}/{site}/{ward}/device/{id}/command"
       - "{org}/{site}/{ward}/device/{id}/config"
       - "{org}/{site}/{ward}/device/{id}/firmware/command"
       - "{org}/{site}/{ward}/device/{id}/lifecycle"
+      - "{org}/{site}/{ward}/device/{id}/command/request/+"
 
   # Reads the vital signs and alarms of every device of the organisation; sends nothing.
   clinical-dashboard:

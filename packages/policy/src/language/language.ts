@@ -6,6 +6,7 @@ import {
   type Assertion,
   type Binding,
   type ClaimRule,
+  type CommandTopic,
   type DenyRule,
   type Grant,
   type Group,
@@ -37,7 +38,7 @@ import {
   type Shape,
   type TextShape,
 } from "./shape.ts";
-import { parseTemplate } from "./template.ts";
+import { parseTemplate, standardCommandSeconds, standardTopics } from "./template.ts";
 
 const filterList = '["{org}/{site}/{ward}/device/{id}/telemetry"]';
 
@@ -136,6 +137,10 @@ function rule(action: Action): Shape {
     retain: publishOnly(
       oneOf("never or allowed", ["never", "allowed"]),
       "whether messages may be retained; left out, `never`",
+    ),
+    retainSeconds: publishOnly(
+      number("a number of seconds", 315_360_000),
+      "the longest life of a retained message; left out, `limits.retainedSeconds` of wardmq.yaml alone",
     ),
     payloadBytes: publishOnly(number("a number of bytes", 268_435_455), "the longest payload"),
     contentType: publishOnly(
@@ -262,6 +267,23 @@ const levelValue = word(
   new RegExp(`^${segmentPattern.source.slice(1, -1)}(/${segmentPattern.source.slice(1, -1)})*$`),
   "use letters, digits, _ . : ~ @ or -, and / between levels",
 );
+const templateText = (what: string, isWanted: (text: string) => Fault | undefined): TextShape => ({
+  is: "text",
+  what,
+  check: (text) => {
+    const template = parseTemplate(text);
+    return "message" in template ? template : isWanted(text);
+  },
+});
+const addressed = templateText("a template with {uuid}", (text) =>
+  text.split("/").includes("{uuid}") && !text.endsWith("/#")
+    ? undefined
+    : {
+        at: 0,
+        message: expectedText("a template with {uuid} and without #", text),
+        hint: "{uuid} is the device that the command is for",
+      },
+);
 const topics = record<Topics>("{ schema: strict }", {
   schema: optional(
     oneOf("strict or off", ["strict", "off"]),
@@ -271,14 +293,7 @@ const topics = record<Topics>("{ schema: strict }", {
     list("a list of templates", 'write ["{org}/{site}/{ward}/device/{uuid}/{channel}"]', {
       is: "short",
       field: "template",
-      text: {
-        is: "text",
-        what: "a template",
-        check: (text) => {
-          const template = parseTemplate(text);
-          return "message" in template ? template : undefined;
-        },
-      },
+      text: templateText("a template", () => undefined),
     }),
     "the forms a topic may have; left out, the standard ones",
   ),
@@ -292,6 +307,24 @@ const topics = record<Topics>("{ schema: strict }", {
       as: "values",
     },
     "what may stand for a level in braces; one that is not here may be any name",
+  ),
+  commands: condition(
+    list("a list of command topics", `write ["${standardTopics.commands[0]}"]`, {
+      is: "short",
+      field: "topic",
+      text: addressed,
+      record: record<CommandTopic>(
+        `{ topic: "${standardTopics.commands[0]}", within: ${standardCommandSeconds} }`,
+        {
+          topic: required(addressed, "where commands go; their answers go to `response` below it"),
+          within: optional(
+            number("a number of seconds", 3_600),
+            `how long an answer may take; left out, ${standardCommandSeconds}`,
+          ),
+        },
+      ),
+    }),
+    "topics of commands; left out, the standard one, and with `schema: off` none",
   ),
 });
 

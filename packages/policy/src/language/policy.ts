@@ -17,6 +17,8 @@ export interface Rule extends Place {
   readonly qos?: number;
   /** Publish only; left out, `never`. */
   readonly retain?: "never" | "allowed";
+  /** Publish only: the longest life of a retained message, in seconds. */
+  readonly retainSeconds?: number;
   /** Publish only: the longest payload, in bytes. */
   readonly payloadBytes?: number;
   /** Publish only: the Content Type a message must have. */
@@ -122,6 +124,16 @@ export interface Topics extends Place {
   readonly schema?: "strict" | "off";
   readonly templates: readonly Template[];
   readonly levels: readonly LevelValues[];
+  /** Left out, the standard one; of topics whose schema is off, none. */
+  readonly commands?: readonly CommandTopic[];
+}
+
+/** Topics on which commands go to a device, whose answers the broker watches over. */
+export interface CommandTopic extends Place {
+  /** A template with `{uuid}`, the device that is addressed. */
+  readonly topic: string;
+  /** Seconds that an answer may take from the moment the broker takes the command. */
+  readonly within?: number;
 }
 
 export interface Template extends Place {

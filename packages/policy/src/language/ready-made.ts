@@ -19,10 +19,12 @@ export const readyMadeRoles: readonly ReadyMadeRole[] = [
       - "${own}/telemetry"
       - "${own}/alarm"
       - "${own}/command/response"
+      - "${own}/command/response/+"
       - { filter: "${own}/lifecycle", retain: allowed }
       - "${own}/firmware/status"
     subscribe:
       - "${own}/command"
+      - "${own}/command/request/+"
       - "${own}/config"
       - "${own}/firmware/command"
       - "${own}/lifecycle"
@@ -41,6 +43,19 @@ export const readyMadeRoles: readonly ReadyMadeRole[] = [
       - "{org}/+/+/device/+/command"
 `,
     given: '{ role: gateway, to: "service:gateway-icu-3", where: { site: main, ward: icu-3 } }',
+  },
+  {
+    name: "commander",
+    summary: "sends commands to the devices of one ward and gets the answers; bind it with a place",
+    text: `  commander:
+    publish:
+      - { filter: "{org}/+/+/device/+/command", qos: 1 }
+      - { filter: "{org}/+/+/device/+/command/request/+", qos: 1 }
+    subscribe:
+      - "{org}/+/+/device/+/command/response"
+      - "{org}/+/+/device/+/command/response/+"
+`,
+    given: '{ role: commander, to: "service:pump-control", where: { site: main, ward: icu-3 } }',
   },
   {
     name: "clinical-dashboard",

@@ -44,6 +44,8 @@ export function parseTemplate(text: string): ParsedTemplate | Fault {
 export const standardTopics = {
   templates: [
     "{org}/{site}/{ward}/device/{uuid}/{channel}",
+    "{org}/{site}/{ward}/device/{uuid}/command/request/{correlation}",
+    "{org}/{site}/{ward}/device/{uuid}/command/response/{correlation}",
     "{org}/{site}/{ward}/aggregate/#",
     "{org}/deid/#",
   ],
@@ -59,4 +61,8 @@ export const standardTopics = {
       "firmware/status",
     ],
   },
+  commands: ["{org}/{site}/{ward}/device/{uuid}/command"],
 } as const;
+
+/** How long an answer to a command may take where the policy does not say it. */
+export const standardCommandSeconds = 30;

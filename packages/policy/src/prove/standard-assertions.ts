@@ -10,6 +10,7 @@ const topics = (...filters: readonly string[]): readonly DenyFilter[] =>
 
 const control = topics(
   "+/+/+/device/+/command",
+  "+/+/+/device/+/command/request/+",
   "+/+/+/device/+/config",
   "+/+/+/device/+/firmware/command",
 );
