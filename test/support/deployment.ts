@@ -75,6 +75,9 @@ export interface Deployment extends AsyncDisposable {
   ) => Promise<Commands[Name]["result"]>;
   readonly brokerProcess: ChildProcess;
   readonly controlProcess: ChildProcess;
+  /** Kills control as a power cut would, and starts it over what the former one has left. */
+  readonly killControl: () => Promise<void>;
+  readonly startControl: () => Promise<void>;
   /** Kills the broker as a power cut would; everybody's connection is lost. */
   readonly killBroker: () => Promise<void>;
   /** Starts the broker again, over what the former one has left. Addresses are new ones. */
@@ -116,9 +119,13 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
     } else await restored(directory);
     const settings = Object.entries({ ...roomForTests, ...options.settings });
     const set = settings.flatMap(([key, value]) => ["--set", `${key}=${value}`]);
-    const controlProcess = run(control, ["serve", directory, ...set], directory);
-    processes.push(controlProcess);
-    await ready(controlProcess);
+    let controlProcess: ChildProcess;
+    const startControl = async () => {
+      controlProcess = run(control, ["serve", directory, ...set], directory);
+      processes.push(controlProcess);
+      await ready(controlProcess);
+    };
+    await startControl();
     const command = commandOver(directory);
 
     const credentials = new Map<string, Credential>();
@@ -163,12 +170,12 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
       get brokerProcess() {
         return brokerProcess;
       },
-      controlProcess,
-      killBroker: async () => {
-        const exited = once(brokerProcess, "exit");
-        brokerProcess.kill("SIGKILL");
-        await exited;
+      get controlProcess() {
+        return controlProcess;
       },
+      killControl: () => kill(controlProcess),
+      startControl,
+      killBroker: () => kill(brokerProcess),
       startBroker,
       stop,
       [Symbol.asyncDispose]: stop,
@@ -246,6 +253,12 @@ function parseAddress(text: string | undefined): Address {
   const at = text?.lastIndexOf(":") ?? -1;
   if (text === undefined || at < 0) throw new Error(`not an address: ${text}`);
   return { host: text.slice(0, at).replace(/[[\]]/g, ""), port: Number(text.slice(at + 1)) };
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const exited = once(child, "exit");
+  child.kill("SIGKILL");
+  await exited;
 }
 
 /** Ends a process as an operator would, and by force when it does not end in time. */

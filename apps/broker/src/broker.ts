@@ -6,6 +6,7 @@ import type {
   FeedBody,
   FeedNews,
   LifecycleNotice,
+  StorePosition,
   SubjectRecord,
   WorldChange,
 } from "@wardmq/feed";
@@ -101,6 +102,7 @@ export class Broker {
   /** What the journal has, until the feed says who may have it. */
   #found: Found | undefined;
   readonly #feedLines: FeedLines;
+  #incarnation: string | undefined;
   readonly #sweep: NodeJS.Timeout;
 
   constructor(parts: BrokerParts) {
@@ -225,11 +227,19 @@ export class Broker {
     this.#found = found;
     this.#feedLines.restore(found.feedLines);
     const { damage } = found;
+    this.#incarnation = report.incarnation;
     this.#report(report);
     const isWhole = report.rolledBack === undefined && report.faults.length === 0;
     return !isWhole || damage.segments.length + damage.missing.length > 0
       ? []
       : found.feedLines.map(({ line }) => line);
+  }
+
+  /** How far the store is; undefined while it is not open, or where it outlives nothing. */
+  get storePosition(): StorePosition | undefined {
+    const incarnation = this.#incarnation;
+    if (incarnation === undefined) return undefined;
+    return { incarnation, number: this.#journal.committed };
   }
 
   /** Keeps a message of the feed that was applied, as it came, for a start without control. */

@@ -8,6 +8,7 @@ import { CredentialFault, readServerFiles, serverFilesStamp } from "./door/serve
 import { EventOutbox } from "./feed/event-outbox.ts";
 import { FeedClient } from "./feed/feed-client.ts";
 import { FeedKeys } from "./feed/feed-keys.ts";
+import { StoreNews } from "./feed/store-news.ts";
 import { rekey } from "./store/rekey.ts";
 import { SqliteJournalStore, StoreError } from "./store/sqlite-journal-store.ts";
 
@@ -15,6 +16,8 @@ import { SqliteJournalStore, StoreError } from "./store/sqlite-journal-store.ts"
 const watchMs = 2_000;
 /** How long a drain may take before what is left is cut off. */
 const drainMs = 3_000;
+/** How often control hears how far the store is, to know an older copy of it. */
+const storedMs = 5_000;
 /** How long control may take to tell the world before the last one known is good enough. */
 const controlMs = 5_000;
 
@@ -44,6 +47,7 @@ function main(): void {
     store,
     serverFiles: (hosts) => readServerFiles(directory, hosts, Date.now()),
   });
+  const storeNews = new StoreNews(() => broker.storePosition);
   let ready: BrokerMessage | undefined;
   let isListening = false;
   const feed = new FeedClient({
@@ -72,6 +76,7 @@ function main(): void {
     },
     onConnected: (to) => {
       send = to;
+      storeNews.tell(to);
       if (ready !== undefined) to(ready);
       outbox.connect((events) => to({ type: "events", events }));
     },
@@ -85,7 +90,10 @@ function main(): void {
       console.error(`wardmq broker: a message of the feed was refused: ${why}`);
     },
   });
-  start(broker, feed, report).catch(stopped);
+  start(broker, feed, storeNews, report).catch(stopped);
+  setInterval(() => {
+    if (send !== undefined) storeNews.tell(send);
+  }, storedMs).unref();
   watchServerFiles(directory, broker, outbox);
   setInterval(() => broker.lookAtFreshness(), 1_000).unref();
   let isEnding = false;
@@ -103,9 +111,12 @@ function main(): void {
 async function start(
   broker: Broker,
   feed: FeedClient,
+  storeNews: StoreNews,
   report: (line: string) => void,
 ): Promise<void> {
   const lines = await broker.readStore();
+  storeNews.opened();
+  feed.remember(lines);
   feed.open();
   setTimeout(() => {
     if (feed.restore(lines)) report("control is away: serving with the last feed that was kept");

@@ -258,6 +258,22 @@ describe("FeedClient", () => {
     assert.ok(applied.milliseconds >= 0);
   });
 
+  test("gives back what control has said of its state last, or what was kept of a former process", async () => {
+    const state = (text: string): FeedBody => ({ ...alive(2), state: text });
+    await standsAtTwo();
+    control.say(line(state("5 a")), line({ ...change(3), state: "6 b" }));
+    await control.hears("applied");
+    control.hangUp();
+    assert.equal((await control.hears("hello")).state, "6 b");
+    broker.client.remember([line(state("9 c")), line(state("7 d"))]);
+    control.hangUp();
+    assert.equal((await control.hears("hello")).state, "7 d");
+    broker.client.remember([line(state("8 e"), stranger)]);
+    broker.client.remember([]);
+    control.hangUp();
+    assert.equal((await control.hears("hello")).state, "7 d");
+  });
+
   test("takes a later snapshot of its lineage, and any of a new one", async () => {
     await standsAtTwo();
     control.say(line(snapshot(9)), line(snapshot(1, "b2")), line(change(2, "b2")));

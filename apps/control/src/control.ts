@@ -21,6 +21,7 @@ import { paths, readOperatorFiles } from "./deployment.ts";
 import { type Manufacturers, openManufacturers } from "./est/manufacturers.ts";
 import { parseBrokerEvent } from "./events/broker-event.ts";
 import { responseOf } from "./failure.ts";
+import { BrokerStore } from "./feed/broker-store.ts";
 import { openFeedKeys } from "./feed/feed-signer.ts";
 import { FeedPublisher } from "./feed/publisher.ts";
 import { readText, stateFile } from "./files.ts";
@@ -51,6 +52,7 @@ export class Control {
   readonly #registry: Registry;
   readonly #publisher: FeedPublisher;
   readonly #issuance: Issuance;
+  readonly #brokerStore: BrokerStore;
   readonly #lists: RevocationLists;
   readonly #fleet: FleetRotation;
   readonly #public: PublicObjects;
@@ -97,6 +99,11 @@ export class Control {
       world: () => this.#world(),
       sign: (bytes) => this.#sources.feed.signer.sign(bytes),
       now,
+      state: () => registry.position,
+      onState: (state) => {
+        if (!registry.hasBeenAt(state)) this.#record({ type: "control-rolled-back" });
+      },
+      onStored: (position) => this.#brokerStore.hear(position),
       onEvents: (events) => {
         const known = events.map(parseBrokerEvent).filter((event) => event !== undefined);
         state.events.append(known);
@@ -106,6 +113,7 @@ export class Control {
       onUsed: (fingerprint) => this.#certificateUsed(fingerprint),
       report,
     });
+    this.#brokerStore = new BrokerStore(files.brokerStore, (event) => this.#record(event));
     this.#fleet = new FleetRotation({
       registry,
       file: files.fleet,

@@ -32,6 +32,7 @@ export const paths = {
   registry: "control/registry.db",
   issuerKeys: "control/issuer-keys.json",
   tokenRevocations: "control/token-revocations.sealed",
+  brokerStore: "control/broker-store.sealed",
   pending: "control/pending.sealed.db",
   plainPending: "control/pending.db",
   manufacturers: "control/manufacturers",

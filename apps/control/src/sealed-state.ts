@@ -51,6 +51,7 @@ function sealedFilesOf(keys: KeyFile) {
       paths.tokenRevocations,
       controlPlace(keys, "token-revocations"),
     ),
+    brokerStore: sealedStateFile(paths.brokerStore, controlPlace(keys, "broker-store")),
     fleet: sealedStateFile(paths.fleet, controlPlace(keys, "fleet")),
     policies: sealedNumberedTexts(paths.policies, controlPlace(keys, "policies")),
   };

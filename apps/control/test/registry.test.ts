@@ -410,6 +410,29 @@ describe("the certificates of a device", () => {
   });
 });
 
+describe("the position of a history", () => {
+  test("is no other registry's, no later one's and no damaged one's, but its own and every former one", async () => {
+    using at = new TestRegistry();
+    const first = at.registry.position;
+    at.registry.recordChange("reload", doing(1));
+    const second = at.registry.position;
+    at.registry.recordChange("reload", doing(2));
+    const third = at.registry.position;
+    const known = (registry: Registry) =>
+      [first, second, third].map((position) => registry.hasBeenAt(position));
+    assert.deepEqual(known(at.reopen()), [true, true, true]);
+    assert.equal(at.registry.position, third);
+    at.keys.ring.rotate(newDataKey());
+    await at.registry.reseal();
+    assert.deepEqual(known(at.registry), [true, true, true]);
+
+    using other = new TestRegistry();
+    for (const n of [3, 4, 5]) other.registry.recordChange("reload", doing(n));
+    assert.deepEqual(known(other.registry), [true, false, false]); // both were made by the same line
+    for (const text of ["", "3", "99 ab", "x"]) assert.ok(!at.registry.hasBeenAt(text), text);
+  });
+});
+
 describe("a search", () => {
   const found = (query: Query) => {
     using at = new TestRegistry();

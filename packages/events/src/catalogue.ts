@@ -99,6 +99,11 @@ export const eventTypes = {
     severity: "alert",
     summary: "the store is an older copy of itself: what came after it is missing",
   },
+  "control-rolled-back": {
+    severity: "alert",
+    summary:
+      "control's state is an older copy of what it has told a broker: revocations and records made after it are missing",
+  },
   "certificate-changed": { severity: "info", summary: "the server certificate was replaced" },
   "internal-error": {
     severity: "alert",

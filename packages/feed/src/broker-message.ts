@@ -18,6 +18,7 @@ const fingerprintForm = /^[0-9a-f]{64}$/;
 const isKeyId = (value: unknown): value is string =>
   typeof value === "string" && /^[0-9a-f]{8}$/.test(value);
 const lineageForm = /^[0-9a-f]{1,64}$/;
+const incarnationForm = /^[0-9a-f]{32}$/;
 
 /**
  * What a broker said, made anew from the parts we know. The broker reads bytes from every device, so control takes
@@ -27,11 +28,20 @@ export function decodeBrokerMessage(line: string): BrokerMessage {
   const said = parseObject(line);
   const { type, version, lineage, why, mqtts, wss, issuer, fingerprint, events } = said;
   switch (type) {
-    case "hello":
-      if (lineage === undefined && version === undefined) return { type };
+    case "hello": {
+      if (said["state"] !== undefined && !isText(said["state"])) break;
+      const state = said["state"] === undefined ? {} : { state: said["state"] };
+      if (lineage === undefined && version === undefined) return { type, ...state };
       if (isText(lineage) && lineageForm.test(lineage) && isCount(version))
-        return { type, lineage, version };
+        return { type, lineage, version, ...state };
       break;
+    }
+    case "stored": {
+      const { incarnation, number } = said;
+      if (isText(incarnation) && incarnationForm.test(incarnation) && isCount(number))
+        return { type, incarnation, number };
+      break;
+    }
     case "applied": {
       const { connectionsClosed, sessionsEnded, messagesWithheld, milliseconds } = said;
       const wellFormed =

@@ -7,6 +7,8 @@ interface Position {
   readonly version: number;
   /** Milliseconds since 1970. */
   readonly issuedAt: number;
+  /** Where control's state stands. Opaque to a broker, which gives the last one it has heard back when it comes again. */
+  readonly state?: string;
 }
 
 /** One message of the feed, before signing. */
@@ -56,6 +58,13 @@ export interface Applied extends Ended {
   readonly milliseconds: number;
 }
 
+/** How far a store is: an older copy of it has a lower number, or is of another incarnation. */
+export interface StorePosition {
+  /** 32 hexadecimal digits, new whenever the store begins anew. */
+  readonly incarnation: string;
+  readonly number: number;
+}
+
 /** What became of the keys of a store. */
 export interface Rekeyed {
   /** The id of the key that seals now. */
@@ -71,7 +80,11 @@ export type BrokerMessage =
       /** Where the broker stands; absent before its first snapshot. */
       readonly lineage?: string;
       readonly version?: number;
+      /** The last one that control has said, to this process or a former one. */
+      readonly state?: string;
     }
+  /** Where the broker's store stands; after the first hello of a process, where it stood when it was opened. */
+  | ({ readonly type: "stored" } & StorePosition)
   | ({ readonly type: "applied" } & Applied)
   | { readonly type: "refused"; readonly version: number; readonly why: string }
   /** A token names a key that the issuer of this name may have begun to use. */

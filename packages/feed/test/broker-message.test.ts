@@ -16,6 +16,10 @@ const refused: readonly (readonly [string, unknown])[] = [
   ["hello with half a stand", { type: "hello", lineage: "ab" }],
   ["hello with a lineage that is none", { type: "hello", lineage: "../x", version: 1 }],
   ["hello with a negative version", { type: "hello", lineage: "ab", version: -1 }],
+  ["hello with a state of control that is no text", { type: "hello", state: 1 }],
+  ["hello with one of 5000 characters", { type: "hello", state: "x".repeat(5000) }],
+  ["stored in what is no incarnation", { type: "stored", incarnation: "ab", number: 1 }],
+  ["stored at a number that is none", { type: "stored", incarnation: "0".repeat(32), number: -1 }],
   [
     "applied with a fraction of a version",
     { type: "applied", version: 1.5, ...ended, milliseconds: 1 },
@@ -39,6 +43,9 @@ const refused: readonly (readonly [string, unknown])[] = [
 const accepted: readonly BrokerMessage[] = [
   { type: "hello" },
   { type: "hello", lineage: "ab12", version: 0 },
+  { type: "hello", state: "7 ab" },
+  { type: "hello", lineage: "ab12", version: 0, state: "7 ab" },
+  { type: "stored", incarnation: "0123456789abcdef".repeat(2), number: 7 },
   { type: "applied", version: 1, ...ended, milliseconds: 0.5 },
   { type: "refused", version: 1, why: "no" },
   { type: "used", fingerprint: "ab".repeat(32) },

@@ -72,6 +72,8 @@ export class FeedClient {
   /** Of the parts that were staged. */
   #lines: readonly string[] | undefined;
   #isHeard = false;
+  /** What control has said last of its own state. */
+  #state: string | undefined;
 
   constructor(parts: FeedClientParts) {
     this.#parts = parts;
@@ -82,7 +84,8 @@ export class FeedClient {
     const lines = new LineSplitter(maximumFeedLineBytes);
     this.#socket = socket;
     socket.on("connect", () => {
-      this.#send({ type: "hello", ...this.#at.at });
+      const state = this.#state === undefined ? {} : { state: this.#state };
+      this.#send({ type: "hello", ...this.#at.at, ...state });
       this.#isHeard = true;
       this.#parts.onConnected((message) => this.#send(message));
     });
@@ -95,6 +98,17 @@ export class FeedClient {
     });
     socket.on("error", () => {});
     socket.on("close", () => this.#lost());
+  }
+
+  /** Takes from lines that were kept where control's state stood: one that is older by now is told so. */
+  remember(lines: readonly string[]): void {
+    const last = lines.at(-1);
+    if (last === undefined) return;
+    try {
+      this.#state = decodeFeedMessage(last, this.#parts.verify).state;
+    } catch {
+      // `restore` says why, if it comes to that.
+    }
   }
 
   /**
@@ -168,7 +182,9 @@ export class FeedClient {
     this.#at = { at, staged: undefined }; // whatever is not the next part or their message drops those before
     const ended = this.#do(body);
     this.#at = next;
-    if (body.type !== "subjects") this.#parts.onAlive(body.issuedAt);
+    if (body.type === "subjects") return ended;
+    this.#state = body.state;
+    this.#parts.onAlive(body.issuedAt);
     return ended;
   }
 

@@ -10,6 +10,8 @@ export interface StoredSegment {
 
 /** What the store has found out about itself while it was read. */
 export interface StoreReport {
+  /** Random, and new whenever the store begins anew; absent where it outlives nothing. */
+  readonly incarnation?: string;
   /** It is an older copy of itself: the latest segment there was, and the latest there is. */
   readonly rolledBack?: { readonly was: number; readonly is: number };
   /** What is wrong with it beside its segments, in sentences for the operator. */

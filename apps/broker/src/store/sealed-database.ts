@@ -95,10 +95,11 @@ export class SealedDatabase {
     const isOlder =
       anchor !== undefined &&
       (anchor.incarnation !== this.#incarnation || anchor.number > this.#latest);
-    if (!isOlder) return { faults };
+    const incarnation = this.#incarnation;
+    if (!isOlder) return { incarnation, faults };
     const rolledBack = { was: anchor.number, is: this.#latest };
     this.#latest = Math.max(this.#latest, anchor.number);
-    return { faults, rolledBack };
+    return { incarnation, faults, rolledBack };
   }
 
   /** How many bytes all rows have, for the progress of reading. */

@@ -11,6 +11,7 @@ import {
   LineSplitter,
   partsOf,
   type Rekeyed,
+  type StorePosition,
   type SubjectRecord,
   type World,
   type WorldChange,
@@ -21,6 +22,10 @@ export interface FeedPublisherOptions {
   readonly world: () => World;
   readonly sign: (bytes: Uint8Array) => Uint8Array;
   readonly now: () => number;
+  /** Where control's state stands; and what a broker that comes has heard of it. */
+  readonly state: () => string;
+  readonly onState: (state: string) => void;
+  readonly onStored: (position: StorePosition) => void;
   readonly onEvents: (events: readonly unknown[]) => void;
   readonly onKeyMissing: (issuer: string) => void;
   /** A device has connected with this certificate, the newer one of two. */
@@ -175,6 +180,7 @@ export class FeedPublisher {
     switch (message.type) {
       case "hello":
         follower.state = "catching up";
+        if (message.state !== undefined) this.#options.onState(message.state);
         void this.#catchUp(
           follower,
           message.lineage === this.lineage ? message.version : undefined,
@@ -185,6 +191,9 @@ export class FeedPublisher {
         break;
       case "refused":
         follower.waiting.get(message.version)?.(undefined);
+        break;
+      case "stored":
+        this.#options.onStored({ incarnation: message.incarnation, number: message.number });
         break;
       case "used":
         this.#options.onUsed(message.fingerprint);
@@ -290,7 +299,8 @@ export class FeedPublisher {
   }
 
   #line(message: object, version: number): string {
-    const body = { ...message, lineage: this.lineage, version, issuedAt: this.#options.now() };
+    const { now, state } = this.#options;
+    const body = { ...message, lineage: this.lineage, version, issuedAt: now(), state: state() };
     return encodeFeedMessage(body as FeedBody, this.#options.sign);
   }
 

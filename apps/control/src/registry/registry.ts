@@ -425,6 +425,16 @@ export class Registry {
     return this.#file.history(id === undefined ? undefined : this.#existing(id).number, last);
   }
 
+  /** Where the history stands, to be given back one day: see `hasBeenAt`. */
+  get position(): string {
+    return this.#file.position;
+  }
+
+  /** Whether the history goes on from what was its position once: an older copy does not. */
+  hasBeenAt(position: string): boolean {
+    return this.#file.hasBeenAt(position);
+  }
+
   /** Seals everything again that a former key sealed, a thousand rows at a time: others work in between. */
   async reseal(): Promise<void> {
     for (const _ of this.#file.resealing(1_000)) await nextTurn();

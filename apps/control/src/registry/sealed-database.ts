@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { type KeyRing, keyIdOf, type SealedPlace } from "@wardmq/sealing";
 import { historyKeeps, type TableName, tableNames, tables } from "./schema.ts";
@@ -34,6 +35,8 @@ export class SealedDatabase {
   readonly #writes = new Map<TableName, StatementSync>();
   #lastHistory = 0;
   #isWithin = false;
+  /** Of the last line that was asked for. */
+  #lastPosition = "";
 
   constructor(database: DatabaseSync, { ring, store }: RegistryKeys) {
     const at = (table: TableName) => ring.at({ purpose: "registry", store, table });
@@ -94,6 +97,26 @@ export class SealedDatabase {
       );
   }
 
+  /** The last line of the history: its number, and a hash of what it says. */
+  get position(): string {
+    return this.#positionAt(this.#lastHistory) ?? "";
+  }
+
+  /** Whether the history has, or goes on from, what was `position` once. */
+  hasBeenAt(position: string): boolean {
+    return this.#positionAt(Number.parseInt(position, 10)) === position;
+  }
+
+  #positionAt(number: number): string | undefined {
+    if (this.#lastPosition.startsWith(`${number} `)) return this.#lastPosition;
+    const row = this.database.prepare("SELECT sealed FROM history WHERE number = ?").get(number);
+    if (row === undefined) return undefined;
+    const line = this.#places.history.open(`${number}`, (row as unknown as Row).sealed);
+    const position = `${number} ${createHash("sha256").update(line).digest("hex")}`;
+    if (number === this.#lastHistory) this.#lastPosition = position;
+    return position;
+  }
+
   /** Seals again under the current key what a former one sealed, `most` rows at a time. */
   *resealing(most: number): Generator<void> {
     for (const table of tableNames) {
@@ -139,6 +162,7 @@ export class SealedDatabase {
     } catch (error) {
       this.database.exec(rollback);
       this.#lastHistory = lastHistory;
+      this.#lastPosition = "";
       throw error;
     } finally {
       this.#isWithin = wasWithin;

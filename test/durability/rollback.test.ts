@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import type { SecurityEvent } from "@wardmq/events";
+import { type Deployment, startDeployment } from "../support/deployment.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { openTls, tlsWire } from "../support/wire.ts";
+
+const timeout = 120_000;
+const patienceMs = 60_000;
+
+/** Keeps one retained message more. */
+async function retain(deployment: Deployment, text: string): Promise<void> {
+  const socket = await openTls(deployment.mqtts, deployment.credential("tester"));
+  const client = new RawClient(tlsWire(socket), 5);
+  await client.connect({ clientId: "tester" });
+  await client.publish("kept", text, { qos: 1, retain: true });
+  await client.disconnect();
+}
+
+async function eventsOf(deployment: Deployment): Promise<readonly SecurityEvent[]> {
+  const { events } = await deployment.command("events", { last: 1_000 });
+  return events as unknown as readonly SecurityEvent[];
+}
+
+const count = (events: readonly SecurityEvent[], type: SecurityEvent["type"]) =>
+  events.filter((event) => event.type === type).length;
+
+/** Waits until this many events of a type were recorded; gives all events. */
+async function until(
+  deployment: Deployment,
+  type: SecurityEvent["type"],
+  wanted: number,
+): Promise<readonly SecurityEvent[]> {
+  const end = Date.now() + patienceMs;
+  for (;;) {
+    const events = await eventsOf(deployment);
+    if (count(events, type) >= wanted) return events;
+    if (Date.now() > end) throw new Error(`${type} was not recorded ${wanted} times`);
+    await new Promise((next) => setTimeout(next, 50));
+  }
+}
+
+/** A copy of a folder of the deployment, to be put back later. */
+function copyOf(deployment: Deployment, folder: string) {
+  const path = join(deployment.directory, folder);
+  const copy = mkdtempSync(join(tmpdir(), "wardmq-copy-"));
+  cpSync(path, copy, { recursive: true });
+  return {
+    putBack: () => {
+      rmSync(path, { recursive: true });
+      cpSync(copy, path, { recursive: true });
+    },
+    [Symbol.dispose]: () => rmSync(copy, { recursive: true }),
+  };
+}
+
+describe("an older copy", () => {
+  test("of all that the broker keeps is noticed at its start, and a store that went on is not taken for one", {
+    timeout,
+  }, async () => {
+    await using deployment = await startDeployment({ devices: 0 });
+    await retain(deployment, "1");
+    await deployment.killBroker();
+    using copy = copyOf(deployment, "broker/state");
+    await deployment.startBroker();
+    await retain(deployment, "2");
+    await deployment.killBroker();
+    await deployment.startBroker(); // says where its store is
+    await until(deployment, "broker-started", 3);
+    await deployment.killBroker();
+    assert.equal(count(await eventsOf(deployment), "store-rolled-back"), 0);
+    copy.putBack();
+    await deployment.startBroker();
+    const events = await until(deployment, "store-rolled-back", 1);
+    const { why, details } = events.find(({ type }) => type === "store-rolled-back") ?? {};
+    assert.match(why ?? "", /broker\/state is an older copy of itself/);
+    assert.ok(Number(details?.["was"]) > Number(details?.["is"]), JSON.stringify(details));
+  });
+
+  test("of control's state is noticed when a broker comes that has heard more, and said once", {
+    timeout,
+  }, async () => {
+    await using deployment = await startDeployment({ devices: 0, services: ["tester", "gone"] });
+    await deployment.killControl();
+    using copy = copyOf(deployment, "control");
+    await deployment.startControl();
+    await deployment.command("revoke", { subject: "service:gone" });
+    await until(deployment, "subject-revoked-by", 1);
+    await deployment.killControl();
+    await deployment.startControl();
+    await deployment.killBroker();
+    await deployment.startBroker(); // remembers what its former process has heard
+    await until(deployment, "broker-started", 2);
+    assert.equal(count(await eventsOf(deployment), "control-rolled-back"), 0);
+    await deployment.killBroker();
+    await deployment.killControl();
+    copy.putBack();
+    await deployment.startControl();
+    for (let n = 0; n < 10; n += 1) await deployment.command("service.add", { name: `s-${n}` });
+    await deployment.startBroker();
+    await until(deployment, "control-rolled-back", 1);
+    await deployment.killBroker();
+    await deployment.startBroker();
+    const events = await until(deployment, "broker-started", 3);
+    assert.equal(count(events, "control-rolled-back"), 1);
+  });
+});
