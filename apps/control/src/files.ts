@@ -1,8 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { open, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { printable } from "@wardmq/events";
-import { readPrivateFile, replaceFile, replaceSecretFile } from "@wardmq/keys";
+import { readPrivateFile, replaceFile, replaceSecretFile, syncFolder } from "@wardmq/keys";
 import { SealError, type SealedPlace } from "@wardmq/sealing";
 import { Failure, systemCode } from "./failure.ts";
 import type { Resealable } from "./rekey.ts";
@@ -89,6 +90,25 @@ function openSealed(path: string, place: SealedPlace, row: string): Buffer {
       cause,
     });
   }
+}
+
+/** Puts a large file in place of another in one step; others have their turn while the disk works. */
+export async function replaceLargeFile(
+  path: string,
+  content: Uint8Array,
+  mode: number,
+): Promise<void> {
+  const next = `${path}.next`;
+  await rm(next, { force: true });
+  const file = await open(next, "wx", mode);
+  try {
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(next, path);
+  syncFolder(dirname(path));
 }
 
 /** The text of a file; that it can not be read is a sentence. */

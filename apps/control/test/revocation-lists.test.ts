@@ -3,7 +3,13 @@ import { spawnSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { decodeCertificate, decodeCertificateList, decodePems, encodePem } from "@wardmq/x509";
+import {
+  type Certificate,
+  decodeCertificate,
+  decodeCertificateList,
+  decodePems,
+  encodePem,
+} from "@wardmq/x509";
 import { caIdOf } from "../src/ca/certificate-authority.ts";
 import { horizonOf } from "../src/ca/horizon.ts";
 import { OcspResponder } from "../src/ca/ocsp-responder.ts";
@@ -25,6 +31,12 @@ const opensslIsMissing =
 function openssl(...words: readonly string[]): { code: number | null; said: string } {
   const { status, stdout, stderr } = spawnSync("openssl", words, { encoding: "utf8", input: "" });
   return { code: status, said: stdout + stderr };
+}
+
+function authorityOf(folder: TestFolder): Certificate {
+  const text = readFileSync(folder.in("control/issuing-ca.pem"), "utf8");
+  const [pem = new Uint8Array()] = decodePems("CERTIFICATE", text);
+  return decodeCertificate(pem);
 }
 
 describe("what is revoked", { skip: opensslIsMissing }, () => {
@@ -78,13 +90,36 @@ describe("what is revoked", { skip: opensslIsMissing }, () => {
     assert.equal(two.crlNumber, (one.crlNumber ?? 0) + 1);
   });
 
+  test("is in the next CRL after one that could not be written", async () => {
+    const registry = openRegistry(folder);
+    const certificate = authorityOf(folder);
+    const signer = openSigner(folder.in("control/issuing-ca.key"));
+    let broken = true;
+    const lists = new RevocationLists({
+      issuers: () => {
+        if (broken) throw new Error("the token was pulled out");
+        return [{ certificate, signer }];
+      },
+      registry,
+      now: Date.now,
+      failed: assert.ifError,
+    });
+    try {
+      await assert.rejects(lists.publish(), /pulled out/);
+      broken = false;
+      const [list] = await lists.publish();
+      const [next] = await lists.publish();
+      assert.equal(list?.revoked, 1);
+      assert.equal(next?.crlNumber, list.crlNumber + 1);
+      assert.equal(lists.of(caIdOf(certificate)), next);
+    } finally {
+      registry.close();
+    }
+  });
+
   test("is what the OCSP responder says, and openssl believes it", async () => {
     const registry = openRegistry(folder);
-    const [pem = new Uint8Array()] = decodePems(
-      "CERTIFICATE",
-      readFileSync(folder.in("control/issuing-ca.pem"), "utf8"),
-    );
-    const certificate = decodeCertificate(pem);
+    const certificate = authorityOf(folder);
     const issuer = { certificate, signer: openSigner(folder.in("control/issuing-ca.key")) };
     const server = new X509Certificate(readFileSync(folder.in("broker/server.pem")));
     const responder = new OcspResponder({

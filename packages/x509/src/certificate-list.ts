@@ -9,6 +9,7 @@ import {
   elementsOf,
   sameBytes,
   sequence,
+  sequenceOf,
   tags,
   unsignedInteger,
   unsignedOctets,
@@ -38,8 +39,8 @@ export const revocationReasons = {
 export type RevocationReason = keyof typeof revocationReasons;
 
 export interface RevokedCertificate {
-  /** Magnitude, big-endian. */
-  readonly serialNumber: Uint8Array;
+  /** Magnitude in hex, two digits for each octet. */
+  readonly serialNumber: string;
   /** Milliseconds since 1970, cut to the second. */
   readonly revocationDate: number;
   readonly reason: RevocationReason;
@@ -55,7 +56,8 @@ export interface CertificateListFields {
   readonly thisUpdate: number;
   readonly nextUpdate: number;
   readonly scope: "userCertificates" | "caCertificates";
-  readonly revoked: readonly RevokedCertificate[];
+  /** What `encodeRevoked` made, one or more parts; none when nothing is revoked. */
+  readonly revoked: readonly Uint8Array[];
 }
 
 const version2 = unsignedInteger(Uint8Array.of(1));
@@ -81,7 +83,7 @@ export async function certificateList(
     fields.issuer,
     encodeTime(fields.thisUpdate),
     encodeTime(fields.nextUpdate),
-    ...(fields.revoked.length > 0 ? [encodeEntries(fields.revoked)] : []), // an empty list is left out
+    ...(fields.revoked.some(({ length }) => length > 0) ? [sequenceOf(fields.revoked)] : []), // an empty list is left out
     element(extensionsTag, sequence(...extensions.map(encodeExtension))),
   );
   return sequence(tbs, algorithm, bitString(await signer.sign(tbs)));
@@ -99,56 +101,61 @@ function issuingDistributionPoint(scope: CertificateListFields["scope"]): Extens
   return { oid: extensionOids.issuingDistributionPoint, critical: true, value: sequence(flag) };
 }
 
-/** 22 octets of serial number, 15 of time, 14 of reason, and the headers: an entry is never longer. */
+/** 23 octets of serial number, 17 of time, 14 of reason, and the header: an entry is never longer. */
 const longestEntry = 64;
 
-/**
- * Hot path: revokedCertificates of section 5.1.2.6, for a hundred thousand entries in one buffer. They share some
- * reasons and many a second, so both are encoded once.
- */
-function encodeEntries(revoked: readonly RevokedCertificate[]): Uint8Array {
-  const reasons = Object.entries(revocationReasons).map(([reason, code]) => [
-    reason,
+/** Empty for `unspecified`, which is left out. */
+const reasonExtensions = new Map(
+  Object.entries(revocationReasons).map(([reason, code]) => [
+    reason as RevocationReason,
     code === revocationReasons.unspecified ? new Uint8Array() : reasonExtension(code),
-  ]) as readonly (readonly [RevocationReason, Uint8Array])[];
-  const reasonOf = new Map(reasons);
-  const times = new Map<number, Uint8Array>();
-  const octets = new Uint8Array(revoked.length * longestEntry);
+  ]),
+);
+
+/**
+ * Hot path: entries of revokedCertificates, RFC 5280 section 5.1.2.6. A list of a hundred thousand is encoded in parts,
+ * so that others have a turn in between.
+ */
+export function encodeRevoked(revoked: readonly RevokedCertificate[]): Uint8Array {
+  const octets = Buffer.allocUnsafe(revoked.length * longestEntry);
   let at = 0;
   for (const { serialNumber, revocationDate, reason } of revoked) {
-    const second = Math.floor(revocationDate / 1000);
-    let time = times.get(second);
-    if (time === undefined) {
-      time = encodeTime(second * 1000);
-      times.set(second, time);
-    }
     const start = at;
     octets[at] = tags.sequence;
     at = writeSerialNumber(octets, at + 2, serialNumber);
-    octets.set(time, at);
-    at += time.length;
-    const extension = reasonOf.get(reason) ?? new Uint8Array();
-    octets.set(extension, at);
-    at += extension.length;
+    at = writeAll(octets, at, encodeTime(revocationDate));
+    at = writeAll(octets, at, reasonExtensions.get(reason) ?? new Uint8Array());
     octets[start + 1] = at - start - 2;
   }
-  return element(tags.sequence, octets.subarray(0, at));
+  return octets.subarray(0, at);
 }
 
-/** Writes an INTEGER as `unsignedInteger` makes it, and gives where it ends. */
-function writeSerialNumber(octets: Uint8Array, at: number, magnitude: Uint8Array): number {
-  let from = 0;
-  while (from < magnitude.length - 1 && magnitude[from] === 0) from += 1;
-  const sign = (magnitude[from] ?? 0) >= 0x80 ? 1 : 0;
-  const length = magnitude.length - from + sign;
-  if (magnitude.length === 0 || length > 21) {
-    throw new X509Error("ERR_X509_VALUE", "serial number is empty or over 20 octets");
-  }
+/** `set` costs more than a few octets do. */
+function writeAll(octets: Uint8Array, at: number, some: Uint8Array): number {
+  for (let i = 0; i < some.length; i += 1) octets[at + i] = some[i] ?? 0;
+  return at + some.length;
+}
+
+/** Writes an INTEGER as `unsignedInteger` makes it from the magnitude in hex, and gives where it ends. */
+function writeSerialNumber(octets: Buffer, at: number, hex: string): number {
+  const magnitude = hex.replace(/^(00)+(?=..)/, "");
+  const sign = magnitude.charCodeAt(0) >= eight ? 1 : 0;
+  const length = magnitude.length / 2 + sign;
   octets[at] = tags.integer;
   octets[at + 1] = length;
-  octets.set(magnitude.subarray(from), at + 2 + sign);
+  octets[at + 2] = 0;
+  const written =
+    magnitude.length === 0 || magnitude.length > 40
+      ? 0
+      : octets.write(magnitude, at + 2 + sign, "hex");
+  if (written === 0 || written + sign !== length) {
+    throw new X509Error("ERR_X509_VALUE", "serial number is no hex, empty or over 20 octets");
+  }
   return at + 2 + length;
 }
+
+/** Hexadecimal digits from 8 on, upper or lower case, have their highest bit set. */
+const eight = 0x38;
 
 function reasonExtension(code: number): Uint8Array {
   const value = element(tags.enumerated, Uint8Array.of(code));
@@ -177,6 +184,21 @@ export interface CertificateList {
  * critical extension we do not know.
  */
 export function decodeCertificateList(der: Uint8Array): CertificateList {
+  const { entries, ...list } = decodeAllButEntries(der);
+  return { ...list, revokedSerialNumbers: decodeEntries(entries) };
+}
+
+/** When a CRL of our own is from, until when it is good, and its number: all that the next one depends on. */
+export function decodeCertificateListTimes(
+  der: Uint8Array,
+): Pick<CertificateList, "thisUpdate" | "nextUpdate" | "crlNumber"> {
+  const { thisUpdate, nextUpdate, crlNumber } = decodeAllButEntries(der);
+  return { thisUpdate, nextUpdate, crlNumber };
+}
+
+function decodeAllButEntries(
+  der: Uint8Array,
+): Omit<CertificateList, "revokedSerialNumbers"> & { readonly entries: Uint8Array } {
   const outer = new DerReader(der);
   const parts = new DerReader(outer.read(tags.sequence).content);
   outer.end();
@@ -210,7 +232,7 @@ export function decodeCertificateList(der: Uint8Array): CertificateList {
     thisUpdate,
     nextUpdate,
     crlNumber: crlNumberOf(extensions),
-    revokedSerialNumbers: decodeEntries(entries),
+    entries,
   };
 }
 
@@ -247,28 +269,21 @@ function refusePartialScope(value: Uint8Array): void {
   outer.end();
 }
 
-/**
- * Hot path: the serial numbers of a hundred thousand entries. Times and extensions that stood in an entry before are
- * not decoded again.
- */
+/** Hot path: the serial numbers of a hundred thousand entries. Extensions that stood in one before are not decoded again. */
 function decodeEntries(content: Uint8Array): readonly string[] {
   const seen = new Set<string>();
-  const once = (bytes: Uint8Array, check: () => void) => {
-    const key = Buffer.from(bytes).toString("latin1");
-    if (seen.has(key)) return;
-    check();
-    seen.add(key);
-  };
   const entries = new DerReader(content);
   const serialNumbers: string[] = [];
   while (entries.nextTag !== undefined) {
     const reader = new DerReader(entries.read(tags.sequence).content);
     serialNumbers.push(serialNumberHex(unsignedOctets(reader.read(tags.integer))));
-    const time = reader.read();
-    once(time.bytes, () => decodeTime(time));
+    decodeTime(reader.read());
     const extensions = reader.readOptional(tags.sequence)?.bytes;
     reader.end();
-    if (extensions !== undefined) once(extensions, () => refuseCriticalEntry(extensions));
+    if (extensions === undefined) continue;
+    const key = Buffer.from(extensions).toString("latin1");
+    if (!seen.has(key)) refuseCriticalEntry(extensions);
+    seen.add(key);
   }
   return serialNumbers;
 }

@@ -131,7 +131,9 @@ export function objectIdentifierText(identifier: DerElement): string {
 }
 
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((octet, i) => octet === b[i]);
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i += 1) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** A string of single-octet characters under the given tag (IA5String, PrintableString or a context tag). */

@@ -15,11 +15,15 @@ import {
   encodeExtension,
   encodeName,
   encodePem,
+  encodeRevoked,
+  encodeTime,
   extensionOids,
+  type RevocationReason,
   type RevokedCertificate,
+  revocationReasons,
   sequence,
-  serialNumberHex,
   tags,
+  unsignedInteger,
   verifyingHashOf,
   X509Error,
 } from "../src/index.ts";
@@ -41,12 +45,12 @@ function fieldsOf(
     thisUpdate: now - hourMs,
     nextUpdate: now + 23 * hourMs,
     scope: "userCertificates",
-    revoked,
+    revoked: revoked.length === 0 ? [] : [encodeRevoked(revoked)],
   };
 }
 
 const revokedOf = (serialNumber: string): RevokedCertificate => ({
-  serialNumber: bytes(serialNumber),
+  serialNumber,
   revocationDate: now - hourMs,
   reason: "keyCompromise",
 });
@@ -183,19 +187,49 @@ describe("a CRL", () => {
 
   test("holds a hundred thousand entries", async () => {
     const by = await rootAuthority();
-    const revoked = Array.from({ length: 100_000 }, (_, i) => {
-      const serialNumber = Buffer.alloc(16, 0x5a);
-      serialNumber.writeUInt32BE(i, 12);
-      return { ...revokedOf("01"), serialNumber };
+    const serialNumbers = Array.from(
+      { length: 100_000 },
+      (_, i) => `${"5a".repeat(12)}${i.toString(16).padStart(8, "0")}`,
+    );
+    const der = await certificateList(fieldsOf(by, serialNumbers.map(revokedOf)), by.signer);
+    assert.deepEqual(decodeCertificateList(der).revokedSerialNumbers, serialNumbers);
+  });
+
+  test("has entries as plain DER has them, encoded in one part or in several", () => {
+    const plain = ({ serialNumber, revocationDate, reason }: RevokedCertificate) => {
+      const code = element(tags.enumerated, Uint8Array.of(revocationReasons[reason]));
+      const extension = { oid: extensionOids.reasonCode, critical: false, value: code };
+      return sequence(
+        unsignedInteger(bytes(serialNumber)),
+        encodeTime(revocationDate),
+        ...(reason === "unspecified" ? [] : [sequence(encodeExtension(extension))]),
+      );
+    };
+    const entry = fc.record({
+      serialNumber: fc
+        .uint8Array({ minLength: 1, maxLength: 20 })
+        .map((octets) => Buffer.from(octets).toString("hex")),
+      revocationDate: fc.integer({ min: 0, max: Date.UTC(2060) }),
+      reason: fc.constantFrom(...(Object.keys(revocationReasons) as RevocationReason[])),
     });
-    const der = await certificateList(fieldsOf(by, revoked), by.signer);
-    const last = revoked.at(-1)?.serialNumber;
-    assert.equal(decodeCertificateList(der).revokedSerialNumbers.length, 100_000);
-    assert.equal(
-      decodeCertificateList(der).revokedSerialNumbers.at(-1),
-      last && serialNumberHex(last),
+    fc.assert(
+      fc.property(fc.array(entry, { maxLength: 20 }), fc.boolean(), (revoked, isUpper) => {
+        const given = revoked.map((one) => ({
+          ...one,
+          serialNumber: isUpper ? one.serialNumber.toUpperCase() : one.serialNumber,
+        }));
+        const expected = Buffer.concat(revoked.map(plain));
+        assert.deepEqual(Buffer.from(encodeRevoked(given)), expected);
+        assert.deepEqual(Buffer.concat(given.map((one) => encodeRevoked([one]))), expected);
+      }),
     );
   });
+
+  for (const serialNumber of ["", "0", "0g", "zz", "1".repeat(42), "80".repeat(21)]) {
+    test(`is not made with the serial number "${serialNumber}"`, () => {
+      assert.throws(() => encodeRevoked([revokedOf(serialNumber)]), X509Error);
+    });
+  }
 });
 
 describe("openssl and CRLs", { skip: opensslIsMissing }, () => {

@@ -1,14 +1,18 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { replaceFile } from "@wardmq/keys";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import {
+  type CertificateListFields,
   certificateList,
-  decodeCertificateList,
+  decodeCertificateListTimes,
+  encodeRevoked,
   type RevocationReason,
+  type RevokedCertificate,
   serialNumberHex,
 } from "@wardmq/x509";
 import { crlPath } from "../deployment.ts";
-import type { Registry } from "../registry/registry.ts";
+import { replaceLargeFile } from "../files.ts";
+import type { Registry, RevokedRow } from "../registry/registry.ts";
 import { caIdOf, type Issuer } from "./certificate-authority.ts";
 
 export interface RevocationList {
@@ -17,6 +21,10 @@ export interface RevocationList {
   readonly crlNumber: number;
   readonly thisUpdate: number;
   readonly nextUpdate: number;
+}
+
+export interface PublishedList extends RevocationList {
+  /** How many certificates it lists. */
   readonly revoked: number;
 }
 
@@ -26,29 +34,27 @@ const dayMs = 24 * hourMs;
 const lifetimeMs = dayMs;
 /** An expired certificate stays for one CRL more (RFC 5280 section 3.3). */
 const keptAfterExpiryMs = dayMs;
+/** What is encoded in a few milliseconds. */
+const entriesInTurn = 5_000;
 
 /**
  * The CRL of one CA over everything that is revoked now, in its file and returned. Number and thisUpdate grow with
  * every one of them, whatever the clock says: of two lists of one time TLS libraries take either.
  */
-export async function publishRevocationList(
+export function publishRevocationList(
   issuer: Issuer,
   registry: Pick<Registry, "revokedCertificates">,
   now: number,
-): Promise<RevocationList> {
-  const caId = caIdOf(issuer.certificate);
-  const revoked = registry.revokedCertificates(caId, now - keptAfterExpiryMs);
-  return writeRevocationList(
-    issuer,
-    "userCertificates",
-    revoked.map(({ serialNumber, revokedAt, state }) => ({
-      serialNumber: new Uint8Array(Buffer.from(serialNumber, "hex")),
-      revocationDate: revokedAt,
-      reason: reasonOf(state),
-    })),
-    now,
-    now + lifetimeMs,
-  );
+  former = readRevocationList(caIdOf(issuer.certificate)),
+): Promise<PublishedList> {
+  const revoked = registry.revokedCertificates(caIdOf(issuer.certificate), now - keptAfterExpiryMs);
+  const entryOf = ({ serialNumber, revokedAt, state }: RevokedRow) => ({
+    serialNumber,
+    revocationDate: revokedAt,
+    reason: reasonOf(state),
+  });
+  const fields = { scope: "userCertificates", nextUpdate: now + lifetimeMs, former } as const;
+  return writeRevocationList(issuer, revoked, entryOf, now, fields);
 }
 
 /** Why a certificate counts no more, as CRLs and OCSP say it. */
@@ -56,23 +62,31 @@ export function reasonOf(state: "revoked" | "superseded"): RevocationReason {
   return state === "superseded" ? "superseded" : "unspecified";
 }
 
-/** Signs and writes a CRL that follows the one in the file, if there is one. */
-export async function writeRevocationList(
+/** Signs and writes a CRL that follows the former one, if there is one. */
+export async function writeRevocationList<Row>(
   issuer: Issuer,
-  scope: Parameters<typeof certificateList>[0]["scope"],
-  revoked: Parameters<typeof certificateList>[0]["revoked"],
+  rows: readonly Row[],
+  entryOf: (row: Row) => RevokedCertificate,
   now: number,
-  nextUpdate: number,
-): Promise<RevocationList> {
+  {
+    scope,
+    nextUpdate,
+    former,
+  }: Pick<CertificateListFields, "scope" | "nextUpdate"> & {
+    readonly former: RevocationList | undefined;
+  },
+): Promise<PublishedList> {
   const caId = caIdOf(issuer.certificate);
-  const former = readRevocationList(caId);
-  const thisUpdate = Math.max(secondOf(now), (former?.thisUpdate ?? 0) + 1000);
-  const crlNumber = (former?.crlNumber ?? 0) + 1;
+  const revoked: Uint8Array[] = [];
+  for (let at = 0; at < rows.length; at += entriesInTurn) {
+    revoked.push(encodeRevoked(rows.slice(at, at + entriesInTurn).map(entryOf)));
+    await nextTurn();
+  }
   const fields = {
     issuer: issuer.certificate.subject,
     authorityKeyIdentifier: new Uint8Array(Buffer.from(caId, "hex")),
-    crlNumber,
-    thisUpdate,
+    crlNumber: (former?.crlNumber ?? 0) + 1,
+    thisUpdate: Math.max(secondOf(now), (former?.thisUpdate ?? 0) + 1000),
     nextUpdate: secondOf(nextUpdate),
     scope,
     revoked,
@@ -80,15 +94,9 @@ export async function writeRevocationList(
   const der = await certificateList(fields, issuer.signer);
   const path = crlPath(caId);
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  replaceFile(path, der, 0o600);
-  return {
-    caId,
-    der,
-    crlNumber,
-    thisUpdate,
-    nextUpdate: fields.nextUpdate,
-    revoked: revoked.length,
-  };
+  await replaceLargeFile(path, der, 0o600);
+  const { crlNumber, thisUpdate } = fields;
+  return { caId, der, crlNumber, thisUpdate, nextUpdate: fields.nextUpdate, revoked: rows.length };
 }
 
 /** The CRL of a CA that was written last, or nothing: one that can not be read is made anew. */
@@ -96,20 +104,12 @@ export function readRevocationList(caId: string): RevocationList | undefined {
   const path = crlPath(caId);
   if (!existsSync(path)) return undefined;
   try {
-    return summaryOf(caId, new Uint8Array(readFileSync(path)));
+    const der = new Uint8Array(readFileSync(path));
+    const { crlNumber = 0, ...times } = decodeCertificateListTimes(der);
+    return { caId, der, crlNumber, ...times };
   } catch {
     return undefined;
   }
-}
-
-function summaryOf(caId: string, der: Uint8Array): RevocationList {
-  const {
-    crlNumber = 0,
-    thisUpdate,
-    nextUpdate,
-    revokedSerialNumbers,
-  } = decodeCertificateList(der);
-  return { caId, der, crlNumber, thisUpdate, nextUpdate, revoked: revokedSerialNumbers.length };
 }
 
 const secondOf = (milliseconds: number) => Math.floor(milliseconds / 1000) * 1000;
@@ -121,7 +121,7 @@ export class RevocationLists {
   readonly #now: () => number;
   readonly #failed: (error: unknown) => void;
   #lists = new Map<string, RevocationList>();
-  #last: Promise<void> = Promise.resolve();
+  #last: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(parts: {
@@ -142,16 +142,23 @@ export class RevocationLists {
   }
 
   /** Publishes all of them; one after the other. */
-  publish(): Promise<void> {
+  publish(): Promise<readonly PublishedList[]> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#last = this.#last.then(async () => {
-      for (const issuer of this.#issuers()) {
-        const list = await publishRevocationList(issuer, this.#registry, this.#now());
-        this.#lists.set(list.caId, list);
-      }
-    });
-    return this.#last;
+    const published = this.#last.then(() => this.#publishAll());
+    this.#last = published.catch(() => {}); // whoever asked hears of it, and the next try is another
+    return published;
+  }
+
+  async #publishAll(): Promise<readonly PublishedList[]> {
+    const published: PublishedList[] = [];
+    for (const issuer of this.#issuers()) {
+      const former = this.of(caIdOf(issuer.certificate));
+      const list = await publishRevocationList(issuer, this.#registry, this.#now(), former);
+      this.#lists.set(list.caId, list);
+      published.push(list);
+    }
+    return published;
   }
 
   /** Something was revoked: a CRL within a second or two, one for all that comes in between. */

@@ -7,15 +7,14 @@ import { paths } from "../deployment.ts";
 import type { HandlersOf, Surroundings } from "./handler.ts";
 
 export const caHandlers: HandlersOf<typeof caCommands> = {
-  crl: async ({ lists, authority }) => {
-    await lists.publish();
+  crl: async ({ lists }) => {
+    const published = await lists.publish();
     return {
-      crls: authority().signing.flatMap(({ certificate }) => {
-        const list = lists.of(caIdOf(certificate));
-        if (list === undefined) return [];
-        const { caId, der, ...rest } = list;
-        return [{ ca: caId, ...rest, der: Buffer.from(der).toString("base64") }];
-      }),
+      crls: published.map(({ caId, der, ...rest }) => ({
+        ca: caId,
+        ...rest,
+        der: Buffer.from(der).toString("base64"),
+      })),
     };
   },
   horizon: (on, _, { at }) => ({ days: horizonOf(endingsOf(on, at)) }),

@@ -365,10 +365,7 @@ export class Registry {
         ended.push({ serialNumber, revokedAt: changedAt, state });
       }
     }
-    return ended.sort(
-      (one, other) =>
-        one.revokedAt - other.revokedAt || (one.serialNumber < other.serialNumber ? -1 : 1),
-    );
+    return ended;
   }
 
   /** What is known about a serial number of one CA. */
