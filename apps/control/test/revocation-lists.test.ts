@@ -15,6 +15,7 @@ import { horizonOf } from "../src/ca/horizon.ts";
 import { OcspResponder } from "../src/ca/ocsp-responder.ts";
 import { publicObject } from "../src/ca/public-objects.ts";
 import { RevocationLists, registrySerialNumber } from "../src/ca/revocation-lists.ts";
+import { enterDeployment } from "../src/deployment.ts";
 import { openSigner } from "../src/keys.ts";
 import {
   newDeployment,
@@ -94,6 +95,8 @@ describe("what is revoked", { skip: opensslIsMissing }, () => {
     const registry = openRegistry(folder);
     const certificate = authorityOf(folder);
     const signer = openSigner(folder.in("control/issuing-ca.key"));
+    const former = process.cwd();
+    enterDeployment(folder.deployment);
     let broken = true;
     const lists = new RevocationLists({
       issuers: () => {
@@ -113,6 +116,7 @@ describe("what is revoked", { skip: opensslIsMissing }, () => {
       assert.equal(next?.crlNumber, list.crlNumber + 1);
       assert.equal(lists.of(caIdOf(certificate)), next);
     } finally {
+      process.chdir(former);
       registry.close();
     }
   });
