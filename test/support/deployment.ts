@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CommandName, CommandResponse, Commands, SubjectSummary } from "@wardmq/commands";
-import type { ListenerName } from "@wardmq/events";
+import type { ControlListenerName, ListenerName } from "@wardmq/events";
 import { newCertificateRequest } from "./certificate-request.ts";
 import { firstLine, lines } from "./lines.ts";
 
@@ -66,6 +66,8 @@ export interface Deployment extends AsyncDisposable {
   readonly wss: Address;
   /** Where another listener, which the settings have to open, is. */
   readonly listener: (name: ListenerName) => Address;
+  /** Where a listener of control is. */
+  readonly controlListener: (name: ControlListenerName) => Address;
   /** The credential of the service of this name, or of the device with this uuid. */
   readonly credential: (subject: string) => Credential;
   readonly devices: readonly string[];
@@ -120,10 +122,11 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
     const settings = Object.entries({ ...roomForTests, ...options.settings });
     const set = settings.flatMap(([key, value]) => ["--set", `${key}=${value}`]);
     let controlProcess: ChildProcess;
+    let controlAddresses: Record<string, string>;
     const startControl = async () => {
       controlProcess = run(control, ["serve", directory, ...set], directory);
       processes.push(controlProcess);
-      await ready(controlProcess);
+      controlAddresses = await ready(controlProcess);
     };
     await startControl();
     const command = commandOver(directory);
@@ -160,6 +163,7 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
         return parseAddress(addresses["wss"]);
       },
       listener: (name) => parseAddress(addresses[name]),
+      controlListener: (name) => parseAddress(controlAddresses[name]),
       devices,
       credential: (subject) => {
         const found = credentials.get(subject);

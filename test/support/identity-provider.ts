@@ -8,14 +8,17 @@ import {
 } from "../../apps/idp/src/provider.ts";
 
 export const audience = "urn:wardmq:test";
+export const apiAudience = "urn:wardmq:test:api";
+export const opaqueAudience = "urn:wardmq:test:opaque";
+export const asking = { id: "wardmq-control", secret: "a secret: with+signs" } as const;
 
 export interface TestProvider extends RunningProvider {
   /** PEM: what its HTTPS is trusted by. */
   readonly ca: string;
   /** The answer of the token endpoint for a person who logs in at the page. */
-  readonly logIn: (account: string, scope?: string) => Promise<Tokens>;
+  readonly logIn: (account: string, scope?: string, resource?: string) => Promise<Tokens>;
   /** The answer of the token endpoint for an app that comes for itself. */
-  readonly appToken: (id: string, secret: string) => Promise<Tokens>;
+  readonly appToken: (id: string, secret: string, resource?: string) => Promise<Tokens>;
 }
 
 export interface Tokens {
@@ -31,7 +34,12 @@ export async function startTestProvider(
   const provider = await startProvider({
     key,
     certificate: ca,
-    audience,
+    resources: [
+      { audience, format: "jwt" },
+      { audience: apiAudience, format: "jwt" },
+      { audience: opaqueAudience, format: "opaque" },
+    ],
+    asking,
     lifeSeconds: 600,
     accounts: {
       nurse: { groups: ["nurses"], ward: "icu", amr: ["pwd"] },
@@ -45,9 +53,11 @@ export async function startTestProvider(
   return {
     ...provider,
     ca,
-    logIn: (account, scope = "openid offline_access") => logIn(provider, ask, account, scope),
-    appToken: async (id, secret) => {
-      const form = { grant_type: "client_credentials", client_id: id, client_secret: secret };
+    logIn: (account, scope = "openid offline_access", resource = audience) =>
+      logIn(provider, ask, account, { scope, resource }),
+    appToken: async (id, secret, resource = audience) => {
+      const client = { client_id: id, client_secret: secret, resource };
+      const form = { grant_type: "client_credentials", ...client };
       return JSON.parse((await ask(`${provider.issuer}/token`, { form })).body);
     },
   };
@@ -90,7 +100,7 @@ async function logIn(
   { issuer, clientId }: RunningProvider,
   ask: Ask,
   account: string,
-  scope: string,
+  { scope, resource }: { readonly scope: string; readonly resource: string },
 ): Promise<Tokens> {
   const verifier = randomBytes(32).toString("base64url");
   const redirect = "http://127.0.0.1:49152/callback";
@@ -99,7 +109,7 @@ async function logIn(
     response_type: "code",
     redirect_uri: redirect,
     scope,
-    resource: audience,
+    resource,
     code_challenge: createHash("sha256").update(verifier).digest("base64url"),
     code_challenge_method: "S256",
     prompt: "consent",
@@ -112,7 +122,7 @@ async function logIn(
     code,
     redirect_uri: redirect,
     code_verifier: verifier,
-    resource: audience,
+    resource,
   };
   const { status, body } = await ask(`${issuer}/token`, { form: exchange });
   if (status !== 200) throw new Error(`the token endpoint answered ${status}`);
@@ -124,6 +134,38 @@ export function logInAt(url: string, ca: string, account: string): Promise<strin
   return throughPages(url, (at, rest = {}) => https(at, ca, rest), account);
 }
 
+/** Enters the code of a device where its person is told to, and logs in there. */
+export async function enterCodeAt(
+  url: string,
+  ca: string,
+  code: string,
+  account: string,
+): Promise<void> {
+  const cookies = new Map<string, string>();
+  let page = await https(url, ca, { cookies });
+  for (const more of [{}, { confirm: "yes" }]) {
+    const xsrf = /name="xsrf" value="([^"]+)"/.exec(page.body)?.[1] ?? "";
+    page = await https(url, ca, { cookies, form: { xsrf, user_code: code, ...more } });
+  }
+  const { origin } = new URL(url);
+  for (let at = url, step = 0; step < 20; step += 1) {
+    if (page.location !== undefined) at = new URL(page.location, at).href;
+    else if (at.startsWith(`${origin}/interaction/`)) {
+      const { location = "" } = await https(at, ca, { cookies, form: formOf(page, account) });
+      at = new URL(location, at).href;
+    } else if (step > 0) return;
+    page = await https(at, ca, { cookies });
+  }
+  throw new Error("the login came to no end");
+}
+
+/** What a person would send at the page of the provider that asks for a login or for consent. */
+function formOf({ body }: Answer, account: string): Readonly<Record<string, string>> {
+  return body.includes('value="login"')
+    ? { prompt: "login", login: account, password: "any" }
+    : { prompt: "consent" };
+}
+
 async function throughPages(url: string, ask: Ask, account: string): Promise<string> {
   const cookies = new Map<string, string>();
   const { origin } = new URL(url);
@@ -133,10 +175,7 @@ async function throughPages(url: string, ask: Ask, account: string): Promise<str
     const page = await ask(at, { cookies });
     if (page.location !== undefined) at = new URL(page.location, at).href;
     else {
-      const prompt = page.body.includes('value="login"') ? "login" : "consent";
-      const form: Record<string, string> =
-        prompt === "login" ? { prompt, login: account, password: "any" } : { prompt };
-      const { location = "" } = await ask(at, { cookies, form });
+      const { location = "" } = await ask(at, { cookies, form: formOf(page, account) });
       at = new URL(location, at).href;
     }
   }

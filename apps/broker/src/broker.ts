@@ -13,9 +13,11 @@ import type {
 import { type CompiledPolicy, compilePolicy, type Policy } from "@wardmq/policy/compile";
 import type { Credentials } from "@wardmq/tls";
 import {
+  AttemptCounter,
   type Issuer,
   isRevoked,
   type RoleMapping,
+  TokenClock,
   type TokenRevocation,
 } from "@wardmq/tokens/verify";
 import { Connection } from "./connection/connection.ts";
@@ -42,8 +44,6 @@ import { Journal } from "./store/journal.ts";
 import type { JournalStore, StoreReport } from "./store/journal-store.ts";
 import { MessageRestorer } from "./store/message-restorer.ts";
 import { Found } from "./store/replay.ts";
-import { AttemptCounter } from "./tokens/attempts.ts";
-import { TokenClock } from "./tokens/token-clock.ts";
 import { TokenJudge } from "./tokens/token-judge.ts";
 import { TokenSubjects } from "./tokens/token-subjects.ts";
 

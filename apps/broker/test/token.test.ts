@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { encodePacket, type Packet } from "@wardmq/mqtt";
 import type { Grant } from "@wardmq/tokens";
-import { TokenClock } from "../src/tokens/token-clock.ts";
+import { TokenClock } from "@wardmq/tokens/verify";
 import { BrokerParts, type Link } from "./broker-parts.ts";
 
 const policy = `

@@ -4,6 +4,7 @@ import { ask } from "./ask.ts";
 import { type Json, print, printJson } from "./command-line.ts";
 import { deploymentCommand, inDeployment, type Operand } from "./deployment-command.ts";
 import { Failure } from "./failure.ts";
+import { demoProfile } from "./login/profile.ts";
 import { askRemote, type Remote } from "./remote.ts";
 
 interface ControlCommand<Name extends CommandName, Options> {
@@ -46,35 +47,42 @@ export function controlCommand<Name extends CommandName, Options extends object 
   if (row.role !== "local")
     whole
       .option("--url <url>", "give the command to the API there, instead of DIR")
-      .option("--credential <folder>", "who gives it: a credential of an operator, with --url");
+      .option("--credential <folder>", "who gives it: a credential of an operator, with --url")
+      .option(
+        "--profile <path>",
+        `who gives it: whoever logged in with wardmq login (default: ${demoProfile})`,
+      );
   whole
     .option("--json", "print the result as JSON")
     .action(async (words: string[], options: Options & Json & Partial<Remote>) => {
-      const { json: wantsJson, url, credential, ...given } = options;
+      const { json: wantsJson, url, credential, profile, ...given } = options;
       const end = (result: Commands[Name]["result"]) => {
         if (wantsJson) printJson(json(result));
         else print(text(result));
         check?.(result);
       };
       const wanted = (rest: readonly string[]) => from.arguments(rest, given as unknown as Options);
-      const remote = remoteOf(url, credential, words, names);
+      const remote = remoteOf({ url, credential, profile }, words, names);
       if (remote !== undefined) return end(await askRemote(remote, name, wanted(words)));
       await inDeployment(names, async (rest) => end(await ask(name, wanted(rest))))(words, {});
     });
 }
 
 function remoteOf(
-  url: string | undefined,
-  credential: string | undefined,
+  { url, credential, profile }: { [Part in keyof Remote]: Remote[Part] | undefined },
   words: readonly string[],
   names: readonly string[],
 ): Remote | undefined {
-  if (url === undefined && credential === undefined) return undefined;
-  if (url === undefined || credential === undefined) {
-    const message = "--url and --credential belong together";
-    throw new Failure(2, message, "name the API and the folder of an operator's credential");
+  if (url === undefined && credential === undefined && profile === undefined) return undefined;
+  if (url === undefined) {
+    const message = "--credential and --profile belong to --url";
+    throw new Failure(2, message, "name the API with --url");
   }
-  if (words.length === names.length) return { url, credential };
+  if (words.length === names.length) {
+    return credential === undefined
+      ? { url, profile: profile ?? demoProfile }
+      : { url, credential, profile };
+  }
   const expected = names.length === 0 ? "nothing" : names.join(" ");
   throw new Failure(2, `expected ${expected} beside --url`, "leave DIR out: --url stands for it");
 }

@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { apiVocabulary } from "@wardmq/commands";
 import { printable } from "@wardmq/events";
 import {
   checkPolicy,
@@ -55,7 +56,7 @@ function issuersOf(directory: string): readonly string[] {
   const path = join(directory, "issuers.yaml");
   if (!existsSync(path)) return [];
   try {
-    return parseIssuers(readFileSync(path, "utf8"), path).map(({ name }) => name);
+    return parseIssuers(readFileSync(path, "utf8"), apiVocabulary, path).map(({ name }) => name);
   } catch (error) {
     if (error instanceof IssuersError) throw new Failure(2, error.message, "");
     throw error;

@@ -7,13 +7,25 @@ import { apiRoutes, type CommandName, type Commands, commands } from "@wardmq/co
 import { printable } from "@wardmq/events";
 import { credentialFiles } from "./credential.ts";
 import { Failure, systemCode } from "./failure.ts";
+import { freshToken } from "./login/fresh-token.ts";
+import { besideProfile, readProfile } from "./login/profile.ts";
 
 /** Where the API is, and who we are there. */
 export interface Remote {
   /** Such as `https://control.hospital.example:9443`. */
   readonly url: string;
   /** The folder that `wardmq credential DIR operator:NAME --out` made. */
-  readonly credential: string;
+  readonly credential?: string | undefined;
+  /** The profile of a login, whose token is used. */
+  readonly profile?: string | undefined;
+}
+
+/** What a request proves who it is of with, and whom it trusts. */
+interface Proof {
+  readonly key?: string;
+  readonly cert?: string;
+  readonly ca?: string;
+  readonly token?: string;
 }
 
 const answerTimeoutMs = 30_000;
@@ -41,7 +53,8 @@ export async function askRemote<Name extends CommandName>(
   const search = query.size === 0 ? "" : `?${query}`;
   const hasBody = route.method !== "GET" && route.method !== "DELETE";
   const body = hasBody ? JSON.stringify(Object.fromEntries(only(route.inBody))) : undefined;
-  const answer = await send(remote, route.method, path + search, body);
+  const target = urlOf(remote.url, path + search);
+  const answer = await send(target, await proofOf(remote, target), route.method, body);
   const parsed = parse(answer.text);
   if (answer.status === 200) return parsed as Commands[Name]["result"];
   throw failureOf(answer.status, parsed);
@@ -52,24 +65,42 @@ interface Answer {
   readonly text: string;
 }
 
+async function proofOf({ credential, profile: path }: Remote, target: URL): Promise<Proof> {
+  const [key, cert, ca] =
+    credential === undefined ? [] : credentialFiles.map((file) => read(join(credential, file)));
+  const byCertificate = { ...(key && { key }), ...(cert && { cert }), ...(ca && { ca }) };
+  if (path === undefined) return byCertificate;
+  const { api } = readProfile(path);
+  if (api === undefined || new URL(api.url).origin !== target.origin) {
+    const message = `the profile is not of the API at ${printable(target.origin)}`;
+    throw new Failure(
+      2,
+      message,
+      "a token goes where api.url of the profile says, and nowhere else",
+    );
+  }
+  const trusted = ca ?? besideProfile(path, api.ca);
+  const token = await freshToken(path, "api");
+  return { ...byCertificate, token, ...(trusted === undefined ? {} : { ca: trusted }) };
+}
+
 function send(
-  { url, credential }: Remote,
+  target: URL,
+  { token, ...tls }: Proof,
   method: string,
-  path: string,
   body: string | undefined,
 ): Promise<Answer> {
-  const target = urlOf(url, path);
-  const [key, cert, ca] = credentialFiles.map((file) => read(join(credential, file)));
   return new Promise((resolve, reject) => {
     const asked = request(
       target,
       {
         method,
-        ...{ key, cert, ca },
+        ...tls,
         ...serverNameOf(target),
         minVersion: "TLSv1.3",
         agent: false,
         headers: {
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
           ...(method === "GET" ? {} : { "idempotency-key": randomUUID() }),
           ...(body === undefined
             ? {}

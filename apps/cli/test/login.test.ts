@@ -8,8 +8,10 @@ import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { startDeployment } from "../../../test/support/deployment.ts";
 import {
+  apiAudience,
   audience,
   claimsText,
+  enterCodeAt,
   issuersText,
   logInAt,
   startTestProvider,
@@ -29,7 +31,14 @@ bindings:
 ${claimsText}`,
   devices: 0,
   services: ["tester"],
-  files: { "issuers.yaml": issuersText(provider, "idp.pem"), "idp.pem": provider.ca },
+  files: {
+    "issuers.yaml": issuersText(
+      provider,
+      "idp.pem",
+      `    api: { audience: "${apiAudience}", roles: [{ role: viewer, claim: groups, value: nurses }] }\n`,
+    ),
+    "idp.pem": provider.ca,
+  },
   settings: { "listeners.tokenWss.accept": "token" },
 });
 const folder = await mkdtemp(join(tmpdir(), "wardmq-login-"));
@@ -41,6 +50,7 @@ after(async () => {
 const profile = join(folder, "login.json");
 writeFileSync(join(folder, "idp.pem"), provider.ca);
 writeFileSync(join(folder, "broker.pem"), deployment.credential("tester").ca);
+const apiUrl = `https://localhost:${deployment.controlListener("api").port}`;
 writeFileSync(
   profile,
   JSON.stringify({
@@ -50,6 +60,7 @@ writeFileSync(
     broker: `wss://localhost:${deployment.listener("tokenWss").port}/mqtt`,
     issuerCa: "idp.pem",
     brokerCa: "broker.pem",
+    api: { url: apiUrl, audience: apiAudience, ca: "broker.pem" },
   }),
 );
 
@@ -116,6 +127,42 @@ describe("a person at the command line", () => {
     }
     assert.equal(await reading.ended, 0, reading.output());
     assert.equal(reading.output(), "hospital/notes bed 4 is \\u{1b}[31mfree\n");
+  });
+});
+
+describe("an operator at the command line", () => {
+  test("gives commands to the API with the token of the login", async () => {
+    const listing = wardmq("operator", "list", "--url", apiUrl, "--profile", profile);
+    assert.equal(await listing.ended, 0, listing.output());
+    assert.match(listing.output(), /no operators yet/);
+    const { events } = await deployment.command("events", { last: 20 });
+    const call = (events as { type: string; details?: Record<string, unknown> }[]).findLast(
+      ({ type }) => type === "api-call",
+    );
+    assert.equal(call?.details?.["person"], "person:idp_nurse");
+    const words = ["token", "revoke", "--subject", "person:idp_doctor"];
+    const revoking = wardmq(...words, "--url", apiUrl, "--profile", profile);
+    assert.equal(await revoking.ended, 1);
+    assert.match(revoking.output(), /needs the role operator/);
+  });
+
+  test("sends a token to no other place than the profile names", async () => {
+    const elsewhere = wardmq("bans", "--url", "https://localhost:1", "--profile", profile);
+    assert.equal(await elsewhere.ended, 2);
+    assert.match(elsewhere.output(), /the profile is not of the API/);
+  });
+
+  test("logs in on another machine by a code", async () => {
+    const run = wardmq("login", "--device", "--profile", profile);
+    await until("the code is printed", () => / and enter \S+/.test(run.output()));
+    const [, url = "", code = ""] = /open (\S+) and enter (\S+)/.exec(run.output()) ?? [];
+    await enterCodeAt(url, provider.ca, code, "doctor");
+    assert.equal(await run.ended, 0, run.output());
+    assert.doesNotMatch(run.output(), /eyJ/);
+    const reading = wardmq("pub", "hospital/other", "--profile", profile);
+    reading.child.stdin?.end("no");
+    assert.equal(await reading.ended, 1);
+    assert.match(reading.output(), /not allowed to publish/);
   });
 });
 

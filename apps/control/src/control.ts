@@ -1,10 +1,13 @@
 import { existsSync } from "node:fs";
 import type { Socket } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import type { CommandResponse } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { SubjectRecord, World } from "@wardmq/feed";
 import { readPrivateText } from "@wardmq/keys";
 import { enforcedPart, tokenRoles } from "@wardmq/policy";
+import { TokenClock } from "@wardmq/tokens";
+import { OperatorTokens } from "./api/operator-token.ts";
 import { type Authority, openAuthority } from "./ca/authority.ts";
 import { caIdOf } from "./ca/certificate-authority.ts";
 import { FleetRotation } from "./ca/fleet-rotation.ts";
@@ -34,7 +37,8 @@ import { type RegisteredSubject, type RegistryChange, recordForBrokers } from ".
 import { reload, type Sources } from "./reload.ts";
 import { openSealedState, type SealedState } from "./sealed-state.ts";
 import { Bans } from "./tokens/bans.ts";
-import { askHttps } from "./tokens/https-text.ts";
+import { askHttps, IssuerUnavailable } from "./tokens/https-text.ts";
+import { Introspection } from "./tokens/introspection.ts";
 import { Issuers } from "./tokens/issuers.ts";
 import { TokenRevocations } from "./tokens/token-revocations.ts";
 
@@ -57,6 +61,9 @@ export class Control {
   readonly #fleet: FleetRotation;
   readonly #public: PublicObjects;
   readonly #issuers: Issuers;
+  readonly #introspection: Introspection;
+  readonly #tokenClock: TokenClock;
+  readonly #operatorTokens: OperatorTokens;
   readonly #revocations: TokenRevocations;
   readonly #bans: Bans;
   readonly #versions: PolicyVersions;
@@ -149,12 +156,30 @@ export class Control {
     this.#issuers = new Issuers({
       ask: askHttps,
       now,
-      readFile: readText,
+      readFile: ofIssuer(readText),
       record: (event) => this.#record(event),
       changed: () => void this.#publish({ issuers: this.#issuers.list() }),
       cache: stateFile(paths.issuerKeys),
     });
     this.#issuers.use(sources.issuers);
+    this.#tokenClock = new TokenClock(now, () => performance.now());
+    this.#introspection = new Introspection({
+      ask: askHttps,
+      issuer: () => this.#issuers.asked,
+      now: this.#tokenClock.now,
+      readFile: ofIssuer(readText),
+      readSecret: ofIssuer(readPrivateText),
+      record: (event) => this.#record(event),
+    });
+    this.#operatorTokens = new OperatorTokens({
+      registry,
+      judges: () => this.#issuers.ofApi(),
+      revocations: () => this.#revocations.list(),
+      introspect: (token) => this.#introspection.of(token),
+      now: this.#tokenClock.now,
+      record: (event) => this.#record(event),
+      delay,
+    });
     this.#versions = new PolicyVersions(files.policies, sources.feed.signer, sources.feed.former);
     this.#versions.record(sources.policyFiles, "start", { actor: "control", at: now() });
   }
@@ -173,6 +198,7 @@ export class Control {
   async listen(): Promise<Https["addresses"]> {
     this.#https = await openHttps({
       on: this.#surroundings(),
+      operatorTokens: this.#operatorTokens,
       publicObject: (request) => publicObject(this.#public, request),
       files: () => this.#sources,
       record: (event) => this.#record(event),
@@ -272,6 +298,10 @@ export class Control {
       tokens: {
         issuers: () => this.#issuers.list(),
         mapping: () => tokenRoles(this.#sources.policy),
+        ofApi: () => this.#issuers.ofApi(),
+        settingsOf: (name) => this.#issuers.settingsOf(name),
+        introspect: (token) => this.#introspection.of(token),
+        now: this.#tokenClock.now,
         revocations: this.#revocations,
         bans: () => this.#bans.list(),
       },
@@ -337,13 +367,26 @@ export class Control {
   }
 
   #record(event: Omit<SecurityEvent, "at">): void {
-    this.#state.events.append([{ ...event, at: this.#options.now() }]);
+    const recorded = { ...event, at: this.#options.now() };
+    this.#state.events.append([recorded]);
+    this.#bans.hear([recorded]);
   }
 }
 
 function readSources({ overrides, now }: ControlOptions, { identity }: Registry): Sources {
   const files = readOperatorFiles(overrides, identity);
   return { authority: openAuthority(now()), feed: openFeedKeys(), ...files };
+}
+
+/** That a file of an issuer can not be read is like an issuer that can not be asked: others go on. */
+function ofIssuer(read: (path: string) => string): (path: string) => string {
+  return (path) => {
+    try {
+      return read(path);
+    } catch (error) {
+      throw new IssuerUnavailable(error instanceof Error ? error.message : "unreadable");
+    }
+  };
 }
 
 /** The broker's certificate is no subject's; its serial number is as OpenSSL prints it. */

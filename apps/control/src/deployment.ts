@@ -1,4 +1,5 @@
 import { existsSync, statSync } from "node:fs";
+import { apiVocabulary } from "@wardmq/commands";
 import { ConfigError, type ControlListeners, parseConfig } from "@wardmq/config";
 import { printable } from "@wardmq/events";
 import type { BrokerSettings } from "@wardmq/feed";
@@ -108,5 +109,5 @@ export function readOperatorFiles(
 
 /** Nobody where there is no issuers.yaml. */
 export function readIssuers(): readonly IssuerSettings[] {
-  return existsSync(paths.issuers) ? parseIssuers(readText(paths.issuers)) : [];
+  return existsSync(paths.issuers) ? parseIssuers(readText(paths.issuers), apiVocabulary) : [];
 }

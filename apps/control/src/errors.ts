@@ -19,7 +19,16 @@ export const controlErrors = {
   ERR_UNAUTHENTICATED: {
     exitCode: 1,
     status: 401,
-    meaning: "the certificate of the caller is good no more",
+    meaning: "the caller has no certificate or token that is good, or no more",
+  },
+  ERR_STEP_UP: {
+    exitCode: 1,
+    status: 401,
+    meaning: "the command asks for a stronger login than the token is of",
+  },
+  ERR_OPERATOR_PERSON: {
+    exitCode: 1,
+    meaning: "the person is another operator already",
   },
   ERR_FORBIDDEN: {
     exitCode: 1,

@@ -1,8 +1,10 @@
 import type { IncomingMessage } from "node:http";
 import type { ControlListenerName, SecurityEvent } from "@wardmq/events";
+import type { Refusal } from "@wardmq/tls";
 import { decodePems } from "@wardmq/x509";
 import { api } from "./api/api.ts";
 import { identifyOperator } from "./api/operator-certificate.ts";
+import type { OperatorTokens } from "./api/operator-token.ts";
 import type { PublicRequest, PublicResponse } from "./ca/public-objects.ts";
 import { execute } from "./commands/execute.ts";
 import type { Caller, Surroundings } from "./commands/handler.ts";
@@ -11,12 +13,13 @@ import { Door } from "./door/door.ts";
 import { heldBy } from "./door/holder.ts";
 import { OwnCertificate } from "./door/own-certificate.ts";
 import { RequestRate } from "./door/request-rate.ts";
-import { Requesters } from "./door/requester.ts";
+import { type Requester, Requesters } from "./door/requester.ts";
 import { est } from "./est/est.ts";
 import { Failure } from "./failure.ts";
 
 export interface HttpsParts {
   readonly on: Surroundings;
+  readonly operatorTokens: OperatorTokens;
   /** CRLs, certificates of CAs and OCSP responses, for anybody. */
   readonly publicObject: (request: PublicRequest) => Promise<PublicResponse>;
   /** As they are now. */
@@ -40,7 +43,7 @@ const attempts = { ofDevice: 10, ofAddress: 100 } as const;
 
 /** Opens the listeners of EST and of the API. */
 export async function openHttps(parts: HttpsParts): Promise<Https> {
-  const { on, files, publicObject, record, report, now } = parts;
+  const { on, operatorTokens, files, publicObject, record, report, now } = parts;
   const own = new OwnCertificate();
   await own.renew(on.authority(), files().settings.hosts, now());
   const requesters = new Requesters();
@@ -59,13 +62,14 @@ export async function openHttps(parts: HttpsParts): Promise<Https> {
       api: {
         tls: () => files().settings.tls,
         trustAnchors: () => on.authority().trustAnchors,
-        clientCertificate: "required",
+        clientCertificate: () => (operatorTokens.areTaken ? "optional" : "required"),
         refuse: (certificate) => {
           const found = identifyOperator(on.registry, certificate);
           return "check" in found ? found : undefined;
         },
         handler: await api({
-          callerOf: (request) => operatorOf(request, requesters, on, now()),
+          callerOf: (request) => operatorOf(request, requesters.of(request), parts),
+          areTokensTaken: () => operatorTokens.areTaken,
           execute: (request, caller) => execute(on, request, caller),
           answers: on.pending.answers,
           record,
@@ -78,7 +82,7 @@ export async function openHttps(parts: HttpsParts): Promise<Https> {
           minVersion: files().controlListeners.est.minVersion,
         }),
         trustAnchors: () => [...on.authority().trustAnchors, ...on.manufacturers.trustAnchors()],
-        clientCertificate: "optional",
+        clientCertificate: () => "optional",
         refuse: (certificate) => {
           if (on.manufacturers.makerOf(certificate) !== undefined) return undefined;
           const found = heldBy(on.registry, certificate);
@@ -120,19 +124,43 @@ export async function openHttps(parts: HttpsParts): Promise<Https> {
   };
 }
 
-/** The door let the operator in; meanwhile the certificate may have been revoked, or have run out. */
-function operatorOf(
-  request: IncomingMessage,
-  requesters: Requesters,
-  { registry }: Surroundings,
-  at: number,
-): Caller {
-  const { certificate } = requesters.of(request);
-  if (certificate === undefined) throw new Error("no certificate behind the door of the API");
-  const found = identifyOperator(registry, certificate);
-  if (!("check" in found) && Date.parse(certificate.validTo) > at) return { ...found, at };
-  const why = "check" in found ? found.why : "the certificate has expired";
+/** Whose token came, or whose certificate: the door let that in, and meanwhile it may have been revoked or have run out. */
+async function operatorOf(
+  { headers }: IncomingMessage,
+  requester: Requester,
+  { on, operatorTokens, record, now }: HttpsParts,
+): Promise<Caller> {
+  const at = now();
+  const token = bearerToken(headers.authorization);
+  const found =
+    token === undefined
+      ? identifyByCertificate(on, requester, at)
+      : await operatorTokens.identify({ token, ...requester });
+  if (!("check" in found)) return { ...found, at };
+  const { address } = requester;
+  record({ type: "request-refused", listener: "api", subject: "nobody", address, ...found });
+  // Which check a token failed is for the events: whoever tries tokens hears that one was refused.
+  const why = token === undefined ? found.why : "the token was refused";
   throw new Failure("ERR_UNAUTHENTICATED", why, {
-    hint: "connect with a certificate that is good",
+    hint: "come with a certificate or a token that is good",
   });
+}
+
+function identifyByCertificate(
+  { registry }: Surroundings,
+  { certificate }: Requester,
+  at: number,
+): Omit<Caller, "at"> | Refusal {
+  if (certificate === undefined) {
+    return { check: "credential", why: "the caller has neither a certificate nor a token" };
+  }
+  const found = identifyOperator(registry, certificate);
+  if ("check" in found || Date.parse(certificate.validTo) > at) return found;
+  return { check: "certificate-active", why: "the certificate has expired" };
+}
+
+/** RFC 6750 section 2.1; what is of another form is a token that is refused. */
+function bearerToken(authorization: string | undefined): string | undefined {
+  if (authorization === undefined) return undefined;
+  return /^Bearer +([\x21-\x7e]+) *$/i.exec(authorization)?.[1] ?? "";
 }

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import type { CommandRequest, CommandResponse } from "@wardmq/commands";
 import { FeedError, LineSplitter } from "@wardmq/feed";
+import { readPrivateText } from "@wardmq/keys";
 import { tokenRoles } from "@wardmq/policy";
 import { currentActor } from "./actor.ts";
 import { backup } from "./backup/backup.ts";
@@ -17,13 +18,15 @@ import { enterDeployment, paths, readIssuers, readOperatorFiles } from "./deploy
 import { openManufacturers } from "./est/manufacturers.ts";
 import { Failure, responseOf } from "./failure.ts";
 import { openFeedKeys } from "./feed/feed-signer.ts";
-import { stateFile } from "./files.ts";
+import { readText, stateFile } from "./files.ts";
 import { takeLock } from "./lock.ts";
 import { Policies } from "./policy/policies.ts";
 import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
 import { PolicyVersions } from "./policy/policy-versions.ts";
 import type { Doing } from "./registry/registry.ts";
 import { openSealedState } from "./sealed-state.ts";
+import { askHttps } from "./tokens/https-text.ts";
+import { Introspection } from "./tokens/introspection.ts";
 import { keptIssuers } from "./tokens/issuers.ts";
 import { TokenRevocations } from "./tokens/token-revocations.ts";
 
@@ -114,6 +117,15 @@ async function openFiles(
   const state = openSealedState({ now: Date.now, report });
   stack.defer(() => state.close());
   const { registry, pending, events, files } = state;
+  const introspection = new Introspection({
+    ask: askHttps,
+    issuer: () => readIssuers().find(({ introspection }) => introspection !== undefined),
+    now: Date.now,
+    readFile: readText,
+    readSecret: readPrivateText,
+    record: () => {}, // the one who asks hears it
+  });
+  const kept = () => keptIssuers(readIssuers(), stateFile(paths.issuerKeys).read());
   const authority = () => openAuthority(Date.now());
   const lists = new RevocationLists({
     issuers: () => authority().signing,
@@ -148,7 +160,11 @@ async function openFiles(
     publisher,
     tokens: {
       mapping: () => tokenRoles(readOperatorFiles([], registry.identity).policy),
-      issuers: () => keptIssuers(readIssuers(), stateFile(paths.issuerKeys).read()),
+      issuers: () => kept().ofBrokers,
+      ofApi: () => kept().ofApi,
+      settingsOf: () => undefined, // nobody comes here with a token
+      introspect: (token) => introspection.of(token),
+      now: Date.now,
       revocations: new TokenRevocations({ now: Date.now, file: files.tokenRevocations }),
       bans: () => [],
     },

@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   const provider = await startProvider({
     key,
     certificate,
-    audience: "urn:wardmq:demo-hospital",
+    resources: [{ audience: "urn:wardmq:demo-hospital", format: "jwt" }],
     lifeSeconds: 600,
     accounts: {
       nurse: { groups: ["nurses"], ward: "icu", amr: ["pwd"] },

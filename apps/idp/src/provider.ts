@@ -1,25 +1,37 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { createServer } from "node:https";
+import { createServer, request } from "node:https";
 import type { AddressInfo } from "node:net";
-import Provider from "oidc-provider";
+import Provider, { errors } from "oidc-provider";
 
 /** What a person's tokens say; the name is what is typed at the login page, with any password. */
 export interface Account {
   readonly groups: readonly string[];
   readonly ward?: string;
   readonly amr?: readonly string[];
+  readonly acr?: string;
+}
+
+/** What tokens are for: the brokers, the API, or another place; each has a URI. */
+export interface Resource {
+  readonly audience: string;
+  /** `opaque` ones say nothing by themselves: whoever gets one asks here (RFC 7662). */
+  readonly format: "jwt" | "opaque";
 }
 
 export interface ProviderOptions {
   readonly key: string;
   readonly certificate: string;
-  /** The one resource its tokens are for: the broker's audience, a URI. */
-  readonly audience: string;
+  /** The first is what a token is for that is asked for without one. */
+  readonly resources: readonly Resource[];
   readonly lifeSeconds: number;
   readonly accounts: Readonly<Record<string, Account>>;
   /** Apps that come for themselves (client credentials), with their secrets. */
   readonly apps?: Readonly<Record<string, { readonly secret: string } & Account>>;
+  /** Who may ask about tokens, with a secret. */
+  readonly asking?: { readonly id: string; readonly secret: string };
+  /** Where it says that somebody has logged out, and what that is trusted by. */
+  readonly backChannelLogout?: { readonly url: string; readonly ca: string };
   /** Port 0 lets the system choose. */
   readonly port?: number;
 }
@@ -34,6 +46,7 @@ export interface RunningProvider extends AsyncDisposable {
 }
 
 const clientId = "wardmq-cli";
+const scopes = ["wardmq:publish", "wardmq:subscribe", "wardmq:role:viewer"] as const;
 
 /** A real OpenID Provider on the loopback whose people log in with any password: for the demo and for tests. */
 export async function startProvider(options: ProviderOptions): Promise<RunningProvider> {
@@ -73,11 +86,13 @@ function newKey() {
 }
 
 function configuration(
-  { audience, lifeSeconds, accounts, apps = {} }: ProviderOptions,
+  { resources, lifeSeconds, accounts, apps = {}, asking, backChannelLogout }: ProviderOptions,
   keys: readonly object[],
 ): Readonly<Record<string, unknown>> {
   const claimsOf = (account: Account | undefined) =>
-    account && { groups: account.groups, ward: account.ward, amr: account.amr };
+    account && {
+      ...{ groups: account.groups, ward: account.ward, amr: account.amr, acr: account.acr },
+    };
   const signed = { id_token_signed_response_alg: "ES256" };
   return {
     jwks: { keys },
@@ -96,7 +111,25 @@ function configuration(
           "refresh_token",
           "urn:ietf:params:oauth:grant-type:device_code",
         ],
+        ...(backChannelLogout === undefined
+          ? {}
+          : {
+              backchannel_logout_uri: backChannelLogout.url,
+              backchannel_logout_session_required: true,
+            }),
       },
+      ...(asking === undefined
+        ? []
+        : [
+            {
+              ...signed,
+              client_id: asking.id,
+              client_secret: asking.secret,
+              redirect_uris: [],
+              response_types: [],
+              grant_types: [],
+            },
+          ]),
       ...Object.entries(apps).map(([id, { secret }]) => ({
         ...signed,
         client_id: id,
@@ -107,25 +140,37 @@ function configuration(
       })),
     ],
     enabledJWA: { idTokenSigningAlgValues: ["ES256"] },
+    ...(backChannelLogout === undefined ? {} : { fetch: postTrusting(backChannelLogout.ca) }),
     features: {
       devInteractions: { enabled: true },
       deviceFlow: { enabled: true },
       clientCredentials: { enabled: true },
       revocation: { enabled: true },
+      introspection: {
+        enabled: asking !== undefined,
+        allowedPolicy: async (_: unknown, client: { clientId: string }) =>
+          client.clientId === asking?.id,
+      },
+      backchannelLogout: { enabled: backChannelLogout !== undefined },
       resourceIndicators: {
         enabled: true,
-        defaultResource: async () => audience,
+        defaultResource: async (_: unknown, __: unknown, one?: string | readonly string[]) =>
+          one ?? resources[0]?.audience,
         useGrantedResource: async () => true,
-        getResourceServerInfo: async () => ({
-          audience,
-          scope: "wardmq:publish wardmq:subscribe",
-          accessTokenFormat: "jwt",
-          accessTokenTTL: lifeSeconds,
-          jwt: { sign: { alg: "ES256" } },
-        }),
+        getResourceServerInfo: async (_: unknown, wanted: string) => {
+          const resource = resources.find(({ audience }) => audience === wanted);
+          if (resource === undefined) throw new errors.InvalidTarget();
+          return {
+            audience: wanted,
+            scope: [...scopes].join(" "),
+            accessTokenFormat: resource.format,
+            accessTokenTTL: lifeSeconds,
+            ...(resource.format === "jwt" ? { jwt: { sign: { alg: "ES256" } } } : {}),
+          };
+        },
       },
     },
-    scopes: ["openid", "offline_access", "wardmq:publish", "wardmq:subscribe"],
+    scopes: ["openid", "offline_access", ...scopes],
     pkce: { required: () => true },
     findAccount: async (_: unknown, id: string) => ({
       accountId: id,
@@ -133,8 +178,12 @@ function configuration(
     }),
     extraTokenClaims: async (
       _: unknown,
-      { accountId, clientId: client }: { accountId?: string; clientId?: string },
-    ) => claimsOf(accountId === undefined ? apps[client ?? ""] : accounts[accountId]),
+      token: { accountId?: string; clientId?: string; sid?: string },
+    ) => {
+      const { accountId, clientId: client, sid } = token;
+      const account = accountId === undefined ? apps[client ?? ""] : accounts[accountId];
+      return { ...claimsOf(account), sid };
+    },
     ttl: {
       AccessToken: lifeSeconds,
       ClientCredentials: lifeSeconds,
@@ -146,4 +195,32 @@ function configuration(
       Session: 86_400,
     },
   };
+}
+
+/** `fetch` for the one request that the provider makes by itself: a logout token to who trusts a CA of its own. */
+function postTrusting(ca: string) {
+  return (
+    url: URL | string,
+    { body, headers }: { body?: unknown; headers?: Record<string, string> } = {},
+  ) =>
+    new Promise<Response>((resolve, reject) => {
+      const text = String(body ?? "");
+      const asked = request(url, {
+        ca,
+        method: "POST",
+        agent: false,
+        headers: {
+          ...Object.fromEntries(new Headers(headers)),
+          "content-length": Buffer.byteLength(text),
+        },
+      });
+      asked.on("error", reject);
+      asked.on("response", (response) => {
+        response.resume();
+        response.on("end", () =>
+          resolve(new Response(null, { status: response.statusCode ?? 500 })),
+        );
+      });
+      asked.end(text);
+    });
 }

@@ -4,6 +4,9 @@ import type { z } from "zod";
 export const roles = ["viewer", "operator", "security-officer"] as const;
 export type Role = (typeof roles)[number];
 
+/** What a caller is: `authenticated` has no role, `local` is the owner of the deployment's folder. */
+export type CallerRole = "authenticated" | Role | "local";
+
 export type Route = `${"GET" | "POST" | "PUT" | "PATCH" | "DELETE"} /${string}`;
 
 interface Described {
@@ -22,7 +25,7 @@ interface LocalCommand extends Described {
 /** A command that operators may give over HTTPS too. */
 interface ApiCommand extends Described {
   /** The least role that may call it. */
-  readonly role: Role;
+  readonly role: Exclude<CallerRole, "local">;
   /** Arguments that the path names in braces are taken from it; of the others, GET and DELETE have a query, the rest a body. */
   readonly route: Route;
   /** It changes what everybody relies on: another security officer has to approve it first. */
@@ -35,7 +38,11 @@ export type CommandDefinition = LocalCommand | ApiCommand;
 export type CommandTable = Readonly<Record<string, CommandDefinition>>;
 
 /** Whether a caller of a role may give a command. The owner of the folder holds every key in it, so may give all. */
-export function mayCall(role: Role | "local", command: CommandDefinition): boolean {
+export function mayCall(role: CallerRole, command: CommandDefinition): boolean {
   if (role === "local") return true;
-  return command.role !== "local" && roles.indexOf(role) >= roles.indexOf(command.role);
+  return command.role !== "local" && rankOf(role) >= rankOf(command.role);
+}
+
+function rankOf(role: Exclude<CallerRole, "local">): number {
+  return role === "authenticated" ? -1 : roles.indexOf(role);
 }

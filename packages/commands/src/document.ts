@@ -21,7 +21,7 @@ export function apiDocument(table: CommandTable): string {
 
 \`wardmq serve\` serves the API over HTTPS, on port 9443 of 127.0.0.1 unless \`listeners.api\` in \`wardmq.yaml\` says otherwise. TLS is the
 broker's: 1.3, a configured host by SNI, a client certificate. Whoever has none, or one that is not of an active operator, gets no
-further than the handshake. \`GET /openapi.json\` gives the OpenAPI 3.1 document with the schema of every argument and result.
+further than the handshake, unless \`issuers.yaml\` lets people come with [access tokens](tokens.md#operators-with-tokens). \`GET /openapi.json\` gives the OpenAPI 3.1 document with the schema of every argument and result.
 
 \`\`\`sh
 npx wardmq operator add DIR alice --role security-officer
@@ -30,7 +30,8 @@ cd alice
 curl --cacert ca.pem --cert cert.pem --key key.pem https://localhost:9443/v1/subjects
 \`\`\`
 
-The same from afar with the tool: \`npx wardmq list --url https://localhost:9443 --credential ./alice\`. On the machine of the deployment
+The same from afar with the tool: \`npx wardmq show device:UUID --url https://localhost:9443 --credential ./alice\`, or with \`--profile\` as
+whoever logged in with \`wardmq login\`. On the machine of the deployment
 \`npx wardmq list DIR\` asks control over \`run/control.sock\`, as the owner of the folder: the same commands, checked and done in the same place.
 
 ## Calls
@@ -49,12 +50,14 @@ Only for the owner of the folder: ${local.join(", ")}.
 A command that everybody depends on is not done at once: the answer is 202 with an \`approval\`, and a *different* security officer says
 \`POST /v1/approvals/{id}/approve\` within 24 hours (\`npx wardmq approvals list\`, \`approve\`, \`refuse\`). The owner of the folder, who holds
 the keys of the CA anyway, needs a second person as soon as there is an active security officer who can be one. A command of an
-operator who was revoked meanwhile is not done.
+operator who was revoked meanwhile is not done. A certificate and a token of one person are one person: say it with
+\`wardmq operator link\`. A person and an operator of whom nobody has said it may be the same, so neither approves what the other wants; the
+same goes for people of two issuers. An app is no person.
 
 ## Answers
 
 200 with the result, or \`application/problem+json\` (RFC 9457) with \`code\`, \`title\` and \`hint\`; the codes stand in [errors](errors.md#control).
-400 and 422 are for wrong input, 401 for a certificate that was revoked while the connection was open, 403 for a role, 404 for what is
+400 and 422 are for wrong input, 401 for a certificate or a token that is not good (no more), or a login too weak for the command, 403 for a role, 404 for what is
 not there, 409 for what can not be done as things stand, 429 for more than 100 requests in a second from one certificate.
 
 **Idempotency.** A call with the header \`Idempotency-Key\` (1 to 200 characters; of its caller alone) is done once: for a day, the same
@@ -63,6 +66,6 @@ key with the same call gets the same answer, with another call 422. What is show
 **Pages.** Where a call has \`limit\` and \`cursor\`, the result has \`next\` as long as more follows: give it as \`cursor\`. What is added or goes
 meanwhile neither hides nor repeats what stays.
 
-Every call is an event \`api-call\` with who, what, and what came of it; every refusal at the door is one too: [events](events.md).
+Every call is an event \`api-call\` with who, what, and what came of it, and for a token its person and a hash of its \`jti\`; every refusal at the door is one too: [events](events.md).
 `;
 }

@@ -63,6 +63,14 @@ export const tokenSubject = formed(/^(person|app):[A-Za-z0-9_-]{1,64}$/, {
   example: "person:hospital_4f1c",
 });
 
+export const personSubject = formed(/^person:[A-Za-z0-9_-]{1,64}$/, {
+  code: "ERR_SUBJECT",
+  message: "names no person",
+  hint: "write person:ID as wardmq events shows it",
+  description: "a person who comes with tokens",
+  example: "person:hospital_4f1c",
+});
+
 export const deviceSubject = formed(new RegExp(`^device:${uuidPattern}$`), {
   code: "ERR_SUBJECT",
   message: "names no device",

@@ -7,9 +7,11 @@ import type { z } from "zod";
 import { type approval, approvalCommands } from "./approvals.ts";
 import { caCommands } from "./ca.ts";
 import { certificateCommands } from "./certificates.ts";
+import { roles } from "./command.ts";
 import { deploymentCommands } from "./deployment.ts";
 import { enrolmentCommands, type manufacturer } from "./enrolment.ts";
 import { eventCommands } from "./events.ts";
+import { apiRoutes } from "./openapi.ts";
 import { operatorCommands, type operatorSummary } from "./operators.ts";
 import { policyCommands } from "./policy.ts";
 import { registryCommands } from "./registry.ts";
@@ -57,6 +59,12 @@ export const commands = {
   ...tokenCommands,
   ...policyCommands,
 } as const;
+
+/** What other files may name of the API: its roles, and the commands it has. */
+export const apiVocabulary = {
+  roles,
+  commands: apiRoutes(commands).map(({ name }) => name),
+};
 
 type Table = typeof commands;
 export type CommandName = keyof Table;

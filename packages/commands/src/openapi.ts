@@ -1,11 +1,11 @@
 import { z } from "zod";
-import type { CommandDefinition, CommandTable, Role } from "./command.ts";
+import type { CallerRole, CommandDefinition, CommandTable } from "./command.ts";
 
 /** A command of the API: where it is, and which of its arguments stand where. */
 export interface ApiRoute {
   readonly name: string;
   readonly summary: string;
-  readonly role: Role;
+  readonly role: Exclude<CallerRole, "local">;
   readonly needsApproval: boolean;
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Such as `/v1/subjects/{subject}/revoke`. */

@@ -1,12 +1,13 @@
 import { z } from "zod";
 import { type CommandTable, roles } from "./command.ts";
-import { attribute, longText, nothing, operatorId } from "./forms.ts";
+import { attribute, longText, nothing, operatorId, personSubject } from "./forms.ts";
 import { certificateSummary } from "./subjects.ts";
 
 export const operatorSummary = z.strictObject({
   id: operatorId,
   role: z.enum(roles),
   state: z.string().meta({ examples: ["active"] }),
+  person: personSubject.exactOptional(),
   certificates: z.array(certificateSummary),
 });
 
@@ -19,6 +20,20 @@ export const operatorCommands = {
     arguments: z.strictObject({
       name: attribute("the operator's name", "alice"),
       role: z.enum(roles).meta({ description: "what the operator may do", examples: ["operator"] }),
+    }),
+    result: operatorSummary,
+  },
+  "operator.link": {
+    summary: "say which person's tokens are an operator's: both are one person then",
+    role: "security-officer",
+    route: "PUT /operators/{operator}/person",
+    approval: "second-person",
+    arguments: z.strictObject({
+      operator: operatorId,
+      person: z.union([personSubject, z.null()]).meta({
+        description: "null takes the link away",
+        examples: ["person:hospital_4f1c"],
+      }),
     }),
     result: operatorSummary,
   },

@@ -14,6 +14,10 @@ export const tokenCommands = {
     role: "local",
     arguments: z.strictObject({
       token: z.string().max(65_536).meta({ description: "as the issuer gave it" }),
+      api: z
+        .boolean()
+        .exactOptional()
+        .meta({ description: "judge it as the API does, not as a broker" }),
     }),
     result: z.strictObject({
       checks: z.array(

@@ -12,8 +12,9 @@ const rows: readonly (readonly [string, CommandDefinition])[] = Object.entries(c
 
 describe("the table of commands", () => {
   for (const [name, command] of rows) {
-    const least = command.role === "local" ? roles.length : roles.indexOf(command.role);
-    const [refused, allowed] = [roles.slice(0, least), roles.slice(least)];
+    const ranks = ["authenticated", ...roles] as const;
+    const least = command.role === "local" ? ranks.length : ranks.indexOf(command.role);
+    const [refused, allowed] = [ranks.slice(0, least), ranks.slice(least)];
 
     test(`refuses ${name} to ${refused.join(", ") || "no role"}, and lets ${["local", ...allowed].join(", ")} give it`, () => {
       for (const role of refused) assert.equal(mayCall(role, command), false, role);

@@ -25,6 +25,15 @@ export interface TokenSurroundings {
   readonly fingerprint: string | undefined;
   /** The MQTT User Name that came with it. */
   readonly username: string | undefined;
+  /** What its issuer said of a token that is opaque. */
+  readonly introspected?: Introspected | undefined;
+}
+
+/** The answer of an issuer about a token that says nothing by itself (RFC 7662 section 2.2). */
+export interface Introspected {
+  /** The name of the issuer that was asked. */
+  readonly issuer: string;
+  readonly claims: Claims;
 }
 
 /** What a check found; undefined where an earlier check took away what it would look at. */
@@ -36,6 +45,8 @@ interface Check {
   readonly look: (token: Examined, where: TokenSurroundings) => Finding | Promise<Finding>;
   /** The claim is about a person, so what was found stays out of events. */
   readonly isPersonal?: true;
+  /** Only tokens of this form have what it looks at. */
+  readonly of?: "JWT" | "opaque";
 }
 
 /** A token on its way through the checks: each adds what later ones need. */
@@ -74,7 +85,26 @@ export const tokenChecks = {
       found: `${text.length} characters`,
     }),
   },
+  introspection: {
+    of: "opaque",
+    expected: () => "active, as its issuer says",
+    look: async (token, { issuers, introspected }) => {
+      const issuer = issuers.find(({ name }) => name === introspected?.issuer);
+      if (introspected === undefined || issuer === undefined) return undefined;
+      token.issuer = issuer;
+      const { claims } = introspected;
+      const isActive = claimOf(claims, "active") === true;
+      if (isActive) {
+        // Without a resource owner a client acts for itself; a token without an id is known by its hash.
+        const isOfNobody = claimOf(claims, "username") === undefined;
+        const sub = isOfNobody ? claimOf(claims, "client_id") : undefined;
+        token.claims = { sub, jti: await hashOf(token.text), ...claims };
+      }
+      return { passed: isActive, found: isActive ? "active" : "not active" };
+    },
+  },
   structure: {
+    of: "JWT",
     expected: () => "a signed JWT: three base64url parts, the first two JSON objects",
     look: (token) => {
       const parsed = parseToken(token.text);
@@ -85,6 +115,7 @@ export const tokenChecks = {
     },
   },
   header: {
+    of: "JWT",
     expected: () => "no key and no extension in the header",
     look: ({ header }) => {
       if (header === undefined) return undefined;
@@ -97,15 +128,20 @@ export const tokenChecks = {
       const known = issuers.map(({ issuer }) => issuer).join(" or ");
       return known === "" ? "an issuer of issuers.yaml, which names none" : known;
     },
-    look: (token, { issuers }) => {
+    look: (token, { issuers, introspected }) => {
       if (token.claims === undefined) return undefined;
       const iss = claimOf(token.claims, "iss");
+      if (introspected !== undefined) {
+        // RFC 7662 section 2.2 lets it out: it is the issuer that was asked.
+        return { passed: iss === undefined || iss === token.issuer?.issuer, found: show(iss) };
+      }
       const issuer = issuers.find((one) => one.issuer === iss);
       if (issuer !== undefined) token.issuer = issuer;
       return { passed: issuer !== undefined, found: show(iss) };
     },
   },
   typ: {
+    of: "JWT",
     expected: ({ issuer }) => issuer?.typ ?? "at+jwt",
     look: ({ header, issuer }) => {
       if (header === undefined || issuer === undefined) return undefined;
@@ -115,6 +151,7 @@ export const tokenChecks = {
     },
   },
   alg: {
+    of: "JWT",
     expected: ({ issuer }) => issuer?.algorithms.join(" or ") ?? "an algorithm of the issuer",
     look: (token) => {
       if (token.header === undefined || token.issuer === undefined) return undefined;
@@ -125,6 +162,7 @@ export const tokenChecks = {
     },
   },
   kid: {
+    of: "JWT",
     expected: ({ issuer, algorithm }) =>
       issuer === undefined || algorithm === undefined
         ? "a key of the issuer"
@@ -139,6 +177,7 @@ export const tokenChecks = {
     },
   },
   "key-age": {
+    of: "JWT",
     expected: () => "keys that were fetched recently enough",
     look: ({ issuer }, { now }) =>
       issuer === undefined
@@ -291,6 +330,7 @@ export const tokenChecks = {
     },
   },
   signature: {
+    of: "JWT",
     expected: ({ key }) =>
       key === undefined ? "by a key of the issuer" : `by the key ${show(key.kid)}`,
     look: async ({ text, key, algorithm }) => {
@@ -324,6 +364,11 @@ export function identityOf({ claims, issuer, kind, id }: Examined) {
     sid: isText(sid) ? sid : undefined,
     issuedAt: iat * 1000,
   };
+}
+
+async function hashOf(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", Buffer.from(text, "utf8"));
+  return Buffer.from(digest).toString("base64url");
 }
 
 function suits({ alg, jwk }: IssuerKey, algorithm: Algorithm): boolean {

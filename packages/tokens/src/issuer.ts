@@ -11,8 +11,16 @@ export interface IssuerKey {
     | { readonly kty: "RSA"; readonly n: string; readonly e: string };
 }
 
-/** Which role a claim gives, as the policy says it: exact values only. */
-export interface RoleMapping {
+/** How somebody has to have logged in. */
+export interface LoginDemand {
+  /** `acr` is one of these. */
+  readonly acr?: readonly string[] | undefined;
+  /** `amr` holds all of these, such as `mfa`. */
+  readonly amr?: readonly string[] | undefined;
+}
+
+/** Which role a claim gives to those who logged in as is asked for: exact values only. */
+export interface RoleMapping extends LoginDemand {
   readonly role: string;
   /** The name of the issuer whose tokens it is about. */
   readonly issuer: string;
@@ -20,10 +28,6 @@ export interface RoleMapping {
   readonly claim: readonly string[];
   /** The text the claim is, or one of the texts of the list it is. */
   readonly value: string;
-  /** The role is given only to a token whose `acr` is one of these. */
-  readonly acr?: readonly string[] | undefined;
-  /** The role is given only to a token whose `amr` holds all of these, such as `mfa`. */
-  readonly amr?: readonly string[] | undefined;
   /** The role is given only to a token that is bound to the certificate of the connection (RFC 8705). */
   readonly certificateBound?: boolean | undefined;
 }
@@ -43,6 +47,8 @@ export interface Issuer {
   readonly requiredClaims: readonly string[];
   /** Attributes that policy may use, and the claims they come from. */
   readonly attributes: Readonly<Record<string, string>>;
+  /** Control asks it about opaque tokens (RFC 7662). */
+  readonly isAsked?: boolean;
   readonly keys: readonly IssuerKey[];
   /** Milliseconds since 1970: from then on the keys are too old to be believed. */
   readonly keysUntil: number;
@@ -55,7 +61,10 @@ export interface TokenRevocation {
   /** `person:...` or `app:...`. */
   readonly subject?: string | undefined;
   readonly jti?: string | undefined;
-  /** The session at the issuer, as OpenID Connect Back-Channel Logout names it. */
+  /**
+   * The session at the issuer, as OpenID Connect Back-Channel Logout names it. Beside a subject it means that session
+   * of it, and its tokens that do not say of which they are.
+   */
   readonly sid?: string | undefined;
   /** Milliseconds since 1970: tokens that were issued until then. */
   readonly issuedUntil: number;
@@ -78,7 +87,9 @@ export function isRevoked(
       (issuer === undefined || issuer === token.issuer) &&
       (subject === undefined || subject === token.subject) &&
       (jti === undefined || jti === token.jti) &&
-      (sid === undefined || sid === token.sid) &&
+      (sid === undefined ||
+        sid === token.sid ||
+        (subject !== undefined && token.sid === undefined)) &&
       token.issuedAt <= issuedUntil,
   );
 }

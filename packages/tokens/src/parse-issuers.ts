@@ -17,8 +17,56 @@ const httpsUrl = z.string().refine((text) => {
 const claim = z.string().min(1).max(128);
 const filePath = z.string().regex(/^[^\0]{1,1024}$/, "expected the path of a file");
 
+const name = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "expected 1 to 64 letters, digits, _ or -");
+const texts = z.array(z.string().min(1).max(255)).min(1);
+
 const rolesMoved =
   "stands in the policy now: write claims: - { issuer: NAME, claim: ..., value: ..., role: ... } in policy.yaml, and acr, amr and certificateBound under requires: of the role";
+
+const login = { acr: texts.optional(), amr: texts.optional() };
+/** Whom a row means: a claim, how somebody logged in, and whether the token is bound to a certificate. */
+const who = {
+  claim: z
+    .union([claim, z.array(claim).min(1).max(8)])
+    .transform((way) => (typeof way === "string" ? [way] : way)),
+  value: z.string().min(1).max(255),
+  ...login,
+  certificateBound: z.boolean().optional(),
+};
+const role = z.strictObject({ role: name, ...who });
+
+const introspection = z.strictObject({
+  clientId: z.string().min(1).max(255),
+  clientSecretFile: filePath,
+  /** By discovery when left out. */
+  endpoint: httpsUrl.optional(),
+  cacheSeconds: z.int().min(0).max(60).default(10),
+});
+
+/** What an emergency lets somebody take: a role of the API, or one of the policy. */
+const breakGlass = z
+  .strictObject({
+    name,
+    apiRole: name.optional(),
+    policyRole: name.optional(),
+    ...who,
+    longestMinutes: z.int().min(1).max(480).default(60),
+    secondPerson: z.boolean().default(false),
+  })
+  .refine(
+    ({ apiRole, policyRole }) => (apiRole === undefined) !== (policyRole === undefined),
+    "expected one of apiRole and policyRole",
+  );
+
+const api = z.strictObject({
+  audience: z.string().min(1).max(255),
+  roles: z.array(role).max(1_000).default([]),
+  stepUp: z
+    .array(z.strictObject({ commands: texts, ...login }))
+    .max(100)
+    .default([]),
+  breakGlass: z.array(breakGlass).max(100).default([]),
+});
 
 const issuer = z.strictObject({
   issuer: httpsUrl,
@@ -50,6 +98,10 @@ const issuer = z.strictObject({
   /** Where it stood once: said in a sentence of its own. */
   roles: z.never(rolesMoved).optional(),
   attributes: z.partialRecord(z.enum(["site", "ward"]), claim).optional(),
+  introspection: introspection.optional(),
+  api: api.optional(),
+  /** The clients whose logout tokens are taken (OpenID Connect Back-Channel Logout 1.0). */
+  backChannelLogout: z.strictObject({ clients: texts }).optional(),
 });
 
 const file = z.strictObject({
@@ -59,8 +111,22 @@ const file = z.strictObject({
   ),
 });
 
+/** What a person may take for a limited time, and who may. */
+export type BreakGlassRow = Frozen<z.infer<typeof breakGlass>>;
+export type ApiSettings = Frozen<z.infer<typeof api>>;
+export type IntrospectionSettings = Frozen<z.infer<typeof introspection>>;
+
+type Frozen<Value> = Value extends object
+  ? { readonly [Key in keyof Value]: Frozen<Value[Key]> }
+  : Value;
+
 /** One issuer as `issuers.yaml` has it: what brokers are told, and how control gets the rest. */
-export interface IssuerSettings extends Omit<Issuer, "keys" | "keysUntil"> {
+export interface IssuerSettings extends Omit<Issuer, "keys" | "keysUntil" | "isAsked"> {
+  readonly introspection: IntrospectionSettings | undefined;
+  /** Tokens for the API, which are for another audience. */
+  readonly api: ApiSettings | undefined;
+  /** The client ids that a logout token may be for. */
+  readonly logoutClients: readonly string[];
   readonly jwksUri: string | undefined;
   /** PEM certificates the issuer's HTTPS is trusted by, instead of the runtime's. */
   readonly caFile: string | undefined;
@@ -68,8 +134,18 @@ export interface IssuerSettings extends Omit<Issuer, "keys" | "keysUntil"> {
   readonly keysMaximumAgeSeconds: number;
 }
 
+/** What the API knows that `issuers.yaml` may name. */
+export interface KnownToApi {
+  readonly roles: readonly string[];
+  readonly commands: readonly string[];
+}
+
 /** The issuers of the text of an `issuers.yaml`; throws an IssuersError that lists everything that is wrong. */
-export function parseIssuers(text: string, fileName = "issuers.yaml"): readonly IssuerSettings[] {
+export function parseIssuers(
+  text: string,
+  known: KnownToApi = { roles: [], commands: [] },
+  fileName = "issuers.yaml",
+): readonly IssuerSettings[] {
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -93,23 +169,73 @@ export function parseIssuers(text: string, fileName = "issuers.yaml"): readonly 
       read.error.issues.map((issue) => problemOf(issue, document, at)),
     );
   }
-  const issuers = Object.entries(read.data.issuers).map(([name, { roles: _, ...given }]) => ({
-    name,
-    ...given,
-    jwksUri: given.jwksUri,
-    caFile: given.caFile,
-    attributes: (given.attributes ?? {}) as Readonly<Record<string, string>>,
-  }));
-  const twice = issuers.find((one) =>
-    issuers.some((other) => other !== one && other.issuer === one.issuer),
+  const issuers = Object.entries(read.data.issuers).map(
+    ([name, { backChannelLogout, roles: _, ...given }]) => ({
+      name,
+      ...given,
+      introspection: given.introspection,
+      api: given.api,
+      logoutClients: backChannelLogout?.clients ?? [],
+      jwksUri: given.jwksUri,
+      caFile: given.caFile,
+      attributes: (given.attributes ?? {}) as Readonly<Record<string, string>>,
+    }),
   );
-  if (twice !== undefined) {
-    const message = "another issuer of this file has the same iss: one name for each";
-    throw new IssuersError(fileName, [
-      placed(["issuers", twice.name, "issuer"], message, document, at),
-    ]);
+  const problems = contradictions(issuers, known);
+  if (problems.length > 0) {
+    throw new IssuersError(
+      fileName,
+      problems.map(([path, message]) => placed(["issuers", ...path], message, document, at)),
+    );
   }
   return issuers;
+}
+
+type Contradiction = readonly [path: readonly PropertyKey[], message: string];
+
+/** What is well formed and does not fit together. */
+function contradictions(
+  issuers: readonly IssuerSettings[],
+  known: KnownToApi,
+): readonly Contradiction[] {
+  const found: Contradiction[] = [];
+  const asked = issuers.filter(({ introspection }) => introspection !== undefined);
+  if (asked.length > 1) {
+    const message =
+      "an opaque token does not say whose it is: only one issuer can be asked about it";
+    found.push([[asked[1]?.name ?? "", "introspection"], message]);
+  }
+  for (const { name, issuer, audience, api } of issuers) {
+    if (issuers.some((other) => other.name !== name && other.issuer === issuer)) {
+      const message = "another issuer of this file has the same iss: one name for each";
+      found.push([[name, "issuer"], message]);
+    }
+    if (api === undefined) continue;
+    if (api.audience === audience) {
+      const message = "is that of the brokers: a token for them would open the API";
+      found.push([[name, "api", "audience"], message]);
+    }
+    const rows = [
+      ...api.roles.map(({ role }, at) => [["roles", at, "role"], role] as const),
+      ...api.breakGlass.map(({ apiRole }, at) => [["breakGlass", at, "apiRole"], apiRole] as const),
+    ];
+    for (const [path, role] of rows) {
+      if (role === undefined || known.roles.includes(role)) continue;
+      found.push([[name, "api", ...path], `expected ${known.roles.join(", ")}`]);
+    }
+    const names = api.breakGlass.map((row) => row.name);
+    for (const [at, row] of api.breakGlass.entries()) {
+      if (names.indexOf(row.name) === at) continue;
+      found.push([[name, "api", "breakGlass", at, "name"], "is there twice"]);
+    }
+    for (const [at, { commands }] of api.stepUp.entries()) {
+      const unknown = commands.find((one) => !known.commands.includes(one));
+      if (unknown === undefined) continue;
+      const message = `the API has no command ${printable(unknown, 60)}`;
+      found.push([[name, "api", "stepUp", at, "commands"], message]);
+    }
+  }
+  return found;
 }
 
 type At = (offset: number) => { readonly line: number; readonly column: number };

@@ -22,6 +22,12 @@ export function parseToken(text: string): ParsedToken | undefined {
   return head === undefined || body === undefined ? undefined : { header: head, claims: body };
 }
 
+/** Whether a token is none that could be read here: it does not begin like a JWT, good or bad. */
+export function isOpaque(text: string): boolean {
+  if (text === "" || text.length > maximumTokenBytes) return false;
+  return decodeObject(text.split(".", 1)[0] ?? "") === undefined;
+}
+
 /** A claim that is there under exactly this name; nothing that JavaScript puts into every object. */
 export function claimOf(claims: Claims, name: string): unknown {
   return Object.hasOwn(claims, name) ? claims[name] : undefined;

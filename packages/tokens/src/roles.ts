@@ -1,4 +1,4 @@
-import type { RoleMapping } from "./issuer.ts";
+import type { LoginDemand, RoleMapping } from "./issuer.ts";
 import { type Claims, claimOf } from "./parse-token.ts";
 
 export type TokenAction = "publish" | "subscribe";
@@ -61,15 +61,21 @@ export function mappedRoles(
 }
 
 function missingFor(row: RoleMapping, claims: Claims, isBound: boolean): string | undefined {
-  const acr = claimOf(claims, "acr");
-  if (row.acr !== undefined && !row.acr.some((wanted) => wanted === acr)) {
-    return `acr ${row.acr.join(" or ")}`;
-  }
-  const amr = claimOf(claims, "amr");
-  const absent = row.amr?.find((wanted) => !holds(amr, wanted));
-  if (absent !== undefined) return `amr ${absent}`;
+  const lack = lackOfLogin(row, claims);
+  if (lack !== undefined) return lack;
   if (row.certificateBound === true && !isBound) return "a token bound to the certificate";
   return undefined;
+}
+
+/** What the way somebody logged in lacks of the one that is asked for; undefined where it is good enough. */
+export function lackOfLogin(wanted: LoginDemand, claims: Claims): string | undefined {
+  const acr = claimOf(claims, "acr");
+  if (wanted.acr !== undefined && !wanted.acr.some((one) => one === acr)) {
+    return `acr ${wanted.acr.join(" or ")}`;
+  }
+  const amr = claimOf(claims, "amr");
+  const absent = wanted.amr?.find((one) => !holds(amr, one));
+  return absent === undefined ? undefined : `amr ${absent}`;
 }
 
 function claimAt(claims: Claims, claim: RoleMapping["claim"]): unknown {

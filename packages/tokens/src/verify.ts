@@ -6,13 +6,20 @@ import {
   type TokenSurroundings,
   tokenChecks,
 } from "./checks.ts";
-import { claimOf } from "./parse-token.ts";
+import { type Claims, claimOf } from "./parse-token.ts";
 import type { TokenAction } from "./roles.ts";
 
-export { type TokenCheck, type TokenSurroundings, tokenChecks } from "./checks.ts";
+export * from "./attempts.ts";
+export {
+  type Introspected,
+  type TokenCheck,
+  type TokenSurroundings,
+  tokenChecks,
+} from "./checks.ts";
 export * from "./issuer.ts";
-export { maximumTokenBytes } from "./parse-token.ts";
-export type { TokenAction } from "./roles.ts";
+export { type Claims, claimOf, isOpaque, maximumTokenBytes } from "./parse-token.ts";
+export { lackOfLogin, type TokenAction } from "./roles.ts";
+export * from "./token-clock.ts";
 
 /** What a token gives, once every check has passed. Plain data: it may cross threads. */
 export interface Grant {
@@ -51,13 +58,31 @@ export interface TokenRefusal {
 
 const names = Object.keys(tokenChecks) as readonly TokenCheck[];
 
+/** The checks of a token of this form: what only the other form has is not asked for. */
+function checksFor({ introspected }: TokenSurroundings): readonly TokenCheck[] {
+  const form = introspected === undefined ? "JWT" : "opaque";
+  return names.filter((name) => {
+    const check = tokenChecks[name];
+    return !("of" in check) || check.of === form;
+  });
+}
+
 /** Judges a token; stops at the first check that fails, so that a bad one costs little. */
 export async function verifyToken(
   text: string,
   where: TokenSurroundings,
 ): Promise<Grant | TokenRefusal> {
+  const verified = await verifyClaims(text, where);
+  return "grant" in verified ? verified.grant : verified;
+}
+
+/** Judges a token as `verifyToken` does; gives its claims too, which can be believed then. */
+export async function verifyClaims(
+  text: string,
+  where: TokenSurroundings,
+): Promise<{ readonly grant: Grant; readonly claims: Claims } | TokenRefusal> {
   const token: Examined = { text };
-  for (const check of names) {
+  for (const check of checksFor(where)) {
     const result = await run(check, token, where);
     if (result.outcome === "passed") continue;
     const isPersonal = "isPersonal" in tokenChecks[check];
@@ -68,7 +93,7 @@ export async function verifyToken(
       ...(token.issuer === undefined ? {} : { issuer: token.issuer.name }),
     };
   }
-  return grantOf(token);
+  return { grant: grantOf(token), claims: token.claims ?? {} };
 }
 
 /** Judges a token by every check, for a person who wants to know what is wrong with it. */
@@ -78,7 +103,7 @@ export async function explainToken(
 ): Promise<readonly CheckResult[]> {
   const token: Examined = { text };
   const results: CheckResult[] = [];
-  for (const check of names) results.push(await run(check, token, where));
+  for (const check of checksFor(where)) results.push(await run(check, token, where));
   return results;
 }
 

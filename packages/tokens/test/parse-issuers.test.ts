@@ -11,7 +11,7 @@ const smallest = `issuers:
 /** The first problem of a file with a line more or another one. */
 function problemOf(text: string): string {
   try {
-    parseIssuers(text);
+    parseIssuers(text, { roles: ["viewer"], commands: ["revoke"] });
   } catch (error) {
     assert.ok(error instanceof IssuersError);
     return error.message.split("\n")[0] ?? "";
@@ -58,6 +58,43 @@ describe("issuers.yaml", () => {
       `${smallest}${smallest.slice("issuers:\n".length).replace("hospital:", "other:")}`,
       /same iss/,
     ],
+    [
+      "lets the brokers' tokens into the API",
+      add("    api: { audience: wardmq.hospital }"),
+      /api\.audience: is that of the brokers/,
+    ],
+    [
+      "gives a role the API does not have",
+      add("    api: { audience: a, roles: [{ role: root, claim: c, value: v }] }"),
+      /api\.roles\.0\.role: expected viewer/,
+    ],
+    [
+      "asks for MFA for a command the API does not have",
+      add("    api: { audience: a, stepUp: [{ commands: [revoke, revok], amr: [mfa] }] }"),
+      /stepUp\.0\.commands: the API has no command revok/,
+    ],
+    [
+      "lets nothing be taken in an emergency",
+      add("    api: { audience: a, breakGlass: [{ name: n, claim: c, value: v }] }"),
+      /breakGlass\.0: expected one of apiRole and policyRole/,
+    ],
+    [
+      "lets one thing be taken under two rows",
+      add(
+        "    api: { audience: a, breakGlass: [{ name: n, policyRole: r, claim: c, value: v }, { name: n, policyRole: s, claim: c, value: v }] }",
+      ),
+      /breakGlass\.1\.name: is there twice/,
+    ],
+    [
+      "asks two issuers about opaque tokens",
+      `${add("    introspection: { clientId: a, clientSecretFile: f }")}${add(
+        "    introspection: { clientId: a, clientSecretFile: f }",
+      )
+        .slice("issuers:\n".length)
+        .replace("hospital:", "other:")
+        .replace("/realm", "/other")}`,
+      /other\.introspection: an opaque token does not say whose it is/,
+    ],
   ];
   for (const [what, text, expected] of rows) {
     test(`is refused when it ${what}`, () => assert.match(problemOf(text), expected));
@@ -78,6 +115,9 @@ describe("issuers.yaml", () => {
         keysMaximumAgeSeconds: 28_800,
         requiredClaims: ["client_id", "jti"],
         attributes: {},
+        introspection: undefined,
+        api: undefined,
+        logoutClients: [],
       },
     ]);
   });

@@ -27,7 +27,7 @@ import type { Peer } from "./context.ts";
 import { limitKindOf, limitsFor } from "./limit-of.ts";
 import { brokenTopicLimit } from "./publish.ts";
 import { withinMaximum } from "./reason.ts";
-import { attemptKeys, countRefusal, judgeToken, tokenOf, tokenProperties } from "./token.ts";
+import { countRefusal, judgeToken, keysOf, tokenOf, tokenProperties } from "./token.ts";
 
 /** Why a CONNECT is refused. */
 interface Refusal {
@@ -124,7 +124,7 @@ function authenticate(connect: ConnectPacket, connection: Connection): void {
         connection.refuseLater(delayMs, `token-${verdict.check}`, verdict.why, bytes, 0x87);
         return;
       }
-      context.tokens.attempts.succeeded(attemptKeys(peer));
+      context.tokens.attempts.succeeded(keysOf(peer));
       connection.become(subjectOf(verdict));
       settle(connect, connection);
       connection.readOn();

@@ -1,12 +1,11 @@
 import type { ListenerName, SecurityEvent } from "@wardmq/events";
 import type { BrokerSettings, Limits, Proof } from "@wardmq/feed";
-import type { Grant } from "@wardmq/tokens/verify";
+import type { AttemptCounter, Grant } from "@wardmq/tokens/verify";
 import type { Enforcement } from "../enforcement/enforcement.ts";
 import type { SubjectState } from "../enforcement/subjects.ts";
 import type { Router } from "../routing/router.ts";
 import type { Sessions } from "../session/sessions.ts";
 import type { Journal } from "../store/journal.ts";
-import type { AttemptCounter } from "../tokens/attempts.ts";
 import type { Refused, TokenQuestion } from "../tokens/token-judge.ts";
 import type { TokenSubjects } from "../tokens/token-subjects.ts";
 import type { Connections } from "./connections.ts";

@@ -6,8 +6,7 @@ import {
   MqttError,
   type PropertyValues,
 } from "@wardmq/mqtt";
-import type { Grant } from "@wardmq/tokens/verify";
-import type { AttemptKey } from "../tokens/attempts.ts";
+import { type AttemptKey, attemptKeys, type Grant } from "@wardmq/tokens/verify";
 import type { Refused } from "../tokens/token-judge.ts";
 import type { Connection } from "./connection.ts";
 import type { Peer } from "./context.ts";
@@ -69,7 +68,7 @@ export function judgeToken(
   { token, username }: TokenCredential,
 ): Promise<Grant | Refused> {
   const { address, fingerprint } = peer;
-  const ban = context.tokens.attempts.banOf(attemptKeys(peer));
+  const ban = context.tokens.attempts.banOf(keysOf(peer));
   if (ban !== undefined) {
     const until = new Date(ban.until).toISOString();
     return Promise.resolve({
@@ -80,16 +79,15 @@ export function judgeToken(
   return context.tokens.judge({ token, username, fingerprint, address });
 }
 
-/** Where a token comes from, for what is counted against it: never anything the peer can choose. */
-export function attemptKeys({ address, fingerprint }: Peer): readonly AttemptKey[] {
-  const byAddress: AttemptKey = `address ${address}`;
-  return fingerprint === undefined ? [byAddress] : [byAddress, `certificate ${fingerprint}`];
+/** Where the tokens of a peer come from. */
+export function keysOf({ address, fingerprint }: Peer): readonly AttemptKey[] {
+  return attemptKeys(address, fingerprint);
 }
 
 /** Counts a token that was refused; gives the milliseconds until the client may hear of it. */
 export function countRefusal({ context, peer }: Connection, refused: Refused): number {
   const { delayMs, ban } = context.tokens.attempts.failed(
-    refused.check === "banned" || refused.check === "token-busy" ? [] : attemptKeys(peer),
+    refused.check === "banned" || refused.check === "token-busy" ? [] : keysOf(peer),
   );
   if (ban !== undefined) {
     context.record({

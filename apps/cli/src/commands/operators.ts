@@ -37,17 +37,28 @@ export function addOperatorCommands(program: Command): void {
         `added ${id} with the role ${role}\nnext: wardmq credential DIR ${id} --out FOLDER`,
     },
   );
+  controlCommand(operator, "link", "operator.link", {
+    operands: [operatorOperand, ["PERSON", "person:ID as wardmq events shows it, or none"]],
+    examples: ["wardmq operator link /srv/wardmq operator:alice person:hospital_4f1c"],
+    arguments: ([id = "", person = ""]) => ({
+      operator: id,
+      person: person === "none" ? null : person,
+    }),
+    text: ({ id, person }) =>
+      person === undefined ? `${id} is no person of a token` : `${id} is ${person}`,
+  });
   controlCommand(operator, "list", "operator.list", {
     examples: ["wardmq operator list /srv/wardmq"],
     arguments: () => ({}),
     json: ({ operators }) => operators,
     text: ({ operators }) => {
       if (operators.length === 0) return "no operators yet";
-      const rows = operators.map(({ id, role, state, certificates }) => {
+      const rows = operators.map(({ id, role, state, person, certificates }) => {
         const active = certificates.filter((one) => one.state === "active");
-        return [id, role, state, active.map(({ notAfter }) => day(notAfter)).join(" ") || "-"];
+        const until = active.map(({ notAfter }) => day(notAfter)).join(" ") || "-";
+        return [id, role, state, until, person ?? "-"];
       });
-      return table(["OPERATOR", "ROLE", "STATE", "CERTIFIED UNTIL"], rows);
+      return table(["OPERATOR", "ROLE", "STATE", "CERTIFIED UNTIL", "PERSON"], rows);
     },
   });
   controlCommand(operator, "revoke", "operator.revoke", {

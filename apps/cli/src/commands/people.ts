@@ -5,13 +5,12 @@ import { print, report } from "../command-line.ts";
 import { Failure } from "../failure.ts";
 import { connectAsPerson } from "../login/client.ts";
 import { IdentityProvider } from "../login/identity-provider.ts";
-import { besideProfile, readProfile, writeTokens } from "../login/profile.ts";
+import { besideProfile, demoProfile, readProfile, writeTokens } from "../login/profile.ts";
 
 interface WithProfile {
   readonly profile: string;
 }
 
-const demoProfile = ".wardmq/demo/demo/login.json";
 const profileOption = [
   "--profile <path>",
   "where to log in and connect to (docs/tokens.md)",

@@ -28,11 +28,13 @@ export function addTokenCommands(program: Command): void {
       "--file <path>",
       "the file the token is in (default: standard input); never an argument",
     )
+    .option("--api", "judge it as the API does, not as a broker")
     .option("--json", "print the checks as JSON")
-    .action(async (words: string[], options: Json & { file?: string }) => {
+    .action(async (words: string[], options: Json & { file?: string; api?: boolean }) => {
       const text = readToken(options.file); // before the deployment's folder becomes the current one
+      const { api = false } = options;
       await inDeployment([], async (_, { json }: Json) => {
-        const { checks } = await ask("token.explain", { token: text });
+        const { checks } = await ask("token.explain", { token: text, api });
         if (json) printJson(checks);
         else print(explanation(checks));
         const failed = checks.filter(({ outcome }) => outcome === "failed");

@@ -1,11 +1,9 @@
 import { connectWithToken } from "@wardmq/mqtt-js";
 import mqtt, { type MqttClient } from "mqtt";
 import { Failure } from "../failure.ts";
-import { IdentityProvider } from "./identity-provider.ts";
-import { besideProfile, readProfile, readTokens, writeTokens } from "./profile.ts";
+import { freshToken } from "./fresh-token.ts";
+import { besideProfile, readProfile } from "./profile.ts";
 
-/** A token that ends sooner is refreshed before it is used. */
-const leastMs = 30_000;
 const patienceMs = 20_000;
 
 /** An MQTT client of the person who is logged in; rejects where the first connection is refused. */
@@ -19,7 +17,7 @@ export async function connectAsPerson(
   const client = await connectWithToken({
     connect: mqtt.connect,
     url: profile.broker,
-    fetchToken: () => freshToken(profilePath),
+    fetchToken: () => freshToken(profilePath, "broker"),
     options: { ...(ca === undefined ? {} : { ca }) },
     onTroubles: (error) => {
       if (problem === undefined) problem = error;
@@ -38,17 +36,4 @@ export async function connectAsPerson(
     `the broker let nobody in: ${why}`,
     "run wardmq login again, or wardmq token explain",
   );
-}
-
-/** The stored token, or one that was fetched with the refresh token beside it. */
-async function freshToken(profilePath: string): Promise<string> {
-  const { accessToken, refreshToken, expiresAt } = readTokens(profilePath);
-  if (expiresAt - Date.now() > leastMs) return accessToken;
-  if (refreshToken === undefined) throw new Failure(1, "the login has ended", "run wardmq login");
-  const profile = readProfile(profilePath);
-  const ca = besideProfile(profilePath, profile.issuerCa);
-  const provider = await IdentityProvider.discover(profile, ca);
-  const tokens = { refreshToken, ...(await provider.refresh(refreshToken)) };
-  writeTokens(profilePath, tokens);
-  return tokens.accessToken;
 }

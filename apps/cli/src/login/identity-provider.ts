@@ -61,12 +61,12 @@ export class IdentityProvider {
         response_type: "code",
         redirect_uri: redirect,
         scope,
-        resource: this.#profile.audience,
         state,
         code_challenge: createHash("sha256").update(verifier).digest("base64url"),
         code_challenge_method: "S256",
         prompt: "consent",
       });
+      for (const resource of this.#resources) query.append("resource", resource);
       tell(`${this.#endpoint("authorization_endpoint")}?${query}`);
       return await this.#tokens({
         grant_type: "authorization_code",
@@ -82,12 +82,10 @@ export class IdentityProvider {
 
   /** Device code (RFC 8628): the person logs in on another machine. */
   async logInByDevice(tell: (url: string, code: string) => void): Promise<StoredTokens> {
-    const { client_id, resource } = this.#client;
-    const { status, body } = await ask(this.#endpoint("device_authorization_endpoint"), this.#ca, {
-      client_id,
-      resource,
-      scope,
-    });
+    const form = new URLSearchParams({ client_id: this.#profile.clientId, scope });
+    for (const resource of this.#resources) form.append("resource", resource);
+    const at = this.#endpoint("device_authorization_endpoint");
+    const { status, body } = await ask(at, this.#ca, form);
     if (status !== 200) throw refused(body);
     tell(String(body["verification_uri"]), String(body["user_code"]));
     let seconds = Number(body["interval"] ?? 5);
@@ -105,12 +103,14 @@ export class IdentityProvider {
     throw new Failure(1, "nobody logged in within five minutes", "run wardmq login again");
   }
 
-  refresh(refreshToken: string): Promise<StoredTokens> {
-    return this.#tokens({ grant_type: "refresh_token", refresh_token: refreshToken });
+  /** A further token, for one of the resources that were asked for at the login (RFC 8707 section 2.2). */
+  refresh(refreshToken: string, resource: string): Promise<StoredTokens> {
+    return this.#tokens({ grant_type: "refresh_token", refresh_token: refreshToken, resource });
   }
 
-  get #client() {
-    return { client_id: this.#profile.clientId, resource: this.#profile.audience };
+  get #resources(): readonly string[] {
+    const { audience, api } = this.#profile;
+    return api === undefined ? [audience] : [audience, api.audience];
   }
 
   async #tokens(form: Readonly<Record<string, string>>): Promise<StoredTokens> {
@@ -120,7 +120,9 @@ export class IdentityProvider {
   }
 
   #ask(form: Readonly<Record<string, string>>): Promise<Answer> {
-    return ask(this.#endpoint("token_endpoint"), this.#ca, { ...this.#client, ...form });
+    const { clientId, audience } = this.#profile;
+    const whole = { client_id: clientId, resource: audience, ...form };
+    return ask(this.#endpoint("token_endpoint"), this.#ca, new URLSearchParams(whole));
   }
 
   #endpoint(name: string): string {
@@ -170,12 +172,8 @@ function codeAt(server: Server, state: string): Promise<string> {
   });
 }
 
-function ask(
-  url: string,
-  ca: string | undefined,
-  form?: Readonly<Record<string, string>>,
-): Promise<Answer> {
-  const body = form === undefined ? undefined : new URLSearchParams(form).toString();
+function ask(url: string, ca: string | undefined, form?: URLSearchParams): Promise<Answer> {
+  const body = form?.toString();
   return new Promise((resolve, reject) => {
     const asked = request(url, {
       method: body === undefined ? "GET" : "POST",

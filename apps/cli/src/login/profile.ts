@@ -23,15 +23,33 @@ export interface Profile {
   /** PEM files beside the profile that each of the two is trusted by; the runtime's own roots without one. */
   readonly issuerCa?: string;
   readonly brokerCa?: string;
+  /** For operators: the API, whose tokens are others than the broker's. */
+  readonly api?: ApiProfile;
 }
 
-/** What a login gave, kept in `token.json` beside the profile, for its owner only. */
-export interface StoredTokens {
+export interface ApiProfile {
+  /** `https://HOST:PORT`; a token is sent nowhere else. */
+  readonly url: string;
+  /** `api.audience` of issuers.yaml. */
+  readonly audience: string;
+  readonly ca?: string;
+}
+
+export interface AccessToken {
   readonly accessToken: string;
-  readonly refreshToken?: string;
   /** Milliseconds since 1970. */
   readonly expiresAt: number;
 }
+
+/** What a login gave, kept in `token.json` beside the profile, for its owner only. */
+export interface StoredTokens extends AccessToken {
+  readonly refreshToken?: string;
+  /** For the API; fetched when it is first needed. */
+  readonly api?: AccessToken;
+}
+
+/** The one that `wardmq up` writes, seen from where it is started. */
+export const demoProfile = ".wardmq/demo/demo/login.json";
 
 const texts = ["issuer", "clientId", "audience", "broker"] as const;
 const files = ["issuerCa", "brokerCa"] as const;
@@ -49,7 +67,7 @@ export function readProfile(path: string): Profile {
   } catch (error) {
     throw wrong(systemCode(error) === "ENOENT" ? "is not there" : "cannot be read as JSON");
   }
-  const known: readonly string[] = [...texts, ...files];
+  const known: readonly string[] = [...texts, ...files, "api"];
   const unknown = Object.keys(value).find((key) => !known.includes(key));
   if (unknown !== undefined) throw wrong(`has an unknown key ${printable(unknown, 40)}`);
   const bad =
@@ -57,9 +75,25 @@ export function readProfile(path: string): Profile {
     files.find((key) => !["string", "undefined"].includes(typeof value[key]));
   if (bad !== undefined) throw wrong(`has no text under ${bad}`);
   const profile = value as unknown as Profile;
+  if (profile.api !== undefined && !isApiProfile(profile.api)) {
+    throw wrong("has an api that is not url (https), audience and perhaps ca");
+  }
   if (!profile.issuer.startsWith("https://")) throw wrong("has an issuer that is not https");
   if (!profile.broker.startsWith("wss://")) throw wrong("has a broker that is not wss");
   return profile;
+}
+
+function isApiProfile(api: unknown): boolean {
+  if (typeof api !== "object" || api === null) return false;
+  const { url, audience, ca, ...more } = api as Record<string, unknown>;
+  return (
+    typeof url === "string" &&
+    URL.canParse(url) &&
+    new URL(url).protocol === "https:" &&
+    typeof audience === "string" &&
+    ["string", "undefined"].includes(typeof ca) &&
+    Object.keys(more).length === 0
+  );
 }
 
 /** The text of a file that a profile names. */

@@ -20,8 +20,10 @@ import { Failure, responseOf } from "../failure.ts";
 import type { IdempotentAnswers } from "../pending/answers.ts";
 
 export interface ApiParts {
-  /** Who sent a request; throws where the certificate of the connection is good no more. */
-  readonly callerOf: (request: FastifyRequest["raw"]) => Caller;
+  /** Who sent a request; rejects, and has said so in an event, where certificate or token are not good. */
+  readonly callerOf: (request: FastifyRequest["raw"]) => Promise<Caller>;
+  /** Whether an access token may get somebody in. */
+  readonly areTokensTaken: () => boolean;
   readonly execute: (request: CommandRequest, caller: Caller) => Promise<unknown>;
   readonly answers: IdempotentAnswers;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
@@ -41,8 +43,17 @@ interface Answer {
 const bodyLimit = 16 * 1024 * 1024;
 const table: CommandTable = commands;
 
-/** The API: one route for each row of packages/commands that has one, and `/openapi.json`. */
+/**
+ * The API: one route for each row of packages/commands that has one, and `/openapi.json`. Who calls is found out before
+ * anything of a body is read.
+ */
 export async function api(parts: ApiParts): Promise<RequestListener> {
+  const callers = new WeakMap<FastifyRequest, Caller>();
+  const callerOf = (request: FastifyRequest): Caller => {
+    const caller = callers.get(request);
+    if (caller === undefined) throw new Error("a call of nobody");
+    return caller;
+  };
   let listener: RequestListener | undefined;
   const app = fastify({
     bodyLimit,
@@ -53,37 +64,40 @@ export async function api(parts: ApiParts): Promise<RequestListener> {
       return createServer();
     },
   });
-  app.addHook("onRequest", async (_, reply) => {
+  app.addHook("onRequest", async (request, reply) => {
     reply.headers({
       "cache-control": "no-store",
       "strict-transport-security": "max-age=31536000",
       "x-content-type-options": "nosniff",
     });
+    callers.set(request, await parts.callerOf(request.raw));
   });
   const document = JSON.stringify(openApiDocument(table));
-  app.get("/openapi.json", async (request, reply) => {
-    parts.callerOf(request.raw);
-    return reply.type("application/json").send(document);
-  });
+  app.get("/openapi.json", async (_, reply) => reply.type("application/json").send(document));
   for (const route of apiRoutes(table)) {
     app.route({
       method: route.method,
       url: route.path.replace(/\{(\w+)\}/g, ":$1"),
-      handler: async (request, reply) => send(reply, await answerCall(parts, route, request)),
+      handler: async (request, reply) =>
+        send(reply, await answerCall(parts, route, request, callerOf(request))),
     });
   }
   app.setNotFoundHandler(async (request, reply) => {
-    const { actor } = parts.callerOf(request.raw);
+    const { actor } = callerOf(request);
     const where = printable(`${request.method} ${request.url}`, 100);
     const hint = "look at /openapi.json";
     const refused = new Failure("ERR_ROUTE", `there is no ${where}`, { hint });
     parts.record({ type: "request-refused", listener: "api", subject: actor, check: "route" });
     return send(reply, problemOf(refused, parts));
   });
-  // What Fastify refuses before a handler: a body that is too large or no JSON, a path that is none.
+  // What is refused before a handler: who is nobody, a body that is too large or no JSON, a path that is none.
   app.setErrorHandler(async (error, request, reply) => {
     const refused = failureOf(error);
-    const { actor } = callerOrNobody(parts, request);
+    if (refused instanceof Failure && refused.code === "ERR_UNAUTHENTICATED") {
+      if (parts.areTokensTaken()) reply.header("www-authenticate", 'Bearer error="invalid_token"');
+      return send(reply, problemOf(refused, parts));
+    }
+    const { actor } = callers.get(request) ?? { actor: "nobody" };
     const why = refused instanceof Failure ? refused.message : "control made a mistake";
     const event = { type: "request-refused", listener: "api", subject: actor } as const;
     parts.record({ ...event, check: "request", why });
@@ -99,8 +113,8 @@ async function answerCall(
   parts: ApiParts,
   route: ApiRoute,
   request: FastifyRequest,
+  caller: Caller,
 ): Promise<Answer> {
-  const caller = parts.callerOf(request.raw);
   let wanted: CommandRequest | undefined;
   let answer: Answer;
   try {
@@ -109,9 +123,13 @@ async function answerCall(
   } catch (error) {
     answer = problemOf(error, parts);
   }
-  const { actor, role } = caller;
+  const { actor, role, token } = caller;
   const { status, code } = answer;
-  const details = { actor, role, command: route.name, status, ...(code ? { code } : {}) };
+  const details = {
+    ...{ actor, role, command: route.name, status },
+    ...(code ? { code } : {}),
+    ...(token ? { person: token.grant.subject, token: token.hash } : {}),
+  };
   const subject = answer.target ?? targetOf(route, wanted);
   parts.record({ type: "api-call", listener: "api", subject, details });
   return answer;
@@ -215,6 +233,9 @@ function fromText(value: unknown, type: string | undefined): unknown {
 
 function send(reply: FastifyReply, { status, body, code }: Answer): FastifyReply {
   const isProblem = code !== undefined && status !== 202;
+  // RFC 9470 section 3
+  if (code === "ERR_STEP_UP")
+    reply.header("www-authenticate", 'Bearer error="insufficient_user_authentication"');
   return reply
     .code(status)
     .type(isProblem ? "application/problem+json" : "application/json")
@@ -254,12 +275,4 @@ function failureOf(error: unknown): unknown {
   if (error instanceof Failure || statusCode >= 500) return error;
   const why = code === "FST_ERR_CTP_BODY_TOO_LARGE" ? "the body is too large" : "no JSON request";
   return wrongRequest(why, "send one JSON object with content-type: application/json");
-}
-
-function callerOrNobody({ callerOf }: ApiParts, request: FastifyRequest): { actor: string } {
-  try {
-    return callerOf(request.raw);
-  } catch {
-    return { actor: "nobody" };
-  }
 }

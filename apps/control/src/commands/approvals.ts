@@ -7,7 +7,7 @@ import {
 } from "@wardmq/commands";
 import { Failure } from "../failure.ts";
 import type { Caller, HandlersOf, Surroundings } from "./handler.ts";
-import { hasOtherSecurityOfficer } from "./operators.ts";
+import { areTwoPeople, hasOtherSecurityOfficer, isInService } from "./operators.ts";
 import { requestOf } from "./requests.ts";
 
 /** Not a refusal: the command was written down, and waits for a second person. */
@@ -24,20 +24,28 @@ export class ApprovalNeeded extends Failure {
 }
 
 type Perform = (on: Surroundings, request: CommandRequest, caller: Caller) => Promise<unknown>;
+type Refuse = (on: Surroundings, command: CommandName, caller: Caller) => void;
 
-/** `perform` does a command that was approved. */
-export function approvalHandlers(perform: Perform): HandlersOf<typeof approvalCommands> {
+/** `perform` does a command that was approved; `refuse` throws where somebody may not give a command. */
+export function approvalHandlers(
+  perform: Perform,
+  refuse: Refuse,
+): HandlersOf<typeof approvalCommands> {
   return {
     "approvals.list": ({ pending }, _, { at }) => ({ approvals: pending.approvals.list(at) }),
 
     "approvals.approve": async (on, { id }, caller) => {
-      const approval = decide(on, id, "approved", caller);
+      const waiting = waitingOne(on, id, caller);
+      // Whoever approves a command has to be one who may give it.
+      refuse(on, waiting.command as CommandName, caller);
+      const approval = decide(on, waiting, "approved", caller);
       const request = requestOf(approval.command as CommandName, approval.arguments);
       const actor = `${approval.requestedBy} with ${caller.actor}`;
       return { approval, result: await perform(on, request, { ...caller, actor }) };
     },
 
-    "approvals.refuse": (on, { id }, caller) => decide(on, id, "refused", caller),
+    "approvals.refuse": (on, { id }, caller) =>
+      decide(on, waitingOne(on, id, caller), "refused", caller),
   };
 }
 
@@ -67,25 +75,36 @@ export function requestApproval(
   return new ApprovalNeeded(approval);
 }
 
-function decide(
-  { pending, record, registry }: Surroundings,
-  id: string,
-  decision: "approved" | "refused",
-  caller: Caller,
-): Approval {
-  const found = pending.approvals.get(id, caller.at);
+function waitingOne({ pending }: Surroundings, id: string, { at }: Caller): Approval {
+  const found = pending.approvals.get(id, at);
   if (found === undefined) {
     throw new Failure("ERR_APPROVAL_UNKNOWN", "there is no such approval", {
       hint: "wardmq approvals list DIR shows those there are",
     });
   }
   if (found.state !== "waiting") throw alreadyDecided(found);
-  if (decision === "approved" && found.requestedBy === caller.actor) {
-    throw new Failure("ERR_APPROVAL_SAME_PERSON", `${caller.actor} gave the command`, {
-      hint: "another security officer has to approve it",
+  return found;
+}
+
+function decide(
+  { pending, record, registry, tokens }: Surroundings,
+  found: Approval,
+  decision: "approved" | "refused",
+  caller: Caller,
+): Approval {
+  const { id, requestedBy } = found;
+  if (decision === "approved" && !areTwoPeople(registry, requestedBy, caller.actor)) {
+    const isSame = requestedBy === caller.actor;
+    const why = isSame
+      ? `${caller.actor} gave the command`
+      : `${requestedBy}, who gave the command, may be ${caller.actor}`;
+    throw new Failure("ERR_APPROVAL_SAME_PERSON", why, {
+      hint: isSame
+        ? "another security officer has to approve it"
+        : "say which operator a person is: wardmq operator link DIR OPERATOR PERSON",
     });
   }
-  refuseGoneRequester(registry, found);
+  refuseGoneRequester(registry, tokens, found);
   const decided = pending.approvals.decide(id, decision, caller);
   if (decided === undefined) throw alreadyDecided(found);
   const details = { actor: caller.actor, command: found.command, approval: id, decision };
@@ -94,12 +113,30 @@ function decide(
 }
 
 /** What somebody wanted who has been revoked since is wanted by nobody. */
-function refuseGoneRequester(registry: Surroundings["registry"], { requestedBy }: Approval): void {
-  if (!requestedBy.startsWith("operator:")) return;
-  if (registry.subject(requestedBy)?.state === "active") return;
+function refuseGoneRequester(
+  registry: Surroundings["registry"],
+  tokens: Surroundings["tokens"],
+  { requestedBy, requestedAt }: Approval,
+): void {
+  if (!isGone(registry, tokens, requestedBy, requestedAt)) return;
   throw new Failure("ERR_APPROVAL_DECIDED", `${requestedBy}, who gave the command, is revoked`, {
     hint: "give the command again",
   });
+}
+
+function isGone(
+  registry: Surroundings["registry"],
+  { revocations }: Surroundings["tokens"],
+  actor: string,
+  since: number,
+): boolean {
+  if (actor.startsWith("operator:")) {
+    const operator = registry.subject(actor);
+    return operator === undefined || !isInService(operator);
+  }
+  return revocations
+    .list()
+    .some(({ subject, sid, issuedUntil }) => subject === actor && !sid && issuedUntil >= since);
 }
 
 function alreadyDecided({ state }: Approval): Failure {

@@ -1,4 +1,5 @@
 import { type CommandName, type CommandRequest, commands, mayCall } from "@wardmq/commands";
+import { lackOfLogin } from "@wardmq/tokens";
 import { Failure } from "../failure.ts";
 import { approvalHandlers, needsApproval, requestApproval } from "./approvals.ts";
 import { caHandlers } from "./ca.ts";
@@ -24,7 +25,7 @@ const handlers: HandlersOf<typeof commands> = {
   ...rotationHandlers,
   ...enrolmentHandlers,
   ...operatorHandlers,
-  ...approvalHandlers(perform),
+  ...approvalHandlers(perform, refuseUnlessAllowed),
   ...eventHandlers,
   ...stateHandlers,
   ...tokenHandlers,
@@ -40,7 +41,7 @@ export async function execute(
   request: CommandRequest,
   caller: Caller,
 ): Promise<unknown> {
-  refuseUnlessAllowed(request.command, caller);
+  refuseUnlessAllowed(on, request.command, caller);
   if (needsApproval(on, request.command, caller)) throw requestApproval(on, request, caller);
   return perform(on, request, caller);
 }
@@ -55,12 +56,30 @@ async function perform(
   return handler(on, request.arguments, caller);
 }
 
-function refuseUnlessAllowed(name: CommandName, { role }: Caller): void {
+function refuseUnlessAllowed(on: Surroundings, name: CommandName, caller: Caller): void {
   const command = commands[name];
-  if (mayCall(role, command)) return;
+  const { role } = caller;
+  if (mayCall(role, command)) {
+    refuseWeakLogin(on, name, caller);
+    return;
+  }
   const needed =
     command.role === "local" ? "the owner of the deployment's folder" : `the role ${command.role}`;
   throw new Failure("ERR_FORBIDDEN", `${name} needs ${needed}, and the caller has ${role}`, {
     hint: "ask somebody who has it",
+  });
+}
+
+/** What `stepUp` of issuers.yaml asks of whoever comes with a token, command by command. */
+function refuseWeakLogin({ tokens }: Surroundings, name: CommandName, { token }: Caller): void {
+  if (token === undefined) return;
+  const { stepUp = [] } = tokens.settingsOf(token.grant.issuer)?.api ?? {};
+  const lack = stepUp
+    .filter(({ commands }) => commands.includes(name))
+    .map((demand) => lackOfLogin(demand, token.claims))
+    .find((one) => one !== undefined);
+  if (lack === undefined) return;
+  throw new Failure("ERR_STEP_UP", `${name} needs a login with ${lack}`, {
+    hint: "log in again that way",
   });
 }

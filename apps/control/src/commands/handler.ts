@@ -1,7 +1,14 @@
-import type { CommandTable, Frozen, Role } from "@wardmq/commands";
+import type { CallerRole, CommandTable, Frozen } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { Ended, Rekeyed } from "@wardmq/feed";
-import type { Issuer, RoleMapping } from "@wardmq/tokens";
+import type {
+  Claims,
+  Grant,
+  Introspected,
+  Issuer,
+  IssuerSettings,
+  RoleMapping,
+} from "@wardmq/tokens";
 import type { z } from "zod";
 import type { Authority } from "../ca/authority.ts";
 import type { FleetRotation } from "../ca/fleet-rotation.ts";
@@ -13,6 +20,7 @@ import type { Policies } from "../policy/policies.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
 import type { RegistryChange } from "../registry/rows.ts";
 import type { BanSummary } from "../tokens/bans.ts";
+import type { ApiIssuers } from "../tokens/issuers.ts";
 import type { TokenRevocations } from "../tokens/token-revocations.ts";
 
 /** How brokers hear of a change, and what they did about it. */
@@ -32,6 +40,14 @@ export interface TokenWorld {
   readonly issuers: () => readonly Issuer[];
   /** Which claims give which roles: the policy's. */
   readonly mapping: () => readonly RoleMapping[];
+  /** Issuers and mapping as the API has them. */
+  readonly ofApi: () => ApiIssuers;
+  /** What issuers.yaml says of one. */
+  readonly settingsOf: (issuer: string) => IssuerSettings | undefined;
+  /** What the issuer says of an opaque token. */
+  readonly introspect: (token: string) => Promise<Introspected | undefined>;
+  /** Milliseconds since 1970, never set back: the time that tokens end by. */
+  readonly now: () => number;
   readonly revocations: TokenRevocations;
   readonly bans: () => readonly BanSummary[];
 }
@@ -64,9 +80,19 @@ export interface Surroundings {
   readonly policies: Policies;
 }
 
-/** Who gives a command, and when. `local` is the owner of the deployment's folder. */
+/** Who gives a command, and when. */
 export interface Caller extends Doing {
-  readonly role: Role | "local";
+  readonly role: CallerRole;
+  /** What the caller came with, where that was a token. */
+  readonly token?: CallersToken;
+}
+
+/** A token that was found good; it itself is kept nowhere. */
+export interface CallersToken {
+  readonly grant: Grant;
+  readonly claims: Claims;
+  /** Tells it apart in events. */
+  readonly hash: string;
 }
 
 type Result<Row extends CommandTable[string]> = Frozen<z.infer<Row["result"]>>;

@@ -1,23 +1,24 @@
 import type { tokenCommands } from "@wardmq/commands";
-import { explainToken } from "@wardmq/tokens";
+import { explainToken, isOpaque } from "@wardmq/tokens";
 import { Failure } from "../failure.ts";
 import type { RevokedTokens } from "../tokens/token-revocations.ts";
 import type { Caller, HandlersOf, Surroundings } from "./handler.ts";
 
 export const tokenHandlers: HandlersOf<typeof tokenCommands> = {
-  "token.explain": async ({ tokens, registry }, { token }, { at }) => ({
-    checks: [
-      ...(await explainToken(token.trim(), {
-        org: registry.identity.org,
-        issuers: tokens.issuers(),
-        mapping: tokens.mapping(),
-        revocations: tokens.revocations.list(),
-        now: at,
-        fingerprint: undefined,
-        username: undefined,
-      })),
-    ],
-  }),
+  "token.explain": async ({ tokens, registry }, { token: given, api = false }) => {
+    const token = given.trim();
+    const judges = api ? tokens.ofApi() : { issuers: tokens.issuers(), mapping: tokens.mapping() };
+    const checks = await explainToken(token, {
+      ...judges,
+      org: registry.identity.org,
+      revocations: tokens.revocations.list(),
+      now: tokens.now(),
+      fingerprint: undefined,
+      username: undefined,
+      introspected: isOpaque(token) ? await tokens.introspect(token) : undefined,
+    });
+    return { checks: [...checks] };
+  },
 
   "token.revoke": async (on, wanted, caller) => {
     const { issuer, subject, jti, sid } = wanted;

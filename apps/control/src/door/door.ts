@@ -38,7 +38,7 @@ export interface Listener {
   /** PEM: where the path of a client's certificate ends. */
   readonly trustAnchors: () => readonly string[];
   /** Whether a client may come without a certificate; what it may do then is the handler's to judge. */
-  readonly clientCertificate: "required" | "optional";
+  readonly clientCertificate: () => "required" | "optional";
   /** Why the holder of a certificate with a good path is let in nowhere; it may have been bound, or not. */
   readonly refuse: (certificate: X509Certificate) => Refusal | undefined;
   readonly handler: RequestListener;
@@ -246,7 +246,7 @@ export class Door {
     const refused = refuseNegotiated(negotiated, { hosts: this.#parts.hosts(), tls: tls() });
     if (refused !== undefined) return refused;
     if (certificate === undefined) {
-      if (clientCertificate === "optional") return undefined;
+      if (clientCertificate() === "optional") return undefined;
       return { check: "client-certificate", why: "the client presented no certificate" };
     }
     if (socket.authorized !== true) {

@@ -70,6 +70,8 @@ export interface Edit {
   readonly site?: string;
   readonly ward?: string;
   readonly model?: string | null;
+  /** Of an operator: whose tokens are the operator's, without `person:`. */
+  readonly person?: string | null;
   readonly maker?: string | null;
   readonly serial?: string | null;
   readonly owner?: string | null;
@@ -550,8 +552,8 @@ function withState(
 }
 
 /** A record after an edit, and what changed: each name with what it said before and says now. */
-function edited(before: RegisteredSubject, { tags, site, ward, model, ...rest }: Edit) {
-  const attributes = withValues(before.attributes, { site, ward, model });
+function edited(before: RegisteredSubject, { tags, site, ward, model, person, ...rest }: Edit) {
+  const attributes = withValues(before.attributes, { site, ward, model, person });
   const details = withValues(before.details as Record<string, string>, rest) as Details;
   const after = { ...attributes, ...details, tags: (tags ?? before.tags).join(" ") };
   const was = { ...before.attributes, ...before.details, tags: before.tags.join(" ") };

@@ -5,6 +5,11 @@ export interface HttpsQuestion {
   readonly url: string;
   /** PEM certificates to trust instead of the runtime's. */
   readonly ca: string | undefined;
+  /** What is posted; without it the URL is fetched. */
+  readonly form?: Readonly<Record<string, string>>;
+  /** The header of this name. */
+  readonly authorization?: string;
+  readonly timeoutMs?: number;
 }
 
 /** Gives the body of a 200; rejects with an IssuerUnavailable for anything else. */
@@ -15,15 +20,22 @@ export class IssuerUnavailable extends Error {
   override readonly name = "IssuerUnavailable";
 }
 
-const timeoutMs = 5_000;
+const longestMs = 5_000;
 const maximumBytes = 256 * 1024;
 
 /** No redirects, no more bytes than a key set may have, and no longer than five seconds from beginning to end. */
-export const askHttps: AskHttps = ({ url, ca }) =>
+export const askHttps: AskHttps = ({ url, ca, form, authorization, timeoutMs = longestMs }) =>
   new Promise((resolve, reject) => {
     if (!url.startsWith("https://")) throw new IssuerUnavailable("the address is not HTTPS");
+    const body = form === undefined ? undefined : new URLSearchParams(form).toString();
     const asked = request(url, {
-      headers: { accept: "application/json" },
+      method: body === undefined ? "GET" : "POST",
+      headers: {
+        accept: "application/json",
+        ...(authorization === undefined ? {} : { authorization }),
+        ...(body === undefined ? {} : { "content-type": "application/x-www-form-urlencoded" }),
+        ...(body === undefined ? {} : { "content-length": Buffer.byteLength(body) }),
+      },
       ...(ca === undefined ? {} : { ca }),
       minVersion: "TLSv1.2",
       rejectUnauthorized: true, // whatever the environment says
@@ -53,5 +65,5 @@ export const askHttps: AskHttps = ({ url, ca }) =>
         resolve(Buffer.concat(parts).toString("utf8"));
       });
     });
-    asked.end();
+    asked.end(body);
   });

@@ -1,5 +1,12 @@
 import type { SecurityEvent } from "@wardmq/events";
-import { type Issuer, type IssuerKey, type IssuerSettings, parseJwkSet } from "@wardmq/tokens";
+import {
+  type BreakGlassRow,
+  type Issuer,
+  type IssuerKey,
+  type IssuerSettings,
+  parseJwkSet,
+  type RoleMapping,
+} from "@wardmq/tokens";
 import { type AskHttps, IssuerUnavailable } from "./https-text.ts";
 
 export interface IssuersParts {
@@ -12,6 +19,12 @@ export interface IssuersParts {
   readonly changed: () => void;
   /** Where fetched keys outlive control: they are public, and believed no longer than their age allows. */
   readonly cache: { read(): string | undefined; write(text: string): void };
+}
+
+/** By what the API judges tokens. */
+export interface ApiIssuers {
+  readonly issuers: readonly Issuer[];
+  readonly mapping: readonly RoleMapping[];
 }
 
 interface Fetched {
@@ -66,6 +79,22 @@ export class Issuers {
     return [...this.#followed.values()].map(({ settings, fetched }) => told(settings, fetched));
   }
 
+  /** The same issuers as the API has them: for its own audience and with its own roles. */
+  ofApi(): ApiIssuers {
+    return ofApi([...this.#followed.values()]);
+  }
+
+  /** What issuers.yaml says of the issuer of this name. */
+  settingsOf(name: string): IssuerSettings | undefined {
+    return this.#followed.get(name)?.settings;
+  }
+
+  /** The one issuer that is asked about opaque tokens, if there is one. */
+  get asked(): IssuerSettings | undefined {
+    const all = [...this.#followed.values()].map(({ settings }) => settings);
+    return all.find(({ introspection }) => introspection !== undefined);
+  }
+
   /** A broker saw a token of a key that it does not know: the issuer may have begun to use a new one. */
   keyIsMissing(name: string): void {
     const followed = this.#followed.get(name);
@@ -116,54 +145,93 @@ export class Issuers {
 
   async #fetch(settings: IssuerSettings): Promise<readonly IssuerKey[]> {
     const ca = settings.caFile === undefined ? undefined : this.#parts.readFile(settings.caFile);
-    const url = settings.jwksUri ?? (await this.#discover(settings, ca)).jwksUri;
+    const url = settings.jwksUri ?? (await discover(this.#parts.ask, settings, "jwks_uri", ca));
     const keys = parseJwkSet(await this.#parts.ask({ url, ca }));
     if (keys === undefined) throw new IssuerUnavailable("what it sent is no JWK Set");
     if (keys.length === 0) throw new IssuerUnavailable("its JWK Set holds no key that can be used");
     return keys;
   }
-
-  /** OpenID Connect Discovery 1.0 section 4. */
-  async #discover({ issuer }: IssuerSettings, ca: string | undefined) {
-    const url = `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
-    const text = await this.#parts.ask({ url, ca });
-    let metadata: Record<string, unknown>;
-    try {
-      metadata = Object(JSON.parse(text));
-    } catch {
-      throw new IssuerUnavailable("its discovery document is no JSON");
-    }
-    // Section 4.3: another issuer's document would give another issuer's keys.
-    if (metadata["issuer"] !== issuer) {
-      throw new IssuerUnavailable("its discovery document names another issuer");
-    }
-    const { jwks_uri: jwksUri } = metadata;
-    if (typeof jwksUri !== "string" || !jwksUri.startsWith("https://")) {
-      throw new IssuerUnavailable("its discovery document has no jwks_uri that is HTTPS");
-    }
-    return { jwksUri };
-  }
 }
 
-/** What brokers would be told by what was kept, with nothing fetched: for a command that no control runs for. */
+/** An address of the issuer's discovery document, OpenID Connect Discovery 1.0 section 4. */
+export async function discover(
+  ask: AskHttps,
+  { issuer }: IssuerSettings,
+  member: "jwks_uri" | "introspection_endpoint",
+  ca: string | undefined,
+): Promise<string> {
+  const text = await ask({
+    url: `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`,
+    ca,
+  });
+  let metadata: Record<string, unknown>;
+  try {
+    metadata = Object(JSON.parse(text));
+  } catch {
+    throw new IssuerUnavailable("its discovery document is no JSON");
+  }
+  // Section 4.3: another issuer's document would give another issuer's keys.
+  if (metadata["issuer"] !== issuer) {
+    throw new IssuerUnavailable("its discovery document names another issuer");
+  }
+  const url = metadata[member];
+  if (typeof url !== "string" || !url.startsWith("https://")) {
+    throw new IssuerUnavailable(`its discovery document has no ${member} that is HTTPS`);
+  }
+  return url;
+}
+
+/** What brokers and the API would be told by what was kept, with nothing fetched: for a command that no control runs for. */
 export function keptIssuers(
   issuers: readonly IssuerSettings[],
   cache: string | undefined,
-): readonly Issuer[] {
+): { readonly ofBrokers: readonly Issuer[]; readonly ofApi: ApiIssuers } {
   const cached = readCache(cache);
-  return issuers.map((settings) => {
+  const known = issuers.map((settings) => {
     const kept = cached.get(settings.name);
-    return told(settings, kept?.issuer === settings.issuer ? kept : undefined);
+    return { settings, fetched: kept?.issuer === settings.issuer ? kept : undefined };
   });
+  return {
+    ofBrokers: known.map(({ settings, fetched }) => told(settings, fetched)),
+    ofApi: ofApi(known),
+  };
+}
+
+function ofApi(known: readonly Pick<Followed, "settings" | "fetched">[]): ApiIssuers {
+  const issuers: Issuer[] = [];
+  const mapping: RoleMapping[] = [];
+  for (const { settings, fetched } of known) {
+    const { name, api } = settings;
+    if (api === undefined) continue;
+    issuers.push({ ...told(settings, fetched), audience: api.audience, attributes: {} });
+    for (const row of api.roles) mapping.push({ issuer: name, ...row });
+    for (const row of api.breakGlass) mapping.push(asRole(name, row));
+  }
+  return { issuers, mapping };
 }
 
 function told(settings: IssuerSettings, fetched: Fetched | undefined): Issuer {
-  const { jwksUri, caFile, refreshSeconds, keysMaximumAgeSeconds, ...issuer } = settings;
+  const { jwksUri, caFile, refreshSeconds, keysMaximumAgeSeconds, ...rest } = settings;
+  const { introspection, api, logoutClients, ...issuer } = rest;
   return {
     ...issuer,
+    ...(introspection === undefined ? {} : { isAsked: true }),
     keys: fetched?.keys ?? [],
     keysUntil: fetched === undefined ? 0 : fetched.fetchedAt + keysMaximumAgeSeconds * 1000,
   };
+}
+
+/** A token that may take a role in an emergency is let in for that, with no other role. */
+function asRole(
+  issuer: string,
+  { name, claim, value, acr, amr, certificateBound }: BreakGlassRow,
+): RoleMapping {
+  return { issuer, role: breakGlassRole(name), claim, value, acr, amr, certificateBound };
+}
+
+/** The role of the API that says what may be taken; no role of an issuers.yaml can have such a name. */
+export function breakGlassRole(name: string): string {
+  return `break-glass:${name}`;
 }
 
 /** What was kept, made anew from what can be believed; nothing where the file is not what we wrote. */

@@ -1,6 +1,15 @@
 /** What refused tokens are counted by: an address, or the certificate they came with. */
 export type AttemptKey = `address ${string}` | `certificate ${string}`;
 
+/** Where a token comes from, for what is counted against it: never anything the peer can choose. */
+export function attemptKeys(
+  address: string,
+  fingerprint: string | undefined,
+): readonly AttemptKey[] {
+  const byAddress: AttemptKey = `address ${address}`;
+  return fingerprint === undefined ? [byAddress] : [byAddress, `certificate ${fingerprint}`];
+}
+
 export interface Ban {
   readonly key: AttemptKey;
   readonly failures: number;

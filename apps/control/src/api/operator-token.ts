@@ -1,0 +1,149 @@
+import { createHash, type X509Certificate } from "node:crypto";
+import { roles } from "@wardmq/commands";
+import type { SecurityEvent } from "@wardmq/events";
+import { fingerprintOf, type Refusal } from "@wardmq/tls";
+import {
+  AttemptCounter,
+  type AttemptKey,
+  attemptKeys,
+  type Claims,
+  type Grant,
+  type Introspected,
+  isOpaque,
+  type TokenRevocation,
+  verifyClaims,
+} from "@wardmq/tokens";
+import type { Caller } from "../commands/handler.ts";
+import { operatorOfPerson, roleOf } from "../commands/operators.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { ApiIssuers } from "../tokens/issuers.ts";
+import { identifyOperator } from "./operator-certificate.ts";
+
+export interface OperatorTokensParts {
+  readonly registry: Registry;
+  readonly judges: () => ApiIssuers;
+  readonly revocations: () => readonly TokenRevocation[];
+  readonly introspect: (token: string) => Promise<Introspected | undefined>;
+  /** Milliseconds since 1970, never set back. */
+  readonly now: () => number;
+  readonly record: (event: Omit<SecurityEvent, "at">) => void;
+  readonly delay: (milliseconds: number) => Promise<unknown>;
+}
+
+/** A token, and over which connection it came. */
+export interface Presented {
+  readonly token: string;
+  readonly address: string;
+  readonly certificate: X509Certificate | undefined;
+}
+
+type Identified = Omit<Caller, "at">;
+
+/** Who comes to the API with an access token: judged as brokers judge theirs, for the API's own audience and roles. */
+export class OperatorTokens {
+  readonly attempts: AttemptCounter;
+  readonly #parts: OperatorTokensParts;
+
+  constructor(parts: OperatorTokensParts) {
+    this.#parts = parts;
+    this.attempts = new AttemptCounter(parts.now);
+  }
+
+  /** Whether any issuer may let somebody in here. */
+  get areTaken(): boolean {
+    return this.#parts.judges().issuers.length > 0;
+  }
+
+  /** The caller, or the check that failed, after a wait that grows with the refusals from there. */
+  async identify(presented: Presented): Promise<Identified | Refusal> {
+    const { address, certificate } = presented;
+    const keys = attemptKeys(address, fingerprintOfCertificate(certificate));
+    const ban = this.attempts.banOf(keys);
+    if (ban !== undefined) {
+      const until = new Date(ban.until).toISOString();
+      return { check: "token-banned", why: `tokens of ${ban.key} are refused until ${until}` };
+    }
+    const judged = await this.#judge(presented);
+    if (!("check" in judged)) {
+      this.attempts.succeeded(keys);
+      return judged;
+    }
+    await this.#count(keys, address);
+    return judged;
+  }
+
+  async #judge({ token, certificate }: Presented): Promise<Identified | Refusal> {
+    const { registry, judges, revocations, introspect, now } = this.#parts;
+    const introspected = isOpaque(token) ? await introspect(token) : undefined;
+    const verified = await verifyClaims(token, {
+      ...judges(),
+      org: registry.identity.org,
+      revocations: revocations(),
+      now: now(),
+      fingerprint: fingerprintOfCertificate(certificate),
+      username: undefined,
+      introspected,
+    });
+    if ("check" in verified) return { check: `token-${verified.check}`, why: verified.why };
+    return callerOf(registry, verified.grant, verified.claims, certificate);
+  }
+
+  async #count(keys: readonly AttemptKey[], address: string): Promise<void> {
+    const { delayMs, ban } = this.attempts.failed(keys);
+    if (ban !== undefined) {
+      const details = { failures: ban.failures, until: Math.round(ban.until) };
+      const event = { type: "tokens-banned", address, listener: "api", check: ban.key } as const;
+      this.#parts.record({ ...event, details });
+    }
+    await this.#parts.delay(delayMs);
+  }
+}
+
+/**
+ * The operator that the person is said to be, else the person. A certificate that came along has to be of the same
+ * operator: a person who shows two faces at once is let in as neither.
+ */
+function callerOf(
+  registry: Registry,
+  grant: Grant,
+  claims: Claims,
+  certificate: X509Certificate | undefined,
+): Identified | Refusal {
+  if (grant.actions.length < 2) {
+    const why =
+      "the scopes of the token leave publish or subscribe only, and neither is of the API";
+    return { check: "token-scope", why };
+  }
+  const operator = operatorOfPerson(registry, grant.subject);
+  if (operator !== undefined && !["active", "registered"].includes(operator.state)) {
+    return { check: "subject-active", why: `${operator.id} is ${operator.state}` };
+  }
+  if (certificate !== undefined) {
+    const holder = identifyOperator(registry, certificate);
+    if ("check" in holder) return holder;
+    if (holder.actor !== operator?.id) {
+      const why = `the certificate is of ${holder.actor}, and nothing says that the token is too`;
+      return { check: "one-person", why };
+    }
+  }
+  const given = roles.findLast((role) => grant.roles.includes(role));
+  const most = operator === undefined ? undefined : roles.indexOf(roleOf(operator));
+  const role = given && roles[Math.min(roles.indexOf(given), most ?? roles.length)];
+  return {
+    actor: operator?.id ?? grant.subject,
+    role: role ?? "authenticated",
+    token: { grant, claims, hash: hashOf(grant) },
+  };
+}
+
+/** Tells tokens apart in events; no token can be made from it. */
+function hashOf({ issuer, jti }: Grant): string {
+  return createHash("sha256")
+    .update(`${issuer}\n${jti ?? ""}`)
+    .digest("hex")
+    .slice(0, 16);
+}
+
+function fingerprintOfCertificate(certificate: X509Certificate | undefined): string | undefined {
+  return certificate && fingerprintOf(certificate.fingerprint256);
+}

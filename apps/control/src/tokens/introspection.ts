@@ -1,0 +1,142 @@
+import { createHash } from "node:crypto";
+import type { SecurityEvent } from "@wardmq/events";
+import type { Introspected, IssuerSettings } from "@wardmq/tokens";
+import { type AskHttps, IssuerUnavailable } from "./https-text.ts";
+import { discover } from "./issuers.ts";
+
+export interface IntrospectionParts {
+  readonly ask: AskHttps;
+  /** The issuer that is asked, if there is one. */
+  readonly issuer: () => IssuerSettings | undefined;
+  /** Milliseconds since 1970, never set back. */
+  readonly now: () => number;
+  readonly readFile: (path: string) => string;
+  /** As `readFile`; throws where others can read it too. */
+  readonly readSecret: (path: string) => string;
+  readonly record: (event: Omit<SecurityEvent, "at">) => void;
+}
+
+interface Remembered {
+  readonly answer: Introspected;
+  readonly until: number;
+}
+
+const timeoutMs = 2_000;
+/** Questions that are on their way at once: beyond them a token is refused, and the others are not held up. */
+const mostUnderway = 32;
+const mostRemembered = 10_000;
+/** An issuer that does not answer is an event so often at most. */
+const eventEveryMs = 5_000;
+
+/**
+ * Asks the issuer about opaque tokens (RFC 7662). Answers are remembered for a few seconds under the hash of the token,
+ * and never beyond its end; the same token is asked about once at a time.
+ */
+export class Introspection {
+  readonly #parts: IntrospectionParts;
+  #remembered = new Map<string, Remembered>();
+  readonly #underway = new Map<string, Promise<Introspected>>();
+  /** Whom all this is about: with other settings it begins anew. */
+  #issuer: IssuerSettings | undefined;
+  #endpoint: string | undefined;
+  #eventAt = Number.NEGATIVE_INFINITY;
+
+  constructor(parts: IntrospectionParts) {
+    this.#parts = parts;
+  }
+
+  /** What the issuer says of this token; undefined where nobody is asked, or it gave no answer that counts. */
+  async of(token: string): Promise<Introspected | undefined> {
+    const issuer = this.#parts.issuer();
+    if (issuer === undefined) return undefined;
+    if (issuer !== this.#issuer) {
+      this.#issuer = issuer;
+      this.#endpoint = undefined;
+      this.#remembered = new Map();
+    }
+    const key = createHash("sha256").update(token).digest("base64url");
+    const known = this.#remembered.get(key);
+    if (known !== undefined && this.#parts.now() < known.until) return known.answer;
+    try {
+      return await (this.#underway.get(key) ?? this.#begin(key, token, issuer));
+    } catch (error) {
+      if (!(error instanceof IssuerUnavailable)) throw error;
+      this.#failed(issuer, error);
+      return undefined;
+    }
+  }
+
+  async #begin(key: string, token: string, issuer: IssuerSettings): Promise<Introspected> {
+    if (this.#underway.size >= mostUnderway) {
+      throw new IssuerUnavailable("too many of our questions wait for its answer");
+    }
+    const question = this.#question(token, issuer);
+    this.#underway.set(key, question);
+    try {
+      const answer = await question;
+      if (issuer === this.#issuer) this.#remember(key, answer, issuer);
+      return answer;
+    } finally {
+      this.#underway.delete(key);
+    }
+  }
+
+  async #question(token: string, issuer: IssuerSettings): Promise<Introspected> {
+    const { introspection, caFile, name } = issuer;
+    if (introspection === undefined) throw new IssuerUnavailable("it is not to be asked");
+    const { ask, readFile, readSecret } = this.#parts;
+    const ca = caFile === undefined ? undefined : readFile(caFile);
+    const url = introspection.endpoint ?? this.#endpoint;
+    const at = url ?? (await discover(ask, issuer, "introspection_endpoint", ca));
+    this.#endpoint = at;
+    const secret = readSecret(introspection.clientSecretFile).trim();
+    const text = await ask({
+      url: at,
+      ca,
+      form: { token, token_type_hint: "access_token" },
+      authorization: basic(introspection.clientId, secret),
+      timeoutMs,
+    });
+    return { issuer: name, claims: claimsOf(text) };
+  }
+
+  #remember(key: string, answer: Introspected, { introspection }: IssuerSettings): void {
+    const now = this.#parts.now();
+    const exp = Number(answer.claims["exp"] ?? Number.POSITIVE_INFINITY) * 1000;
+    const until = Math.min(now + (introspection?.cacheSeconds ?? 0) * 1000, exp);
+    if (!(until > now)) return;
+    for (const oldest of this.#remembered.keys()) {
+      if (this.#remembered.size < mostRemembered) break;
+      this.#remembered.delete(oldest);
+    }
+    this.#remembered.set(key, { answer, until });
+  }
+
+  #failed({ name }: IssuerSettings, { message }: IssuerUnavailable): void {
+    const now = this.#parts.now();
+    if (now - this.#eventAt < eventEveryMs) return;
+    this.#eventAt = now;
+    this.#parts.record({ type: "issuer-unavailable", check: name, why: message });
+  }
+}
+
+/** RFC 6749 section 2.3.1: both parts are form-encoded before they are joined. */
+function basic(clientId: string, secret: string): string {
+  const encoded = [clientId, secret].map((part) =>
+    new URLSearchParams({ "": part }).toString().slice(1),
+  );
+  return `Basic ${Buffer.from(encoded.join(":")).toString("base64")}`;
+}
+
+function claimsOf(text: string): Introspected["claims"] {
+  let claims: unknown;
+  try {
+    claims = JSON.parse(text);
+  } catch {
+    throw new IssuerUnavailable("what it said of a token is no JSON");
+  }
+  if (typeof claims !== "object" || claims === null || Array.isArray(claims)) {
+    throw new IssuerUnavailable("what it said of a token is no JSON object");
+  }
+  return claims as Introspected["claims"];
+}
