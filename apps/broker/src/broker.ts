@@ -22,11 +22,12 @@ import {
 } from "@wardmq/tokens/verify";
 import { Connection } from "./connection/connection.ts";
 import { Connections } from "./connection/connections.ts";
-import type { ConnectionContext } from "./connection/context.ts";
+import { type ConnectionContext, refuseCertificate } from "./connection/context.ts";
 import { MemoryBudget } from "./connection/memory-budget.ts";
 import { Flusher } from "./connection/output.ts";
 import { TimingWheel } from "./connection/timing-wheel.ts";
 import { Door } from "./door/door.ts";
+import { ForeignCas, readForeignCas } from "./door/foreign-cas.ts";
 import { CredentialFault } from "./door/server-files.ts";
 import { Enforcement } from "./enforcement/enforcement.ts";
 import { GrantClock } from "./enforcement/grant-clock.ts";
@@ -55,6 +56,8 @@ export interface BrokerParts {
   readonly failed: (error: unknown) => void;
   /** A device came with the newer of two certificates. */
   readonly certificateUsed: (fingerprint: string) => void;
+  /** A device came with a certificate (DER) of a foreign CA that is not bound to its record yet. */
+  readonly foreignUsed: (certificate: Uint8Array) => void;
   /** A line for a person. */
   readonly report: (line: string) => void;
   /** Takes the keys that may sign the feed from now on, PEM; throws, and changes nothing, if one is none. */
@@ -79,6 +82,7 @@ export class Broker {
   readonly #parts: BrokerParts;
   readonly #wheel: TimingWheel;
   readonly #subjects = new Subjects();
+  readonly #foreign: ForeignCas;
   readonly #enforcement: Enforcement;
   readonly #tokenClock: TokenClock;
   readonly #grantClock: GrantClock;
@@ -108,6 +112,11 @@ export class Broker {
   constructor(parts: BrokerParts) {
     this.#parts = parts;
     const { now, record } = parts;
+    this.#foreign = new ForeignCas({
+      subjects: this.#subjects,
+      own: () => this.settings,
+      now: parts.now,
+    });
     this.#wheel = new TimingWheel(parts.monotonic, parts.failed);
     this.#freshness = new Freshness({
       now,
@@ -252,9 +261,11 @@ export class Broker {
     this.#freshness.heard(issuedAt);
   }
 
-  /** Called every second: raises the alarm when control has been away for long. */
+  /** Called every second: raises the alarm when control has been away for long; ends whose CA's CRL has become too old. */
   lookAtFreshness(): void {
-    if (this.#settings !== undefined) this.#freshness.look();
+    if (this.#settings === undefined) return;
+    this.#freshness.look();
+    if (this.#foreign.becameStale()) this.#endForeign();
   }
 
   /** Takes a part of the subjects of the snapshot or change that comes; part 0 begins anew. */
@@ -287,13 +298,15 @@ export class Broker {
       {
         settings: () => this.settings,
         subjects: this.#subjects,
+        foreign: this.#foreign,
+        onForeign: this.#parts.foreignUsed,
         now: this.#parts.now,
         monotonic: this.#parts.monotonic,
         isStale: () => this.#freshness.isStale,
         record: this.#parts.record,
         onConnection: (transport, peer) => new Connection(transport, peer, this.#context),
       },
-      this.#credentials(this.settings.hosts, this.#trustAnchors),
+      this.#credentials(this.settings.hosts, this.#trustAnchors, this.#foreign.trustAnchors),
     );
     this.#door = door; // at once: a change may come before both listen
     const addresses: Partial<Record<ListenerName, string>> = {};
@@ -308,7 +321,8 @@ export class Broker {
   reloadServerFiles(): void {
     const door = this.#door;
     if (door === undefined) return;
-    const credentials = this.#credentials(this.settings.hosts, this.#trustAnchors);
+    const { hosts } = this.settings;
+    const credentials = this.#credentials(hosts, this.#trustAnchors, this.#foreign.trustAnchors);
     if (credentials.certificate === door.credentials.certificate) return;
     door.useCredentials(credentials);
     this.#parts.record({ type: "certificate-changed" });
@@ -407,8 +421,11 @@ export class Broker {
     this.#journal.clean();
   }
 
-  #credentials(hosts: readonly string[], trustAnchors: readonly string[]): Credentials {
-    return { ...this.#parts.serverFiles(hosts), trustAnchors };
+  #credentials(
+    hosts: readonly string[],
+    ...trustAnchors: readonly (readonly string[])[]
+  ): Credentials {
+    return { ...this.#parts.serverFiles(hosts), trustAnchors: trustAnchors.flat() };
   }
 
   /** Files that do not fit keep no change out, a revocation behind it least of all: the former ones stay. */
@@ -442,17 +459,19 @@ export class Broker {
         : compilePolicy(change.policy as Policy /* it checks what it gets */);
     const settings = change.settings ?? this.settings;
     const trustAnchors = change.trustAnchors ?? this.#trustAnchors;
+    const foreign = change.foreignCas && readForeignCas(change.foreignCas);
+    const theirs = change.foreignCas?.map((ca) => ca.certificate) ?? this.#foreign.trustAnchors;
+    const anchors = [...trustAnchors, ...theirs];
     const isNewTls = !isSame(
-      tlsOf(settings, trustAnchors),
-      this.#settings && tlsOf(this.#settings, this.#trustAnchors),
+      tlsOf(settings, anchors),
+      this.#settings &&
+        tlsOf(this.#settings, [...this.#trustAnchors, ...this.#foreign.trustAnchors]),
     );
     if (this.#door !== undefined && isNewTls) {
       const former = this.#settings;
       this.#settings = settings;
       try {
-        this.#door.useCredentials(
-          this.#credentialsOrFormer(this.#door, settings.hosts, trustAnchors),
-        );
+        this.#door.useCredentials(this.#credentialsOrFormer(this.#door, settings.hosts, anchors));
       } catch (error) {
         this.#settings = former;
         throw error;
@@ -461,12 +480,14 @@ export class Broker {
     if (change.feedKeys !== undefined) this.#parts.useFeedKeys(change.feedKeys);
     this.#settings = settings;
     this.#trustAnchors = trustAnchors;
+    if (foreign !== undefined) this.#foreign.use(foreign);
     this.#budget.limit = settings.limits.memoryBytes;
     const ended = { connectionsClosed: 0, sessionsEnded: 0, messagesWithheld: 0 };
     const found = this.#found;
     if (found === undefined || policy === undefined) {
       this.#enforceTokens(change, policy, ended);
       this.#enforce(put(), policy, ended);
+      if (foreign !== undefined) ended.connectionsClosed += this.#endForeign();
       return ended;
     }
     this.#found = undefined;
@@ -552,6 +573,21 @@ export class Broker {
     }
   }
 
+  /** Ends the connections whose foreign CA vouches for them no more; their sessions stay for another certificate. */
+  #endForeign(): number {
+    let closed = 0;
+    for (const connection of [...this.#connections]) {
+      const { subject, foreign } = connection.peer;
+      const refused = foreign?.();
+      if (refused === undefined) continue;
+      connection.disconnect(0x98, refused.why);
+      closed += 1;
+      const details = { state: subject.record.state, connectionsClosed: 1 };
+      this.#parts.record({ type: "subject-revoked", subject: subject.id, ...refused, details });
+    }
+    return closed;
+  }
+
   #enforce(
     changed: ReadonlySet<SubjectState>,
     policy: CompiledPolicy | undefined,
@@ -576,7 +612,7 @@ export class Broker {
   #endWithoutRight(subject: SubjectState, ended: Writable<Ended>): void {
     let closed = 0;
     for (const connection of [...this.#connections.of(subject)]) {
-      if (subject.isProvenBy(connection.peer.fingerprint ?? "")) continue;
+      if (refuseCertificate(connection.peer) === undefined) continue;
       connection.disconnect(0x98, "the certificate was revoked");
       closed += 1;
     }

@@ -42,6 +42,8 @@ function main(): void {
     },
     report,
     certificateUsed: (fingerprint) => void send?.({ type: "used", fingerprint }),
+    foreignUsed: (certificate) =>
+      void send?.({ type: "foreign", certificate: Buffer.from(certificate).toString("base64") }),
     useFeedKeys: (keys) => feedKeys.use(keys),
     keyMissing: (issuer) => void send?.({ type: "key-missing", issuer }),
     store,

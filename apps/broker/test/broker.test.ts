@@ -3,11 +3,11 @@ import { describe, test } from "node:test";
 import type { SecurityEvent } from "@wardmq/events";
 import type { BrokerSettings, World } from "@wardmq/feed";
 import { parsePolicy } from "@wardmq/policy";
+import { issue } from "../../../test/support/certificates.ts";
 import { Broker } from "../src/broker.ts";
 import { CredentialFault } from "../src/door/server-files.ts";
 import { MemoryJournalStore } from "../src/store/memory-journal-store.ts";
 import { openPolicy, serviceRecord, settings } from "./broker-parts.ts";
-import { issue } from "./door-certificates.ts";
 
 const root = await issue(undefined, { commonName: "root", isAuthority: true });
 const server = await issue(root, { commonName: "broker", names: [{ dns: "localhost" }] });
@@ -18,6 +18,7 @@ const world: Omit<World, "subjects"> = {
   feedKeys: [],
   policy: parsePolicy(openPolicy),
   issuers: [],
+  foreignCas: [],
   revokedTokens: [],
 };
 const subjects = [serviceRecord("a")];
@@ -39,6 +40,7 @@ async function withBroker(
     failed: (error) => assert.fail(String(error)),
     report: () => {},
     certificateUsed: () => {},
+    foreignUsed: () => {},
     useFeedKeys: () => {},
     store: new MemoryJournalStore(),
     serverFiles: (hosts) => {

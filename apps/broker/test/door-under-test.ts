@@ -8,11 +8,12 @@ import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "n
 import type { SecurityEvent } from "@wardmq/events";
 import type { BrokerSettings, Limits, SubjectRecord } from "@wardmq/feed";
 import type { Credentials } from "@wardmq/tls";
+import { type Authority, type Issued, issue } from "../../../test/support/certificates.ts";
 import type { Peer } from "../src/connection/context.ts";
 import { Door } from "../src/door/door.ts";
+import { ForeignCas } from "../src/door/foreign-cas.ts";
 import type { Transport } from "../src/door/transport.ts";
 import { Subjects } from "../src/enforcement/subjects.ts";
-import { type Authority, type Issued, issue } from "./door-certificates.ts";
 
 export const trustDomain = "test.hospital";
 export const host = "broker.test";
@@ -126,6 +127,9 @@ export interface Opened {
 export interface TestDoor {
   readonly door: Door;
   readonly subjects: Subjects;
+  readonly foreign: ForeignCas;
+  /** Certificates of foreign CAs, in hex, that no record knew. */
+  readonly used: string[];
   readonly mqtts: number;
   readonly wss: number;
   readonly events: Omit<SecurityEvent, "at">[];
@@ -169,10 +173,14 @@ export async function startDoor(pki: Pki, options: DoorOptions = {}): Promise<Te
   const opened: Opened[] = [];
   const subjects = new Subjects();
   const state = { isStale: false };
+  const used: string[] = [];
+  const foreign = new ForeignCas({ subjects, own: () => settings, now: () => Date.now() });
   const door = new Door(
     {
       settings: () => settings,
       subjects,
+      foreign,
+      onForeign: (certificate) => used.push(Buffer.from(certificate).toString("hex")),
       now: () => Date.now(),
       monotonic: options.monotonic ?? (() => performance.now()),
       isStale: () => state.isStale,
@@ -200,6 +208,8 @@ export async function startDoor(pki: Pki, options: DoorOptions = {}): Promise<Te
   return {
     door,
     subjects,
+    foreign,
+    used,
     mqtts: await port("mqtts"),
     wss: await port("wss"),
     events,

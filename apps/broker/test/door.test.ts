@@ -9,7 +9,7 @@ import { after, describe, test } from "node:test";
 import type { TLSSocket } from "node:tls";
 import type { Limits } from "@wardmq/feed";
 import { environmentFaults } from "@wardmq/tls";
-import { type Issued, issue } from "./door-certificates.ts";
+import { type Issued, issue } from "../../../test/support/certificates.ts";
 import {
   attempt,
   type DoorOptions,

@@ -24,6 +24,7 @@ const world = {
   feedKeys: [],
   policy: {},
   issuers: [],
+  foreignCas: [],
   revokedTokens: [],
 };
 const ended = { connectionsClosed: 7, sessionsEnded: 2, messagesWithheld: 1 };

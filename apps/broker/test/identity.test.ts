@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { ForeignCas } from "../src/door/foreign-cas.ts";
 import { type Handshake, identify } from "../src/door/identity.ts";
 import { Subjects } from "../src/enforcement/subjects.ts";
 import { deviceRecord, settings } from "./broker-parts.ts";
@@ -11,6 +12,7 @@ const record = { ...deviceRecord(uuid), certificates: [bound] };
 
 const good: Handshake = {
   certificate: { fingerprint256: fingerprint, subjectaltname: `URI:${record.spiffeId}` },
+  der: () => assert.fail("the certificate is read where no foreign CA is"),
   cipherSuite: "TLS_AES_256_GCM_SHA384",
   isAuthorized: true,
   authorizationError: undefined,
@@ -20,7 +22,8 @@ const good: Handshake = {
 function check(handshake: Partial<Handshake>, change: Partial<typeof record> = {}): string {
   const subjects = new Subjects();
   subjects.put({ ...record, ...change });
-  const found = identify({ ...good, ...handshake }, settings, subjects, "certificate");
+  const foreign = new ForeignCas({ subjects, own: () => settings, now: () => 0 });
+  const found = identify({ ...good, ...handshake }, settings, subjects, "certificate", foreign);
   return "check" in found ? found.check : found.subject.id;
 }
 

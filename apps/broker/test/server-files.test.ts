@@ -3,8 +3,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import { issue } from "../../../test/support/certificates.ts";
 import { CredentialFault, readServerFiles, serverFilesStamp } from "../src/door/server-files.ts";
-import { issue } from "./door-certificates.ts";
 
 const hour = 3_600_000;
 const server = await issue(undefined, {

@@ -14,6 +14,8 @@ const withCertificates = (name: string, ...fingerprints: readonly string[]): Sub
   certificates: fingerprints.map(bound),
 });
 
+const originOf = (i: number) => ({ maker: "acme", serial: `${i}` });
+
 describe("the table of records", () => {
   test("is what a Map would be, whatever is put, replaced and removed", () => {
     const names = fc.constantFrom("a", "b", "ab", "c", "service", "x".repeat(64));
@@ -29,7 +31,10 @@ describe("the table of records", () => {
             model.delete(`service:${name}`);
           } else {
             // No two records have a certificate in common: the registry sees to it.
-            const record = withCertificates(name, ...given.map((i) => `${name}-${i}`));
+            const record = {
+              ...withCertificates(name, ...given.map((i) => `${name}-${i}`)),
+              ...(given[0] === undefined ? {} : { origin: originOf(given[0]) }),
+            };
             table.put(record);
             model.set(record.id, record);
           }
@@ -37,6 +42,11 @@ describe("the table of records", () => {
         assert.equal(table.size, model.size);
         const byId = (one: SubjectRecord, other: SubjectRecord) => (one.id < other.id ? -1 : 1);
         assert.deepEqual([...table.values()].sort(byId), [...model.values()].sort(byId));
+        for (let i = 0; i <= 6; i++) {
+          const { serial } = originOf(i);
+          const theirs = [...model.values()].filter(({ origin }) => origin?.serial === serial);
+          assert.deepEqual([...table.byOrigin(originOf(i))].sort(byId), theirs.sort(byId));
+        }
         for (const name of ["a", "b", "ab", "c", "nobody"]) {
           const record = model.get(`service:${name}`);
           assert.deepEqual(table.get(`service:${name}`), record);

@@ -28,6 +28,7 @@ import { BrokerStore } from "./feed/broker-store.ts";
 import { openFeedKeys } from "./feed/feed-signer.ts";
 import { FeedPublisher } from "./feed/publisher.ts";
 import { readText, stateFile } from "./files.ts";
+import { ForeignCas } from "./foreign/foreign-cas.ts";
 import { type Https, openHttps } from "./https.ts";
 import { Policies } from "./policy/policies.ts";
 import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
@@ -68,6 +69,7 @@ export class Control {
   readonly #bans: Bans;
   readonly #versions: PolicyVersions;
   readonly #manufacturers: Manufacturers;
+  readonly #foreignCas: ForeignCas;
   #sources: Sources;
   #https: Https | undefined;
   /** One reload after the other. */
@@ -118,9 +120,18 @@ export class Control {
       },
       onKeyMissing: (issuer) => this.#issuers.keyIsMissing(issuer),
       onUsed: (fingerprint) => this.#certificateUsed(fingerprint),
+      onForeign: (certificate) => this.#foreignCas.adopt(certificate),
       report,
     });
     this.#brokerStore = new BrokerStore(files.brokerStore, (event) => this.#record(event));
+    this.#foreignCas = new ForeignCas({
+      folder: paths.foreignCas,
+      registry,
+      authority: () => this.#sources.authority,
+      now,
+      record: (event) => this.#record(event),
+      changed: (change) => void this.#publish(change),
+    });
     this.#fleet = new FleetRotation({
       registry,
       file: files.fleet,
@@ -276,6 +287,11 @@ export class Control {
     if (changed !== undefined) this.#publish({ subjects: [changed] });
   }
 
+  /** Reads the CRLs of other CAs that are due: called every few seconds. */
+  lookAtForeignCrls(): void {
+    this.#foreignCas.look().catch((error: unknown) => this.#failed(error));
+  }
+
   #failed(error: unknown): void {
     this.#options.report(this.refuse(error).error.message);
   }
@@ -307,6 +323,7 @@ export class Control {
       },
       pending: this.#state.pending,
       manufacturers: this.#manufacturers,
+      foreignCas: this.#foreignCas,
       record: (event) => this.#record(event),
       reload: ({ actor }) => this.reload(actor),
       lastEvents: (count) => this.#state.events.last(count),
@@ -340,6 +357,7 @@ export class Control {
       settings,
       policy: enforcedPart(policy),
       trustAnchors: authority.trustAnchors,
+      foreignCas: this.#foreignCas.told(),
       feedKeys: this.#sources.feed.keys,
       lifecycle: this.#fleet.notices(),
       issuers: this.#issuers.list(),
@@ -360,10 +378,12 @@ export class Control {
   /** What brokers need to know: no operators, and no certificate that the door refuses by its dates. */
   #forBrokers(subjects: readonly RegisteredSubject[]): readonly SubjectRecord[] {
     const now = this.#options.now();
-    return subjects.flatMap(recordForBrokers).map((record) => ({
-      ...record,
-      certificates: record.certificates.filter(({ notAfter }) => notAfter >= now),
-    }));
+    return subjects.flatMap((subject) =>
+      recordForBrokers(subject).map((record) => ({
+        ...this.#foreignCas.recordForBrokers(record, subject),
+        certificates: record.certificates.filter(({ notAfter }) => notAfter >= now),
+      })),
+    );
   }
 
   #record(event: Omit<SecurityEvent, "at">): void {

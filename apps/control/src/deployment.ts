@@ -37,6 +37,7 @@ export const paths = {
   pending: "control/pending.sealed.db",
   plainPending: "control/pending.db",
   manufacturers: "control/manufacturers",
+  foreignCas: "control/foreign-cas",
   lock: "control/lock.db",
   events: "control/events.sealed",
   plainEvents: "control/events.ndjson",

@@ -82,6 +82,23 @@ export const controlErrors = {
     status: 404,
     meaning: "there is no such manufacturer",
   },
+  ERR_FOREIGN_CA: {
+    exitCode: 2,
+    meaning: "what was given is no CA that can be trusted beside our own",
+  },
+  ERR_FOREIGN_CA_UNKNOWN: {
+    exitCode: 1,
+    status: 404,
+    meaning: "there is no such foreign CA",
+  },
+  ERR_FOREIGN_CERTIFICATE: {
+    exitCode: 1,
+    meaning: "a certificate of a foreign CA can not be bound to a record",
+  },
+  ERR_CRL: {
+    exitCode: 1,
+    meaning: "the CRL of another CA can not be read, or is not one that can be relied on",
+  },
   ERR_PENDING: {
     exitCode: 1,
     meaning: "`control/pending.sealed.db` is damaged",

@@ -19,6 +19,7 @@ import { openManufacturers } from "./est/manufacturers.ts";
 import { Failure, responseOf } from "./failure.ts";
 import { openFeedKeys } from "./feed/feed-signer.ts";
 import { readText, stateFile } from "./files.ts";
+import { ForeignCas } from "./foreign/foreign-cas.ts";
 import { takeLock } from "./lock.ts";
 import { Policies } from "./policy/policies.ts";
 import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
@@ -170,6 +171,14 @@ async function openFiles(
     },
     pending,
     manufacturers: openManufacturers(paths.manufacturers),
+    foreignCas: new ForeignCas({
+      folder: paths.foreignCas,
+      registry,
+      authority,
+      now: Date.now,
+      record,
+      changed: () => {}, // no broker hears
+    }),
     record,
     reload: async (doing) => {
       await takeOver(doing, "reload"); // nobody runs who would have the former ones

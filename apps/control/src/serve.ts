@@ -10,6 +10,7 @@ import { takeLock } from "./lock.ts";
 
 const lockWaitMs = 2_000;
 const waveMs = 10_000;
+const crlLookMs = 1_000;
 const hourMs = 60 * 60 * 1000;
 
 /**
@@ -60,6 +61,9 @@ export async function serve(
   stack.defer(() => clearInterval(hourly));
   const waves = setInterval(() => void control.continueFleetRotation(), waveMs);
   stack.defer(() => clearInterval(waves));
+  control.lookAtForeignCrls();
+  const crls = setInterval(() => control.lookAtForeignCrls(), crlLookMs);
+  stack.defer(() => clearInterval(crls));
   process.stdout.write(`ready ${JSON.stringify(await control.listen())}\n`);
   await stopped;
   return 0;

@@ -5,7 +5,7 @@ import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import { type IssuerSettings, parseIssuers } from "@wardmq/tokens";
-import { issue } from "../../broker/test/door-certificates.ts";
+import { issue } from "../../../test/support/certificates.ts";
 import { askHttps, type HttpsQuestion, IssuerUnavailable } from "../src/tokens/https-text.ts";
 import { Issuers } from "../src/tokens/issuers.ts";
 import { TokenRevocations } from "../src/tokens/token-revocations.ts";

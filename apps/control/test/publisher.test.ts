@@ -32,6 +32,7 @@ async function publishing(options: Partial<FeedPublisherOptions> = {}) {
     onStored: () => {},
     onEvents: () => {},
     onUsed: () => {},
+    onForeign: () => {},
     report: () => {},
     ...options,
   });

@@ -11,6 +11,7 @@ import { roles } from "./command.ts";
 import { deploymentCommands } from "./deployment.ts";
 import { enrolmentCommands, type manufacturer } from "./enrolment.ts";
 import { eventCommands } from "./events.ts";
+import { foreignCaCommands, type foreignCaSummary } from "./foreign-cas.ts";
 import { apiRoutes } from "./openapi.ts";
 import { operatorCommands, type operatorSummary } from "./operators.ts";
 import { policyCommands } from "./policy.ts";
@@ -34,6 +35,7 @@ export {
   deploymentCommands,
   enrolmentCommands,
   eventCommands,
+  foreignCaCommands,
   operatorCommands,
   policyCommands,
   registryCommands,
@@ -52,6 +54,7 @@ export const commands = {
   ...caCommands,
   ...rotationCommands,
   ...enrolmentCommands,
+  ...foreignCaCommands,
   ...operatorCommands,
   ...approvalCommands,
   ...eventCommands,
@@ -85,6 +88,7 @@ export type Commands = {
 export type CertificateSummary = Frozen<z.infer<typeof certificateSummary>>;
 export type OperatorSummary = Frozen<z.infer<typeof operatorSummary>>;
 export type Manufacturer = Frozen<z.infer<typeof manufacturer>>;
+export type ForeignCaSummary = Frozen<z.infer<typeof foreignCaSummary>>;
 export type Approval = Frozen<z.infer<typeof approval>>;
 export type SubjectSummary = Frozen<z.infer<typeof subjectSummary>>;
 

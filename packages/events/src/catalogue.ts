@@ -201,6 +201,28 @@ export const eventTypes = {
     severity: "notice",
     summary: "a maker's CA was added, or is not trusted for enrolment any more",
   },
+  "foreign-ca-changed": {
+    severity: "notice",
+    summary: "a foreign CA was added, or is not trusted any more",
+  },
+  "crl-read": {
+    severity: "info",
+    summary: "control read a newer CRL of a foreign CA or a maker",
+  },
+  "crl-refused": {
+    severity: "warning",
+    summary:
+      "the CRL of a foreign CA or a maker could not be read or taken; the former one counts until its nextUpdate",
+  },
+  "crl-stale": {
+    severity: "alert",
+    summary:
+      "the CRL of a foreign CA or a maker has half of its life behind it, or all: then nobody of it gets in; `check` says which",
+  },
+  "certificate-adopted": {
+    severity: "notice",
+    summary: "a certificate of a foreign CA was bound to the record that it maps to",
+  },
   "certificate-issued": { severity: "notice", summary: "control issued a certificate" },
 } as const satisfies Record<string, EventDefinition>;
 

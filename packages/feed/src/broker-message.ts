@@ -14,6 +14,9 @@ const isDuration = (value: unknown): value is number =>
 const isText = (value: unknown): value is string =>
   typeof value === "string" && value.length <= 4096;
 
+/** A certificate of a client: one in a handshake has less than `limits.preAuthBytes`. */
+const isBase64 = (value: unknown): value is string =>
+  typeof value === "string" && value.length <= 65_536 && /^[A-Za-z0-9+/]+={0,2}$/.test(value);
 const fingerprintForm = /^[0-9a-f]{64}$/;
 const isKeyId = (value: unknown): value is string =>
   typeof value === "string" && /^[0-9a-f]{8}$/.test(value);
@@ -26,7 +29,8 @@ const incarnationForm = /^[0-9a-f]{32}$/;
  */
 export function decodeBrokerMessage(line: string): BrokerMessage {
   const said = parseObject(line);
-  const { type, version, lineage, why, mqtts, wss, issuer, fingerprint, events } = said;
+  const { type, version, lineage, why, mqtts, wss, issuer, fingerprint, certificate, events } =
+    said;
   switch (type) {
     case "hello": {
       if (said["state"] !== undefined && !isText(said["state"])) break;
@@ -76,6 +80,9 @@ export function decodeBrokerMessage(line: string): BrokerMessage {
       break;
     case "used":
       if (isText(fingerprint) && fingerprintForm.test(fingerprint)) return { type, fingerprint };
+      break;
+    case "foreign":
+      if (isBase64(certificate)) return { type, certificate };
       break;
     case "events":
       if (Array.isArray(events)) return { type, events };

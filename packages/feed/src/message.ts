@@ -94,4 +94,6 @@ export type BrokerMessage =
   | { readonly type: "ready"; readonly mqtts: string; readonly wss: string }
   /** Certificates somebody has connected with whose device had an older one beside it. */
   | { readonly type: "used"; readonly fingerprint: string }
+  /** A device came with a certificate of a foreign CA, DER in base64, that is not bound to its record yet. */
+  | { readonly type: "foreign"; readonly certificate: string }
   | { readonly type: "events"; readonly events: readonly unknown[] };

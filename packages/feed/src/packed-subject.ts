@@ -1,6 +1,7 @@
 import type {
   BoundCertificate,
   CertificateState,
+  Origin,
   SubjectKind,
   SubjectRecord,
   SubjectState,
@@ -12,33 +13,49 @@ export type PackedSubject = readonly [
   state: SubjectState,
   attributes: Readonly<Record<string, string>>,
   spiffeId: string,
-  ...certificates: PackedCertificate[],
+  ...rest: (PackedCertificate | Origin)[],
 ];
 
-type PackedCertificate = readonly [fingerprint: string, notAfter: number, state: CertificateState];
+type PackedCertificate = readonly [
+  fingerprint: string,
+  notAfter: number,
+  state: CertificateState,
+  foreignCa?: string,
+];
 
 export function packSubject(record: SubjectRecord): PackedSubject {
-  const { id, state, attributes, spiffeId, certificates } = record;
-  return [id, state, attributes, spiffeId, ...certificates.map(packCertificate)];
+  const { id, state, attributes, spiffeId, certificates, origin } = record;
+  const rest = origin === undefined ? [] : [origin]; // few have one
+  return [id, state, attributes, spiffeId, ...certificates.map(packCertificate), ...rest];
 }
 
 export function unpackSubject(packed: PackedSubject): SubjectRecord {
-  const [id, state, attributes, spiffeId, ...certificates] = packed;
+  const [id, state, attributes, spiffeId, ...rest] = packed;
   const kind = id.slice(0, id.indexOf(":")) as SubjectKind; // INVARIANT: an id is `<kind>:<name>`
+  const origin = rest.find((one): one is Origin => !isCertificate(one));
   return {
     id,
     kind,
     state,
     attributes,
     spiffeId,
-    certificates: certificates.map(unpackCertificate),
+    certificates: rest.filter(isCertificate).map(unpackCertificate),
+    ...(origin === undefined ? {} : { origin }),
   };
 }
 
-function packCertificate({ fingerprint, notAfter, state }: BoundCertificate): PackedCertificate {
-  return [fingerprint, notAfter, state];
+function isCertificate(one: PackedCertificate | Origin): one is PackedCertificate {
+  return Array.isArray(one);
 }
 
-function unpackCertificate([fingerprint, notAfter, state]: PackedCertificate): BoundCertificate {
-  return { fingerprint, notAfter, state };
+function packCertificate(certificate: BoundCertificate): PackedCertificate {
+  const { fingerprint, notAfter, state, foreignCa } = certificate;
+  return foreignCa === undefined
+    ? [fingerprint, notAfter, state]
+    : [fingerprint, notAfter, state, foreignCa];
+}
+
+function unpackCertificate(packed: PackedCertificate): BoundCertificate {
+  const [fingerprint, notAfter, state, foreignCa] = packed;
+  return { fingerprint, notAfter, state, ...(foreignCa === undefined ? {} : { foreignCa }) };
 }

@@ -1,6 +1,7 @@
 /** The state of the world as control tells it to a broker. Everything here is JSON. */
 import type { ListenerName } from "@wardmq/events";
 import type { Issuer, TokenRevocation } from "@wardmq/tokens";
+import type { MappingRule } from "@wardmq/x509";
 
 export type SubjectKind = "device" | "service" | "person" | "app";
 
@@ -13,6 +14,14 @@ export interface BoundCertificate {
   /** Milliseconds since 1970. */
   readonly notAfter: number;
   readonly state: CertificateState;
+  /** The foreign CA that signed it; absent where it is ours. */
+  readonly foreignCa?: string;
+}
+
+/** What its maker says of a device: told only where a foreign CA finds devices by it. */
+export interface Origin {
+  readonly maker: string;
+  readonly serial: string;
 }
 
 /**
@@ -32,6 +41,21 @@ export interface SubjectRecord {
   /** The one URI a certificate of this subject carries: `spiffe://<trust-domain>/device/<uuid>`. */
   readonly spiffeId: string;
   readonly certificates: readonly BoundCertificate[];
+  readonly origin?: Origin;
+}
+
+/** A CA that is not ours, whose certificates get devices in: its anchor, whom they are for, and what it has revoked. */
+export interface ForeignCa {
+  readonly name: string;
+  /** PEM of the CA that signs the certificates of devices itself. */
+  readonly certificate: string;
+  /** Devices of this site only; of every site where it is absent. */
+  readonly site?: string;
+  readonly mapping: MappingRule;
+  /** From then on, milliseconds since 1970, its CRL is too old to let anybody in; 0 when there never was one. */
+  readonly freshUntil: number;
+  /** Serial numbers, lower-case hex of their magnitude. */
+  readonly revoked: readonly string[];
 }
 
 /** By what a client proves who it is on a listener; one that accepts `nothing` is not opened. */
@@ -118,6 +142,7 @@ export interface World {
   readonly settings: BrokerSettings;
   /** PEM certificates of the issuing CAs: where the certificationPath of a client must end. */
   readonly trustAnchors: readonly string[];
+  readonly foreignCas: readonly ForeignCa[];
   /** PEM public keys (Ed25519) that may sign the feed from here on: the one in use, and its successor before it takes over. */
   readonly feedKeys: readonly string[];
   /** The parsed policy (packages/policy `Policy`), compiled by the broker. */
@@ -133,6 +158,7 @@ export interface World {
 export interface WorldChange {
   readonly settings?: BrokerSettings;
   readonly trustAnchors?: readonly string[];
+  readonly foreignCas?: readonly ForeignCa[];
   readonly feedKeys?: readonly string[];
   readonly policy?: unknown;
   readonly issuers?: readonly Issuer[];

@@ -29,6 +29,8 @@ const refused: readonly (readonly [string, unknown])[] = [
     { type: "applied", version: 1, ...ended, sessionsEnded: undefined, milliseconds: 1 },
   ],
   ["used with a fingerprint that is none", { type: "used", fingerprint: "AB".repeat(32) }],
+  ["a foreign certificate that is no base64", { type: "foreign", certificate: "MII%" }],
+  ["a foreign certificate without end", { type: "foreign", certificate: "A".repeat(70_000) }],
   ["applied without its numbers", { type: "applied", version: 1 }],
   ["applied in negative time", { type: "applied", version: 1, ...ended, milliseconds: -1 }],
   ["refused without a reason", { type: "refused", version: 1 }],
@@ -49,6 +51,7 @@ const accepted: readonly BrokerMessage[] = [
   { type: "applied", version: 1, ...ended, milliseconds: 0.5 },
   { type: "refused", version: 1, why: "no" },
   { type: "used", fingerprint: "ab".repeat(32) },
+  { type: "foreign", certificate: "MIIB" },
   { type: "ready", mqtts: "127.0.0.1:1", wss: "127.0.0.1:2" },
   { type: "events", events: [{ type: "connected" }, null] },
 ];

@@ -52,6 +52,8 @@ export interface Certificate extends CertificateFields {
   readonly der: Uint8Array;
   readonly tbsCertificate: Uint8Array;
   readonly signatureAlgorithm: SignatureAlgorithm | undefined;
+  /** AlgorithmIdentifier of the signature, DER: of any algorithm. */
+  readonly signatureIdentifier: Uint8Array;
   readonly signature: Uint8Array;
 }
 
@@ -118,6 +120,7 @@ export function decodeCertificate(der: Uint8Array): Certificate {
     der,
     tbsCertificate: tbs.bytes,
     signatureAlgorithm: signatureAlgorithmOf(algorithm),
+    signatureIdentifier: algorithm,
     signature,
     serialNumber,
     issuer,

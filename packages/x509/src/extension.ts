@@ -13,6 +13,7 @@ import {
   sequence,
   tags,
   unsignedInteger,
+  unsignedOctets,
 } from "./der.ts";
 import { encodeGeneralName, type GeneralName } from "./name.ts";
 import { X509Error } from "./x509-error.ts";
@@ -145,6 +146,49 @@ export const ocspNoCheck: Extension = {
   critical: false,
   value: element(tags.null),
 };
+
+/** The value of an extension, when it is there. */
+export function extensionValue(
+  extensions: readonly Extension[],
+  name: keyof typeof extensionOids,
+): Uint8Array | undefined {
+  return extensions.find(({ oid }) => oid === extensionOids[name])?.value;
+}
+
+/** The basicConstraints of a certificate; one without the extension is no CA (RFC 5280 section 4.2.1.9). */
+export function basicConstraintsOf(extensions: readonly Extension[]): BasicConstraints {
+  const value = extensionValue(extensions, "basicConstraints");
+  if (value === undefined) return { ca: false };
+  const outer = new DerReader(value);
+  const reader = new DerReader(outer.read(tags.sequence).content);
+  outer.end();
+  const ca = reader.readOptional(tags.boolean)?.content[0] === 0xff;
+  const pathLen = reader.readOptional(tags.integer);
+  reader.end();
+  if (pathLen === undefined) return { ca };
+  const octets = unsignedOctets(pathLen);
+  return { ca, pathLenConstraint: octets.length > 1 ? 255 : (octets[0] ?? 0) };
+}
+
+/** Whether keyUsage allows this; a certificate without the extension allows all of it (section 4.2.1.3). */
+export function allowsKeyUsage(extensions: readonly Extension[], usage: KeyUsage): boolean {
+  const value = extensionValue(extensions, "keyUsage");
+  if (value === undefined) return true;
+  const bit = keyUsages[usage];
+  const [, ...octets] = new DerReader(value).read(tags.bitString).content;
+  return (((octets[Math.floor(bit / 8)] ?? 0) << (bit % 8)) & 0x80) !== 0;
+}
+
+/** Whether extendedKeyUsage names this purpose: `anyExtendedKeyUsage`, or no extension at all, does not. */
+export function namesExtendedKeyUsage(
+  extensions: readonly Extension[],
+  usage: ExtendedKeyUsage,
+): boolean {
+  const value = extensionValue(extensions, "extendedKeyUsage");
+  if (value === undefined) return false;
+  const purposes = elementsOf(new DerReader(value).read(tags.sequence).content);
+  return purposes.some((purpose) => objectIdentifierText(purpose) === extendedKeyUsages[usage]);
+}
 
 /** The Extensions of a certificate, a CRL, a CRL entry or a request, from the SEQUENCE that holds them. */
 export function decodeExtensions(sequenceBytes: Uint8Array): readonly Extension[] {

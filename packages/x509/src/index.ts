@@ -6,6 +6,7 @@ export * from "./certs-only.ts";
 export * from "./csr-attributes.ts";
 export * from "./der.ts";
 export * from "./extension.ts";
+export * from "./foreign-certificate.ts";
 export * from "./ip-address.ts";
 export * from "./name.ts";
 export * from "./ocsp.ts";

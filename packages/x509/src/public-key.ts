@@ -1,4 +1,11 @@
-import { bitStringOctets, DerReader, objectIdentifier, sequence, tags } from "./der.ts";
+import {
+  bitStringOctets,
+  DerReader,
+  objectIdentifier,
+  sequence,
+  tags,
+  unsignedOctets,
+} from "./der.ts";
 import { X509Error } from "./x509-error.ts";
 
 export type KeyType = "P-256" | "P-384" | "Ed25519" | "ML-DSA-44" | "ML-DSA-65";
@@ -123,4 +130,30 @@ export function decodePublicKey(spki: Uint8Array): PublicKey {
     return { type: type as KeyType, signatureAlgorithm: definition.signatureAlgorithm, bits };
   }
   throw new X509Error("ERR_X509_PUBLIC_KEY");
+}
+
+/** AlgorithmIdentifier of rsaEncryption with its NULL (RFC 3279 section 2.3.1), hex. */
+const rsaEncryption = "300d06092a864886f70d0101010500";
+/** NIST SP 800-52r2 section 3.1 asks for 2048 bits; beyond 8192 a signature is work that a peer chooses for us. */
+const rsaBits = { least: 2_048, most: 8_192 } as const;
+
+/** Whether a key that another CA has certified is one we accept: one of ours, or RSA with 2048 to 8192 bits. */
+export function isAcceptedForeignKey(spki: Uint8Array): boolean {
+  try {
+    return isAcceptedRsaKey(spki) || decodePublicKey(spki).bits.length > 0;
+  } catch (error) {
+    if (error instanceof X509Error) return false;
+    throw error;
+  }
+}
+
+function isAcceptedRsaKey(spki: Uint8Array): boolean {
+  const inner = new DerReader(new DerReader(spki).read(tags.sequence).content);
+  if (hex(inner.read(tags.sequence).bytes) !== rsaEncryption) return false;
+  const key = new DerReader(bitStringOctets(inner.read(tags.bitString)));
+  const [first = 0, ...rest] = unsignedOctets(
+    new DerReader(key.read(tags.sequence).content).read(tags.integer),
+  );
+  const bits = 32 - Math.clz32(first) + rest.length * 8;
+  return bits >= rsaBits.least && bits <= rsaBits.most;
 }

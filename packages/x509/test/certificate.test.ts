@@ -17,6 +17,7 @@ import {
   extensionOids,
   type GeneralName,
   type Signer,
+  signatureAlgorithmOf,
   subjectAltName,
   subjectKeyIdentifierOf,
   tbsCertificate,
@@ -225,12 +226,14 @@ describe("a certificate", () => {
             tbsCertificate: tbs,
             signature,
             signatureAlgorithm,
+            signatureIdentifier,
             der: whole,
             ...read
           } = decodeCertificate(der);
           assert.deepEqual(read, put);
           assert.deepEqual(whole, der);
           assert.equal(signatureAlgorithm, "ecdsa-with-SHA256");
+          assert.equal(signatureAlgorithmOf(signatureIdentifier), signatureAlgorithm);
           const key = {
             key: Buffer.from(issuing.signer.publicKey),
             format: "der",

@@ -23,7 +23,7 @@ import type { Will } from "../session/will.ts";
 import type { Refused } from "../tokens/token-judge.ts";
 import { subjectOf } from "../tokens/token-subjects.ts";
 import type { Connection } from "./connection.ts";
-import type { Peer } from "./context.ts";
+import { type Peer, refuseCertificate } from "./context.ts";
 import { limitKindOf, limitsFor } from "./limit-of.ts";
 import { brokenTopicLimit } from "./publish.ts";
 import { withinMaximum } from "./reason.ts";
@@ -134,14 +134,9 @@ function authenticate(connect: ConnectPacket, connection: Connection): void {
 
 /** The handshake may have been a while ago: a WebSocket, and the CONNECT in it, come when the peer likes. */
 function checkCredential(_: ConnectPacket, { peer }: Connection): Refusal | undefined {
-  const { subject, fingerprint } = peer;
-  if (subject.grant !== undefined) return undefined; // judged a moment ago
-  if (fingerprint !== undefined && subject.isProvenBy(fingerprint)) return undefined;
-  return {
-    check: "certificate-active",
-    reasonCode: 0x87,
-    why: "the certificate is no longer bound to an active subject",
-  };
+  if (peer.subject.grant !== undefined) return undefined; // judged a moment ago
+  const refused = refuseCertificate(peer);
+  return refused && { ...refused, reasonCode: 0x87 };
 }
 
 function checkAuthenticationMethod(

@@ -1,5 +1,6 @@
 import type { ListenerName, SecurityEvent } from "@wardmq/events";
 import type { BrokerSettings, Limits, Proof } from "@wardmq/feed";
+import type { Refusal } from "@wardmq/tls";
 import type { AttemptCounter, Grant } from "@wardmq/tokens/verify";
 import type { Enforcement } from "../enforcement/enforcement.ts";
 import type { SubjectState } from "../enforcement/subjects.ts";
@@ -21,12 +22,24 @@ export interface Peer {
   readonly fingerprint: string | undefined;
   /** Milliseconds since 1970: the connection ends with its certificate. */
   readonly notAfter: number;
+  /** Of a certificate of a foreign CA: why it counts no more, looked at anew; undefined while it does. */
+  readonly foreign?: (() => Refusal | undefined) | undefined;
   readonly address: string;
   readonly listener: ListenerName;
   /** By what the listener takes a client. */
   readonly proof: Proof;
   /** Milliseconds from accept to here, which the time for a CONNECT has already lost. */
   readonly waitedMs?: number;
+}
+
+/** Why the certificate of a peer does not speak for its subject any more; undefined while it does. */
+export function refuseCertificate({ subject, fingerprint, foreign }: Peer): Refusal | undefined {
+  if (foreign !== undefined) return foreign();
+  if (fingerprint !== undefined && subject.isProvenBy(fingerprint)) return undefined;
+  return {
+    check: "certificate-active",
+    why: "the certificate is no longer bound to an active subject",
+  };
 }
 
 /** How tokens are judged, and what is counted by whom. */

@@ -24,6 +24,7 @@ import {
 import type { Peer } from "../connection/context.ts";
 import type { Subjects } from "../enforcement/subjects.ts";
 import { named } from "../enforcement/subjects.ts";
+import type { ForeignCas } from "./foreign-cas.ts";
 import { identify } from "./identity.ts";
 import { TlsTransport } from "./tls-transport.ts";
 import type { Transport, TransportHandler } from "./transport.ts";
@@ -32,6 +33,9 @@ import { acceptWebSocket } from "./web-socket.ts";
 export interface DoorParts {
   readonly settings: () => BrokerSettings;
   readonly subjects: Subjects;
+  readonly foreign: ForeignCas;
+  /** Somebody was let in with a certificate of a foreign CA that no record knows yet. */
+  readonly onForeign: (certificate: Uint8Array) => void;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly monotonic: () => number;
@@ -190,6 +194,7 @@ export class Door {
     this.#admission.handshakeEnded(arrival);
     const { address } = arrival;
     const proof = this.#parts.settings().listeners[listener].accept;
+    const der = () => socket.getPeerX509Certificate()?.raw ?? new Uint8Array();
     const found = this.#parts.isStale()
       ? {
           check: "revocation-data",
@@ -198,6 +203,7 @@ export class Door {
       : identify(
           {
             certificate: socket.getPeerCertificate(false),
+            der,
             cipherSuite: socket.getCipher().name,
             isAuthorized: socket.authorized === true,
             authorizationError: tlsErrorText(socket.authorizationError),
@@ -206,6 +212,7 @@ export class Door {
           this.#parts.settings(),
           this.#parts.subjects,
           proof,
+          this.#parts.foreign,
         );
     if ("check" in found) {
       const certificate = socket.getPeerX509Certificate();
@@ -221,12 +228,18 @@ export class Door {
       });
       return;
     }
-    if (found.bound !== undefined) this.#admission.becomesFamiliar(address);
+    const { subject, bound } = found;
+    const foreign = "foreign" in found ? found.foreign : undefined;
+    if (foreign !== undefined && subject.certificate(bound?.fingerprint ?? "") === undefined) {
+      this.#parts.onForeign(der());
+    }
+    if (bound !== undefined) this.#admission.becomesFamiliar(address);
     socket.setNoDelay(true);
     this.#handOn(socket, arrival.at, {
-      subject: found.subject,
-      fingerprint: found.bound?.fingerprint,
-      notAfter: found.bound?.notAfter ?? Number.POSITIVE_INFINITY,
+      subject,
+      fingerprint: bound?.fingerprint,
+      notAfter: bound?.notAfter ?? Number.POSITIVE_INFINITY,
+      foreign,
       address,
       listener,
       proof,

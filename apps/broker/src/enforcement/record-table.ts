@@ -1,12 +1,18 @@
-import { type PackedSubject, packSubject, type SubjectRecord, unpackSubject } from "@wardmq/feed";
+import {
+  type Origin,
+  type PackedSubject,
+  packSubject,
+  type SubjectRecord,
+  unpackSubject,
+} from "@wardmq/feed";
 import { HashIndex } from "./hash-index.ts";
 
 const blockBytes = 1024 * 1024;
 const lengthBytes = 4;
 
 /**
- * The records of all subjects, by id and by the fingerprint of a certificate that was ever bound to one. Each lies as
- * text in a large block until somebody asks for it: a hundred thousand devices, of whom a few thousand are connected,
+ * The records of all subjects, by id, by the fingerprint of a certificate that was ever bound to one, and by what their
+ * maker says of them. Each lies as text in a large block until somebody asks for it: a hundred thousand devices, of whom a few thousand are connected,
  * cost some 35 MB that the garbage collector never walks.
  */
 export class RecordTable {
@@ -16,6 +22,7 @@ export class RecordTable {
   #end = blockBytes;
   #byId = new HashIndex();
   #byFingerprint = new HashIndex();
+  #byOrigin = new HashIndex();
   #size = 0;
   /** Bytes of records, and of those that were replaced. */
   #bytes = 0;
@@ -37,6 +44,17 @@ export class RecordTable {
     return at === undefined ? undefined : this.#recordAt(at);
   }
 
+  /** All that say this of their maker: the registry does not see to it that there is only one. */
+  byOrigin({ maker, serial }: Origin): readonly SubjectRecord[] {
+    const found: SubjectRecord[] = [];
+    this.#byOrigin.find(hashOfOrigin({ maker, serial }), (at) => {
+      const record = this.#recordAt(at);
+      if (record.origin?.maker === maker && record.origin.serial === serial) found.push(record);
+      return false; // go on to the next
+    });
+    return found;
+  }
+
   *values(): Generator<SubjectRecord> {
     for (const at of this.#byId.numbers()) yield this.#recordAt(at);
   }
@@ -49,6 +67,7 @@ export class RecordTable {
     for (const { fingerprint } of record.certificates) {
       this.#byFingerprint.add(hashOf(fingerprint), at);
     }
+    if (record.origin !== undefined) this.#byOrigin.add(hashOfOrigin(record.origin), at);
     this.#size += 1;
   }
 
@@ -56,9 +75,11 @@ export class RecordTable {
     const at = this.#addressOf(id);
     if (at === undefined) return;
     this.#byId.remove(hashOf(id), at);
-    for (const { fingerprint } of this.#recordAt(at).certificates) {
+    const { certificates, origin } = this.#recordAt(at);
+    for (const { fingerprint } of certificates) {
       this.#byFingerprint.remove(hashOf(fingerprint), at);
     }
+    if (origin !== undefined) this.#byOrigin.remove(hashOfOrigin(origin), at);
     const { length } = this.#textAt(at);
     this.#bytes -= length;
     this.#garbage += length;
@@ -105,14 +126,19 @@ export class RecordTable {
     this.#end = fresh.#end;
     this.#byId = fresh.#byId;
     this.#byFingerprint = fresh.#byFingerprint;
+    this.#byOrigin = fresh.#byOrigin;
     this.#bytes = fresh.#bytes;
     this.#garbage = 0;
   }
 }
 
-/** FNV-1a over the characters of an id or of a fingerprint. */
+/** FNV-1a over the characters of an id, of a fingerprint, or of what a maker says. */
 function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return hash >>> 0;
+}
+
+function hashOfOrigin({ maker, serial }: Origin): number {
+  return hashOf(`${maker}\0${serial}`);
 }

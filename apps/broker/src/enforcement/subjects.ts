@@ -1,4 +1,4 @@
-import type { BoundCertificate, SubjectRecord } from "@wardmq/feed";
+import type { BoundCertificate, Origin, SubjectRecord } from "@wardmq/feed";
 import type { CompiledPolicy, SubjectRights } from "@wardmq/policy/compile";
 import type { Grant } from "@wardmq/tokens/verify";
 import { quarantineRights } from "./quarantine.ts";
@@ -80,6 +80,14 @@ export class Subjects {
     const subject = id === undefined ? undefined : this.get(id);
     const certificate = subject?.certificate(fingerprint);
     return subject && certificate && { subject, certificate };
+  }
+
+  /** Everybody whose record says this of its maker. */
+  byOrigin(origin: Origin): readonly SubjectState[] {
+    return this.#table
+      .byOrigin(origin)
+      .map(({ id }) => this.get(id))
+      .filter((subject) => subject !== undefined);
   }
 
   /**

@@ -15,9 +15,7 @@ function read(): FromWorker {
     done += storedBytes;
     const why = bytes === undefined ? "it does not open: changed, or from another place" : "";
     const progress = totalBytes === 0 ? 1 : done / totalBytes;
-    const whole = bytes?.buffer as ArrayBuffer | undefined; // of its own: it was opened into it
-    const transfer = whole === undefined ? [] : [whole];
-    send({ type: "segment", number, bytes, storedBytes, why, progress }, transfer);
+    send({ type: "segment", number, bytes, storedBytes, why, progress });
   });
   return { type: "read", report };
 }
@@ -52,8 +50,8 @@ function tidy(): void {
   } catch {}
 }
 
-function send(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void {
-  parentPort?.postMessage(message, transfer);
+function send(message: FromWorker): void {
+  parentPort?.postMessage(message);
 }
 
 parentPort?.on("message", (message: ToWorker) => {

@@ -1,10 +1,7 @@
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
-import { printable } from "@wardmq/events";
 import type { Command } from "commander";
 import { day, group, wholeNumber } from "../command-line.ts";
 import { controlCommand } from "../control-command.ts";
-import { Failure, systemCode } from "../failure.ts";
+import { readHere } from "../read-here.ts";
 import { table } from "../table.ts";
 
 /** `device` is the group that commands/subjects.ts made. */
@@ -70,14 +67,4 @@ export function addEnrolmentCommands(program: Command, device: Command): void {
     arguments: ([name = ""]) => ({ name }),
     text: ({ name }) => `trusting ${name} no more`,
   });
-}
-
-/** A file's text, read while the command line is: then its path is still relative to where the user is. */
-function readHere(path: string): string {
-  try {
-    return readFileSync(resolve(path), "utf8");
-  } catch (error) {
-    const why = systemCode(error) ?? "unreadable";
-    throw new Failure(2, `cannot read ${printable(path)}: ${why}`, "name a file that you can read");
-  }
 }

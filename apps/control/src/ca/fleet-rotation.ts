@@ -174,7 +174,7 @@ export class FleetRotation {
 
   /** Who has only certificates of a former CA: devices by id, the others counted; and how many devices have another. */
   #subjects({ former }: State): { left: readonly string[]; renewed: number; others: number } {
-    const active = this.#parts.registry.expiries(this.#parts.now());
+    const active = this.#parts.registry.ownExpiries(this.#parts.now());
     const renewed = new Set(
       active.filter(({ issuer }) => !former.includes(issuer)).map(({ subject }) => subject),
     );

@@ -87,7 +87,7 @@ export const rootRotation: Rotation<Detail> = {
 
   waitsFor({ stagedAt }, { registry, now }, step) {
     if (step === "used") return undefined; // the cross-certificate leads to both
-    const older = registry.expiries(now).filter(({ notBefore }) => notBefore < stagedAt);
+    const older = registry.ownExpiries(now).filter(({ notBefore }) => notBefore < stagedAt);
     const last = older.at(-1);
     if (last === undefined) return undefined;
     return `${older.length} subjects got their certificate before the new root was handed out, the last of them expires on ${day(last.notAfter)}`;

@@ -7,6 +7,7 @@ import { certificateHandlers } from "./certificates.ts";
 import { deploymentHandlers } from "./deployment.ts";
 import { enrolmentHandlers } from "./enrolment.ts";
 import { eventHandlers } from "./events.ts";
+import { foreignCaHandlers } from "./foreign-cas.ts";
 import type { Caller, HandlersOf, Surroundings } from "./handler.ts";
 import { operatorHandlers } from "./operators.ts";
 import { policyHandlers } from "./policy.ts";
@@ -24,6 +25,7 @@ const handlers: HandlersOf<typeof commands> = {
   ...caHandlers,
   ...rotationHandlers,
   ...enrolmentHandlers,
+  ...foreignCaHandlers,
   ...operatorHandlers,
   ...approvalHandlers(perform, refuseUnlessAllowed),
   ...eventHandlers,

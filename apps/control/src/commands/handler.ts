@@ -15,6 +15,7 @@ import type { FleetRotation } from "../ca/fleet-rotation.ts";
 import type { Issuance } from "../ca/issuance.ts";
 import type { RevocationLists } from "../ca/revocation-lists.ts";
 import type { Manufacturers } from "../est/manufacturers.ts";
+import type { ForeignCas } from "../foreign/foreign-cas.ts";
 import type { Pending } from "../pending/pending.ts";
 import type { Policies } from "../policy/policies.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
@@ -70,6 +71,7 @@ export interface Surroundings {
   readonly tokens: TokenWorld;
   readonly pending: Pending;
   readonly manufacturers: Manufacturers;
+  readonly foreignCas: ForeignCas;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
   readonly reload: (doing: Doing) => Promise<readonly string[]>;
   readonly lastEvents: (count: number) => readonly unknown[];

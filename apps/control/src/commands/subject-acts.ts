@@ -68,7 +68,8 @@ export async function moveSubjects(
   return { subjects: moved.length, certificatesRevoked, ...effectOf(done) };
 }
 
-function effectOf({ answers, unconfirmed }: Publication = { answers: [], unconfirmed: 0 }) {
+/** What brokers did about a change, for a result. */
+export function effectOf({ answers, unconfirmed }: Publication = { answers: [], unconfirmed: 0 }) {
   return {
     brokers: answers.map(
       ({ connectionsClosed, sessionsEnded, messagesWithheld, milliseconds, confirmedMs }) => ({

@@ -30,6 +30,8 @@ export interface FeedPublisherOptions {
   readonly onKeyMissing: (issuer: string) => void;
   /** A device has connected with this certificate, the newer one of two. */
   readonly onUsed: (fingerprint: string) => void;
+  /** A device has come with this certificate (DER) of a foreign CA, which is not bound yet. */
+  readonly onForeign: (certificate: Uint8Array) => void;
   readonly report: (line: string) => void;
   readonly aliveMs?: number;
   readonly confirmMs?: number;
@@ -194,6 +196,9 @@ export class FeedPublisher {
         break;
       case "stored":
         this.#options.onStored({ incarnation: message.incarnation, number: message.number });
+        break;
+      case "foreign":
+        this.#options.onForeign(new Uint8Array(Buffer.from(message.certificate, "base64")));
         break;
       case "used":
         this.#options.onUsed(message.fingerprint);

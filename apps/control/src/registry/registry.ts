@@ -44,6 +44,8 @@ export interface NewCertificate {
   readonly notBefore: number;
   readonly notAfter: number;
   readonly der: Uint8Array;
+  /** The foreign CA that signed it; absent where it is ours. */
+  readonly foreignCa?: string;
 }
 
 export interface RevokedRow {
@@ -63,6 +65,8 @@ export interface Expiry {
   readonly issuer: string;
   readonly notBefore: number;
   readonly notAfter: number;
+  /** The foreign CA that signed it; absent where it is ours. */
+  readonly foreignCa?: string;
 }
 
 /** What an edit changes of a record: `null` takes a detail away. */
@@ -195,11 +199,16 @@ export class Registry {
     return this.#subjects.get(this.#byFingerprint.get(fingerprint) ?? "");
   }
 
-  /** The device that a maker gave this serial number; none where two records say they are it. */
+  /**
+   * The device that a maker gave this serial number; none where two records say they are it. One that is out of use does
+   * not stand in the way of its successor.
+   */
   deviceOfMaker(maker: string, serial: string): DeviceOrService | undefined {
-    const [found, ...more] = this.subjects().filter(
+    const all = this.subjects().filter(
       ({ details }) => details.maker === maker && details.serial === serial,
     );
+    const inUse = all.filter(({ state }) => state !== "retired" && state !== "revoked");
+    const [found, ...more] = inUse.length > 0 ? inUse : all;
     return more.length === 0 ? found : undefined;
   }
 
@@ -310,7 +319,7 @@ export class Registry {
     const [result] = this.#commit(doing, [
       {
         subject: subject as RegisteredSubject,
-        action: "certificate.issue",
+        action: rest.foreignCa === undefined ? "certificate.issue" : "certificate.adopt",
         details: { fingerprint, serialNumber, notAfter, superseded: tooMany.map(serialOf) },
         der: { number, bytes: der },
       },
@@ -383,12 +392,18 @@ export class Registry {
   expiries(from: number): readonly Expiry[] {
     const expiries: Expiry[] = [];
     for (const { kind, id, certificates } of this.#subjects.values()) {
-      for (const { issuer, state, notBefore, notAfter } of certificates) {
-        if (state === "active" && notAfter >= from)
-          expiries.push({ kind, subject: id, issuer, notBefore, notAfter });
+      for (const { issuer, state, notBefore, notAfter, foreignCa } of certificates) {
+        if (state !== "active" || notAfter < from) continue;
+        const theirs = foreignCa === undefined ? {} : { foreignCa };
+        expiries.push({ kind, subject: id, issuer, notBefore, notAfter, ...theirs });
       }
     }
     return expiries.sort((one, other) => one.notAfter - other.notAfter);
+  }
+
+  /** Those of our own CAs alone: what a rotation has to wait for. */
+  ownExpiries(from: number): readonly Expiry[] {
+    return this.expiries(from).filter(({ foreignCa }) => foreignCa === undefined);
   }
 
   /** A subject that may get a certificate. */
@@ -526,9 +541,11 @@ export class Registry {
     if (!this.#subjects.has(subject.id)) this.#sortedIds = undefined;
     this.#subjects.set(subject.id, subject);
     this.#lastSubject = Math.max(this.#lastSubject, subject.number);
-    for (const { publicKeyHash, serialNumber, fingerprint, number } of subject.certificates) {
+    for (const certificate of subject.certificates) {
+      const { publicKeyHash, serialNumber, fingerprint, number, foreignCa } = certificate;
       this.#byKey.set(publicKeyHash, subject.id);
-      this.#bySerialNumber.set(serialNumber, subject.id);
+      // A foreign CA may have chosen a serial number of ours.
+      if (foreignCa === undefined) this.#bySerialNumber.set(serialNumber, subject.id);
       this.#byFingerprint.set(fingerprint, subject.id);
       this.#lastCertificate = Math.max(this.#lastCertificate, number);
     }

@@ -1,5 +1,7 @@
 import {
   createHash,
+  createPrivateKey,
+  createPublicKey,
   generateKeyPairSync,
   type KeyObject,
   randomBytes,
@@ -52,14 +54,13 @@ export interface Wanted {
   readonly notBefore?: number;
   readonly notAfter?: number;
   readonly keyType?: "P-256" | "RSA";
+  /** PEM of a private key that is there already. */
+  readonly key?: string;
 }
 
 /** A certificate by `issuer`, or a self-signed one; nothing is checked, for tests need the wrong ones too. */
 export async function issue(issuer: Authority | undefined, wanted: Wanted): Promise<Authority> {
-  const pair =
-    wanted.keyType === "RSA"
-      ? generateKeyPairSync("rsa", { modulusLength: 2048 })
-      : generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const pair = keyPairOf(wanted);
   const publicKey = new Uint8Array(pair.publicKey.export({ type: "spki", format: "der" }));
   const name = encodeName({ organizationName: "Hospital", commonName: wanted.commonName });
   const by = issuer ?? { name, privateKey: pair.privateKey, publicKey, isRoot: false, chain: "" };
@@ -101,6 +102,15 @@ export async function issue(issuer: Authority | undefined, wanted: Wanted): Prom
     publicKey,
     isRoot: issuer === undefined,
   };
+}
+
+function keyPairOf({ key, keyType }: Wanted) {
+  if (key !== undefined) {
+    return { privateKey: createPrivateKey(key), publicKey: createPublicKey(key) };
+  }
+  return keyType === "RSA"
+    ? generateKeyPairSync("rsa", { modulusLength: 2048 })
+    : generateKeyPairSync("ec", { namedCurve: "P-256" });
 }
 
 /** RFC 7093 method 1 would be longer; any 20 bytes of the key do. */
