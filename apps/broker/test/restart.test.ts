@@ -111,6 +111,41 @@ describe("a session after a restart", () => {
     assert.deepEqual(one?.properties.subscriptionIdentifier, [7]);
   });
 
+  test("gets its messages as they were published, also when they were written anew since", async () => {
+    const scene = new Scene();
+    const { link } = scene.open("a");
+    for (const filter of ["t", "u"]) scene.subscribe(link, filter);
+    link.drop();
+    const writer = scene.open("b").link;
+    const more = (packetId: number) => ({
+      packetId,
+      properties: {
+        contentType: "text/plain",
+        messageExpiryInterval: 60,
+        userProperty: [["name", `value ${packetId}`]],
+      },
+    });
+    scene.publish(writer, "t", "first", more(1));
+    scene.publish(writer, "u", "second", { packetId: 2 });
+    scene.publish(writer, "u", "", more(3));
+    await scene.restart(10);
+    const rewritten = scene.parts.journal.rewriteAll();
+    scene.commit();
+    await rewritten;
+    await scene.restart(10);
+    const published = scene.open("a").came.slice(1) as Extract<Packet, { type: "PUBLISH" }>[];
+    assert.deepEqual(texts(published), ["first", "second", ""]);
+    const propertiesOf = (packetId: number) => ({
+      ...more(packetId).properties,
+      messageExpiryInterval: 40,
+      subscriptionIdentifier: [7],
+    });
+    const [first, second, third] = published;
+    assert.deepEqual({ ...first?.properties }, propertiesOf(1));
+    assert.deepEqual({ ...second?.properties }, { subscriptionIdentifier: [7] });
+    assert.deepEqual({ ...third?.properties }, propertiesOf(3));
+  });
+
   test("is over when its expiry ran out since its connection ended, and not a second before", async () => {
     for (const [secondsLater, present] of [
       [98, true],

@@ -72,7 +72,7 @@ export class ApplicationMessage {
 
   /** Bytes this message holds while it is kept. */
   get size(): number {
-    return this.bytes.length + 2 * this.topic.encoded.length + keptOverhead;
+    return this.#partsLength + 2 * this.topic.encoded.length + keptOverhead;
   }
 
   /** Forgets the kept copy of the message this object carried before; called when it is filled anew. */
@@ -83,24 +83,46 @@ export class ApplicationMessage {
   /** The same message with buffers of its own; made once however many sessions keep it. */
   keep(): ApplicationMessage {
     if (this.#kept !== undefined) return this.#kept;
-    const propertiesLength = this.propertiesEnd - this.propertiesStart;
-    const bytes = Buffer.allocUnsafeSlow(propertiesLength + this.payloadLength);
-    this.bytes.copy(bytes, 0, this.propertiesStart, this.propertiesEnd);
-    this.bytes.copy(bytes, propertiesLength, this.payloadStart, this.payloadEnd);
-    const kept = new ApplicationMessage(this.topic, this.publisher, bytes);
+    const kept = new ApplicationMessage(this.topic, this.publisher, this.bytes);
     kept.qos = this.qos;
     kept.retain = this.retain;
-    kept.propertiesEnd = propertiesLength;
-    kept.payloadStart = propertiesLength;
-    kept.payloadEnd = bytes.length;
-    kept.expiryAt = this.expiryAt < 0 ? -1 : this.expiryAt - this.propertiesStart;
+    kept.propertiesStart = this.propertiesStart;
+    kept.propertiesEnd = this.propertiesEnd;
+    kept.payloadStart = this.payloadStart;
+    kept.payloadEnd = this.payloadEnd;
+    kept.expiryAt = this.expiryAt;
     kept.expiresAt = this.expiresAt;
+    kept.#copyParts();
     kept.isKept();
     this.#kept = kept;
     return kept;
   }
 
-  /** Its buffers are its own already. */
+  /** Of a kept message: lets go of a larger buffer that its parts lie in. */
+  takeOut(): void {
+    if (this.#partsLength < this.bytes.length) this.#copyParts();
+  }
+
+  get #partsLength(): number {
+    return this.propertiesEnd - this.propertiesStart + this.payloadLength;
+  }
+
+  #copyParts(): void {
+    const { propertiesStart } = this;
+    const propertiesLength = this.propertiesEnd - propertiesStart;
+    const length = this.#partsLength;
+    const bytes = Buffer.allocUnsafeSlow(length);
+    this.bytes.copy(bytes, 0, propertiesStart, this.propertiesEnd);
+    this.bytes.copy(bytes, propertiesLength, this.payloadStart, this.payloadEnd);
+    this.bytes = bytes;
+    this.propertiesStart = 0;
+    this.propertiesEnd = propertiesLength;
+    this.payloadStart = propertiesLength;
+    this.payloadEnd = length;
+    if (this.expiryAt >= 0) this.expiryAt -= propertiesStart;
+  }
+
+  /** Nobody else writes to its buffers. */
   isKept(): void {
     this.#kept = this;
   }

@@ -339,7 +339,7 @@ export class Sessions implements SessionContext {
     }
     for (const [session, { will }] of restored) {
       if (will === undefined) continue;
-      session.will = { ...will, message: messages.message(will.message) };
+      session.will = { ...will, message: messages.will(will.message) };
     }
     for (const [session] of restored) this.#goOnWithout(session, now);
     return { sessions: this.size, owed, lost };

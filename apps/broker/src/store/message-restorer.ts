@@ -40,12 +40,20 @@ export class MessageRestorer {
       const message = this.stored(id);
       if (message?.stored === undefined) continue;
       message.stored.isRetained = true;
+      message.takeOut();
       this.#router.retained.put(message);
     }
   }
 
+  /** The message of a will. */
+  will(record: MessageRecord): ApplicationMessage {
+    const message = this.#message(record);
+    message.takeOut();
+    return message;
+  }
+
   #adopt({ id, record, segment, bytes }: FoundMessage): ApplicationMessage {
-    const message = this.message(record);
+    const message = this.#message(record);
     const stored = new StoredMessage(id, message, this.#journal);
     message.stored = stored;
     this.#journal.adopt(stored, segment, bytes);
@@ -53,15 +61,16 @@ export class MessageRestorer {
     return message;
   }
 
-  /** A message as it was kept. */
-  message(record: MessageRecord): ApplicationMessage {
+  /** A message as it was kept, in the bytes of its whole segment: they are one object for many messages. */
+  #message(record: MessageRecord): ApplicationMessage {
     const topic = this.#router.topic(record.topic);
     const message = new ApplicationMessage(topic, this.subject(record.publisher), record.bytes);
     message.qos = record.qos;
     message.retain = record.retain;
-    message.propertiesEnd = record.propertiesLength;
-    message.payloadStart = record.propertiesLength;
-    message.payloadEnd = record.bytes.length;
+    message.propertiesStart = record.propertiesStart;
+    message.propertiesEnd = record.payloadStart;
+    message.payloadStart = record.payloadStart;
+    message.payloadEnd = record.payloadEnd;
     message.expiryAt = record.expiryAt;
     message.expiresAt = record.expiresAt;
     message.isKept();

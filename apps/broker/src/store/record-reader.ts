@@ -3,11 +3,11 @@ export class RecordFault extends Error {}
 
 /** Reads what a RecordWriter wrote; throws a RecordFault at its end. */
 export class RecordReader {
-  readonly #buffer: Buffer;
+  readonly buffer: Buffer;
   #at = 0;
 
   constructor(buffer: Buffer) {
-    this.#buffer = buffer;
+    this.buffer = buffer;
   }
 
   /** Where the next byte is read. */
@@ -16,11 +16,11 @@ export class RecordReader {
   }
 
   get isAtEnd(): boolean {
-    return this.#at >= this.#buffer.length;
+    return this.#at >= this.buffer.length;
   }
 
   byte(): number {
-    const value = this.#buffer[this.#at];
+    const value = this.buffer[this.#at];
     if (value === undefined) throw new RecordFault("a record is cut off");
     this.#at += 1;
     return value;
@@ -37,16 +37,22 @@ export class RecordReader {
   }
 
   text(): string {
-    return this.bytes().toString("utf8");
+    const start = this.skipBytes();
+    return this.buffer.toString("utf8", start, this.#at);
   }
 
   /** Not a copy: whoever keeps it copies it. */
   bytes(): Buffer {
+    const start = this.skipBytes();
+    return this.buffer.subarray(start, this.#at);
+  }
+
+  /** Passes bytes over: they stand in `buffer`, and end at `at`. Returns where they begin. */
+  skipBytes(): number {
     const length = this.number();
-    const end = this.#at + length;
-    if (end > this.#buffer.length) throw new RecordFault("a record is cut off");
-    const value = this.#buffer.subarray(this.#at, end);
-    this.#at = end;
-    return value;
+    const start = this.#at;
+    if (start + length > this.buffer.length) throw new RecordFault("a record is cut off");
+    this.#at = start + length;
+    return start;
   }
 }

@@ -34,6 +34,11 @@ export class RecordWriter {
 
   bytes(value: Buffer, start = 0, end = value.length): void {
     this.number(end - start);
+    this.copy(value, start, end);
+  }
+
+  /** Without their length. */
+  copy(value: Buffer, start: number, end: number): void {
     this.length += value.copy(this.#room(end - start), this.length, start, end);
   }
 

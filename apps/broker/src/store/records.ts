@@ -69,7 +69,7 @@ export interface WillRecord<Message> {
   readonly expiryInterval: number;
 }
 
-/** An Application Message as it is kept: properties first, then the payload. */
+/** An Application Message as it is kept. */
 export interface MessageRecord {
   readonly topic: string;
   /** As `subjectText` writes it. */
@@ -78,10 +78,13 @@ export interface MessageRecord {
   readonly retain: boolean;
   /** Milliseconds since 1970, or Infinity. */
   readonly expiresAt: number;
+  /** The segment that it was read from: properties first, then the payload. */
+  readonly bytes: Buffer;
+  readonly propertiesStart: number;
+  readonly payloadStart: number;
+  readonly payloadEnd: number;
   /** Where the Message Expiry Interval stands in `bytes`, or -1. */
   readonly expiryAt: number;
-  readonly propertiesLength: number;
-  readonly bytes: Buffer;
 }
 
 export interface OwedRecord {
@@ -382,15 +385,18 @@ function readWill(from: RecordReader): WillRecord<MessageRecord> {
   };
 }
 
-/** INVARIANT: the message has been kept, so its bytes are its properties and its payload, and nothing else. */
 function messageInto(out: RecordWriter, message: ApplicationMessage): void {
+  const { bytes, propertiesStart, propertiesEnd, payloadStart, payloadEnd } = message;
+  const propertiesLength = propertiesEnd - propertiesStart;
   out.bytes(message.topic.encoded, 2);
   out.text(subjectText(message.publisher));
   out.byte(message.qos | (message.retain ? 4 : 0));
   out.number(message.expiresAt === Number.POSITIVE_INFINITY ? 0 : message.expiresAt);
-  out.number(message.expiryAt + 1);
-  out.number(message.propertiesEnd);
-  out.bytes(message.bytes);
+  out.number(message.expiryAt < 0 ? 0 : message.expiryAt - propertiesStart + 1);
+  out.number(propertiesLength);
+  out.number(propertiesLength + message.payloadLength);
+  out.copy(bytes, propertiesStart, propertiesEnd);
+  out.copy(bytes, payloadStart, payloadEnd);
 }
 
 function readMessage(from: RecordReader): MessageRecord {
@@ -398,15 +404,20 @@ function readMessage(from: RecordReader): MessageRecord {
   const publisher = from.text();
   const flags = from.byte();
   const expiresAt = from.number();
+  const expiryAt = from.number() - 1;
+  const propertiesLength = from.number();
+  const propertiesStart = from.skipBytes();
   return {
     topic,
     publisher,
     qos: (flags & 3) as QoS,
     retain: (flags & 4) !== 0,
     expiresAt: expiresAt === 0 ? Number.POSITIVE_INFINITY : expiresAt,
-    expiryAt: from.number() - 1,
-    propertiesLength: from.number(),
-    bytes: from.bytes(),
+    bytes: from.buffer,
+    propertiesStart,
+    payloadStart: propertiesStart + propertiesLength,
+    payloadEnd: from.at,
+    expiryAt: expiryAt < 0 ? -1 : propertiesStart + expiryAt,
   };
 }
 

@@ -150,7 +150,7 @@ export class Found implements RecordVisitor {
         [...record.subscriptions].map((subscription) => [subscription.filter, subscription]),
       ),
       received: new Set(record.received),
-      will: record.will === undefined ? undefined : keptWill(record.will),
+      will: record.will,
       owed: this.#owedTo(record.id),
       segment: this.#segment,
       bytes: this.#bytesOfSession,
@@ -187,7 +187,7 @@ export class Found implements RecordVisitor {
 
   will(id: number, will: WillRecord<MessageRecord>): void {
     const session = this.sessions.get(id);
-    if (session !== undefined) session.will = keptWill(will);
+    if (session !== undefined) session.will = will;
   }
 
   willGone(id: number): void {
@@ -197,7 +197,7 @@ export class Found implements RecordVisitor {
 
   message(id: number, isRetained: boolean, record: MessageRecord, bytes: number): void {
     this.#used(id);
-    const found = { id, record: kept(record), segment: this.#segment, bytes };
+    const found = { id, record, segment: this.#segment, bytes };
     this.messages.set(id, found);
     if (isRetained) this.retained.set(record.topic, found);
   }
@@ -236,13 +236,4 @@ export class Found implements RecordVisitor {
     this.#used(serial);
     this.#feed.set(serial, { serial, isFirst, line, segment: this.#segment, bytes });
   }
-}
-
-/** A copy that does not keep the whole segment in memory. */
-function kept(message: MessageRecord): MessageRecord {
-  return { ...message, bytes: Buffer.from(message.bytes) };
-}
-
-function keptWill(will: WillRecord<MessageRecord>): WillRecord<MessageRecord> {
-  return { ...will, message: kept(will.message) };
 }

@@ -75,6 +75,7 @@ export class SqliteJournalStore implements JournalStore {
     this.#onSegment = onSegment;
     return new Promise((resolve, reject) => {
       const answered = (message: FromWorker) => {
+        this.#onSegment = undefined; // it holds everything that was read
         if (message.type === "read") resolve(message.report);
       };
       this.#ask({ type: "read" }, { answered, refused: reject });

@@ -15,7 +15,9 @@ function read(): FromWorker {
     done += storedBytes;
     const why = bytes === undefined ? "it does not open: changed, or from another place" : "";
     const progress = totalBytes === 0 ? 1 : done / totalBytes;
-    send({ type: "segment", number, bytes, storedBytes, why, progress });
+    const whole = bytes?.buffer as ArrayBuffer | undefined; // of its own: it was opened into it
+    const transfer = whole === undefined ? [] : [whole];
+    send({ type: "segment", number, bytes, storedBytes, why, progress }, transfer);
   });
   return { type: "read", report };
 }
@@ -50,8 +52,8 @@ function tidy(): void {
   } catch {}
 }
 
-function send(message: FromWorker): void {
-  parentPort?.postMessage(message);
+function send(message: FromWorker, transfer: readonly ArrayBuffer[] = []): void {
+  parentPort?.postMessage(message, transfer);
 }
 
 parentPort?.on("message", (message: ToWorker) => {

@@ -20,5 +20,6 @@ export class StoredMessage extends Stored {
 
   override rewrite(): void {
     this.#journal.message(this);
+    this.message.takeOut(); // what is still owed does not keep the bytes of a segment that is given up
   }
 }
