@@ -3,12 +3,13 @@ import { workloads } from "./workloads.ts";
 
 /** What is measured beside the workloads of the load generator. */
 export const registryName = "registry";
+export const startName = "start";
 
 export const brokerNames = ["wardmq-bun", "wardmq-node", "mosquitto"] as const;
 
 export type BrokerName = (typeof brokerNames)[number];
 
-const allNames: readonly string[] = [...workloads.map(({ name }) => name), registryName];
+const allNames: readonly string[] = [...workloads.map(({ name }) => name), startName, registryName];
 
 export interface BenchOptions {
   readonly only: readonly string[];

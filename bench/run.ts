@@ -12,11 +12,13 @@ import {
   type BrokerName,
   benchOptions,
   registryName,
+  startName,
   usage,
 } from "./options.ts";
 import { measureRegistry, type RegistryFigure } from "./registry.ts";
 import { doubts, rowsOf, tableOf } from "./report.ts";
 import type { RunningBroker } from "./running-broker.ts";
+import { measureStart } from "./start.ts";
 import { mosquitto, mosquittoProgram, requirePackages } from "./system-packages.ts";
 import { limitsForLoad, serveWardmq } from "./wardmq.ts";
 import { type Workload, workloads } from "./workloads.ts";
@@ -63,10 +65,16 @@ async function main(options: BenchOptions): Promise<void> {
     measured.push({ name: workload.name, summary: workload.summary, rows, runs: results });
   }
 
+  const runtimes = { bun: programOf("bun"), node: programOf("node") };
+  let start: readonly RegistryFigure[] = [];
+  if (options.only.includes(startName)) {
+    print(`\n${startName}: a broker that finds much in its store`);
+    start = measureStart(join(runFolder, startName), runtimes, print);
+  }
+
   let registry: readonly RegistryFigure[] = [];
   if (options.only.includes(registryName)) {
     print(`\n${registryName}: import, certificates, CRL, feed and revocation`);
-    const runtimes = { bun: programOf("bun"), node: programOf("node") };
     registry = await measureRegistry(join(runFolder, registryName), runtimes, print);
   }
 
@@ -78,6 +86,7 @@ async function main(options: BenchOptions): Promise<void> {
     options,
     commands,
     workloads: measured,
+    start,
     registry,
   };
   const folder = join(import.meta.dirname, "results");
