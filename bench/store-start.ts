@@ -139,6 +139,7 @@ async function start(): Promise<void> {
     },
     report: (line) => lines.push(line),
     certificateUsed: () => {},
+    foreignUsed: () => {},
     useFeedKeys: () => {},
     store,
     serverFiles: () => ({ key: "", certificate: "" }),
@@ -153,6 +154,7 @@ async function start(): Promise<void> {
     world: {
       settings,
       trustAnchors: [],
+      foreignCas: [],
       feedKeys: [],
       policy: parsePolicy(policy),
       issuers: [],

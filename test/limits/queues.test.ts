@@ -64,6 +64,30 @@ limitTest(
 
 limitTest(
   "queuedMessages",
+  "drops by the class of a topic, each class its oldest first, and an alarm only for another alarm",
+  counted,
+  async (clients) => {
+    const device = `${clients.topic("site/ward")}/device/00000000-0000-4000-8000-000000000001`;
+    const clientId = await away(clients, `${device}/#`);
+    const writer = await clients.connect();
+    const publish = (channel: string, names: string) =>
+      publishAll(writer, `${device}/${channel}`, names);
+    await publish("alarm", "1");
+    await publish("telemetry", "2");
+    await publish("command", "3");
+    await publish("telemetry", "4"); // for 2
+    await publish("alarm", "5"); // for 4
+    await publish("telemetry", "6"); // for itself: nothing is less important
+    await publish("command", "7"); // for 3
+    await publish("alarm", "8"); // for 7
+    await publish("alarm", "9"); // for 1
+    await clients.events.first({ type: "messages-dropped", limit: "queuedMessages" });
+    assert.deepEqual(await collect(clients, clientId, 3), ["5", "8", "9"]);
+  },
+);
+
+limitTest(
+  "queuedMessages",
   "counts what waits behind the receive maximum of a client that is there",
   counted,
   async (clients) => {

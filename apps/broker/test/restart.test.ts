@@ -240,6 +240,40 @@ bindings:
   });
 });
 
+describe("what has expired", () => {
+  test("is given back, in memory and on disk, without anybody coming for it", async () => {
+    const store = new SlowStore();
+    const scene = new Scene();
+    scene.store = store;
+    scene.parts = new BrokerParts({ store, spareBytes: 10_000 });
+    const { link } = scene.open("a", 1_000);
+    scene.subscribe(link, "t");
+    link.drop();
+    const writer = scene.open("b").link;
+    const stored = () => [...store.segments.values()].reduce((sum, { length }) => sum + length, 0);
+    const publish = (packetId: number, properties: object) =>
+      scene.publish(writer, "t", "x".repeat(5_000), { packetId, properties });
+    for (let i = 1; i <= 20; i += 1) publish(i, { messageExpiryInterval: 60 });
+    publish(21, {});
+    assert.ok(stored() > 100_000 && scene.parts.budget.queued > 100_000);
+    const expire = () => {
+      scene.parts.sessions.removeExpired();
+      scene.parts.journal.clean();
+      scene.commit();
+    };
+    scene.parts.advance(59_000);
+    expire();
+    assert.ok(stored() > 100_000, "not a second before");
+    scene.parts.advance(2_000);
+    for (let i = 0; i < 3; i += 1) expire();
+    const { journal, budget } = scene.parts;
+    assert.ok(budget.queued < 10_000, `${budget.queued} bytes in memory`);
+    assert.ok(journal.liveBytes < 10_000, `${journal.liveBytes} bytes live`);
+    assert.ok(stored() < 20_000, `${stored()} bytes on disk`);
+    assert.equal(texts(scene.open("a").came).length, 1);
+  });
+});
+
 describe("a will after a restart", () => {
   const will = (delaySeconds: number) => ({
     topic: "w",

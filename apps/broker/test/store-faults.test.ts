@@ -116,6 +116,25 @@ describe("a store that refuses", () => {
     assert.deepEqual(texts(passer.take()), ["passes 1", "passes 0", "passes 0"]);
   });
 
+  test("leaves a topic without a retained message when it cannot keep the latest one of QoS 0", () => {
+    const { writer, passer, publish, open, subscribe, refuse, recover } = scene();
+    for (const topic of ["a", "b"]) publish(writer, topic, 0, { retain: true });
+    refuse();
+    publish(writer, "kept", 1);
+    const later = open("later", 0).link;
+    for (const topic of ["a", "passes"]) publish(later, topic, 0, { retain: true });
+    assert.deepEqual(texts(passer.take()), ["passes 0"]);
+    for (const isFailing of [true, false]) {
+      const reader = open(`reader-${isFailing}`, 0).link;
+      assert.deepEqual(texts(subscribe(reader, "a")), [], "the former one is out of date");
+      assert.deepEqual(texts(subscribe(reader, "b")), ["b 0"]);
+      assert.deepEqual(texts(subscribe(reader, "passes")), []);
+      if (isFailing) recover();
+    }
+    publish(later, "a", 0, { retain: true });
+    assert.deepEqual(texts(subscribe(open("last", 0).link, "a")), ["a 0"]);
+  });
+
   test("has no session begin or start anew that it would have to keep; one that is there goes on", () => {
     const { parts, writer, publish, open, refuse, settle, subscribe } = scene();
     refuse();

@@ -336,13 +336,12 @@ export class PublishHandler {
     const { router, journal } = this.#context;
     const { refusal } = journal;
     if (refusal === undefined) return true;
-    if (application.qos === 0) {
-      application.retain = false; // nobody can be told that it is not kept
-      return true;
-    }
-    const keepsPacketId = application.qos === 2 && this.#session.stored !== undefined;
-    if (!keepsPacketId && !router.wouldStore(application)) return true;
+    const { qos } = application;
+    const isOwed = qos > 0 ? router.wouldStore(application) : application.retain;
+    const keepsPacketId = qos === 2 && this.#session.stored !== undefined;
+    if (!keepsPacketId && !isOwed) return true;
     if (refusal === "storedBytes") this.#recordLimit("storedBytes", application.topic.name);
+    if (qos === 0) return true; // nobody can be told; the router leaves its topic without a retained message
     this.#refuse(0x97);
     return false;
   }

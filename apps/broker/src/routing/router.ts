@@ -198,8 +198,13 @@ export class Router {
     }
   }
 
+  /**
+   * A message of QoS 0 that the store does not keep leaves its topic without one: of the two that are allowed, the new one
+   * or none (5.0 section 3.3.1.3, 3.1.1 [MQTT-3.3.1-7]), never the former one, which is out of date.
+   */
   #retain(message: ApplicationMessage): void {
-    if (message.payloadLength === 0) {
+    const isRefused = message.qos === 0 && this.#parts.journal.refusal !== undefined;
+    if (message.payloadLength === 0 || isRefused) {
       this.#unretain(message.topic.name);
       return;
     }

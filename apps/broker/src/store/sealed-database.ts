@@ -130,13 +130,18 @@ export class SealedDatabase {
     return sealed.length;
   }
 
-  /** What can be done while nobody waits: says outside what the latest row is, and gives pages back. */
-  tidy(): void {
+  /**
+   * What can be done while nobody waits: says outside what the latest row is, and gives pages back. Returns whether more of
+   * them can be given back.
+   */
+  tidy(): boolean {
     if (this.#latest > this.#anchored) this.#writeAnchor();
     const database = this.#database;
-    if (database === undefined) return;
+    if (database === undefined) return false;
     const { freelist_count: free } = this.#countFree.get() as { freelist_count: number };
-    if (free > freePages) database.exec(`PRAGMA incremental_vacuum(${freedAtOnce})`);
+    if (free <= freePages) return false;
+    database.exec(`PRAGMA incremental_vacuum(${freedAtOnce})`);
+    return true;
   }
 
   /** Seals with this key from here on. */

@@ -48,7 +48,7 @@ function answer(message: ToWorker): FromWorker {
 function tidy(): void {
   tidying = undefined;
   try {
-    database.tidy();
+    if (database.tidy()) tidying = setTimeout(tidy, tidyMs);
   } catch {}
 }
 
