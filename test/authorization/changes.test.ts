@@ -141,6 +141,64 @@ describe("a policy that control reads again on SIGHUP", () => {
     }));
 });
 
+describe("a device that lost a subscription", () => {
+  const own = "{org}/{site}/{ward}/device/{id}";
+  const devices = (channels: string) => `
+topics: { schema: off }
+roles:
+  device: { publish: ["${own}/lifecycle"], subscribe: [${channels}] }
+bindings:
+  - { role: device, to: "device:*" }
+`;
+  const [before, after] = [
+    devices(`"${own}/config", "${own}/lifecycle"`),
+    devices(`"${own}/lifecycle"`),
+  ];
+
+  test("is told on its lifecycle topic and stays, where the settings say so", () =>
+    withDeployment(
+      async (deployment, stage) => {
+        const [uuid = ""] = deployment.devices;
+        const at = `hospital/north/icu/device/${uuid}`;
+        for (const way of ways) {
+          await reloadPolicy(deployment, before);
+          const device = await stage.connect({ as: uuid, clientId: uuid, ...way });
+          await until(
+            "its subscription",
+            async () => (await subscribe(device, `${at}/config`)) === "granted",
+          );
+          assert.equal(await subscribe(device, `${at}/lifecycle`), "granted");
+          await reloadPolicy(deployment, after);
+          const { text, topic } = await device.receive();
+          assert.equal(topic, `${at}/lifecycle`);
+          assert.deepEqual(JSON.parse(text), {
+            action: "subscriptions-ended",
+            filters: [`${at}/config`],
+          });
+          await device.settle();
+          await device.disconnect();
+        }
+      },
+      { policy: before, devices: 1, settings: { lostSubscription: "lifecycle" } },
+    ));
+});
+
+test("a grant that was there when the broker started ends by itself", () =>
+  withDeployment(async (deployment, stage) => {
+    await deployment.killBroker();
+    const until = new Date(Date.now() + 8_000).toISOString().replace(/\.\d+Z$/, "Z");
+    const grant = `grants: [{ role: reader, to: "service:tester", until: "${until}", reason: a test, approvedBy: a test }]`;
+    await writeFile(
+      join(deployment.directory, "policy.yaml"),
+      policyOf('["one"]', '["one"]').replace(', subscribe: ["#"]', "") + grant,
+    );
+    await deployment.command("reload", {});
+    await deployment.startBroker();
+    const reader = await stage.connect();
+    // On a machine that is so slow that the grant is over by now, there is nothing left to see.
+    if ((await subscribe(reader, "one")) === "granted") await reader.expectRefusal(0x87);
+  }));
+
 test("a policy that is read again under load never denies what it permits", () =>
   withDeployment(async (deployment, stage) => {
     const reader = await stage.connect({ as: "reader" });

@@ -35,7 +35,7 @@ import { OpenCommands } from "./enforcement/open-commands.ts";
 import { RecordTable } from "./enforcement/record-table.ts";
 import { type SubjectState, Subjects } from "./enforcement/subjects.ts";
 import { Freshness } from "./feed/freshness.ts";
-import { ApplicationMessage } from "./routing/application-message.ts";
+import { lifecycleMessage } from "./routing/lifecycle.ts";
 import { RetainedMessages } from "./routing/retained-messages.ts";
 import { Router } from "./routing/router.ts";
 import { SessionTable } from "./session/session-table.ts";
@@ -140,7 +140,7 @@ export class Broker {
     this.#grantClock = new GrantClock(this.#wheel, this.#tokenClock.now, (policy) => {
       this.#enforcement.usePolicy(policy);
       this.#router.dropAllRoutes();
-      this.#sessions.authorizeAgain(undefined);
+      this.#sessions.authorizeAgain(undefined)?.catch(parts.failed);
     });
     this.#budget.retained = () => this.#retained.bytes + this.#retained.treeBytes;
     this.#journal = new Journal({
@@ -172,8 +172,12 @@ export class Broker {
       router: this.#router,
       enforcement: this.#enforcement,
       limits,
+      lostSubscription: () => this.settings.lostSubscription,
       now,
+      monotonic: parts.monotonic,
+      nextTurn: setImmediate,
       record,
+      failed: parts.failed,
     });
     this.#context = {
       settings: () => this.settings,
@@ -274,8 +278,11 @@ export class Broker {
     for (const subject of subjects) this.#staged.put(subject);
   }
 
-  /** Applies a message of the feed with the parts before it, whole or not at all; tells what it ended. */
-  apply(body: FeedNews): Ended {
+  /**
+   * Applies a message of the feed with the parts before it, whole or not at all; tells what it ended. With many sessions
+   * that takes several turns of the event loop, and then it is told by a promise: what counts has changed before.
+   */
+  apply(body: FeedNews): Ended | Promise<Ended> {
     if (body.parts === 0) this.#staged = new RecordTable();
     const subjects = this.#staged;
     this.#staged = new RecordTable();
@@ -451,7 +458,7 @@ export class Broker {
   #applyChange(
     change: Omit<WorldChange, "subjects" | "lifecycle">,
     put: () => ReadonlySet<SubjectState>,
-  ): Ended {
+  ): Ended | Promise<Ended> {
     // What can fail comes first: nothing is changed until all of it has succeeded.
     const policy =
       change.policy === undefined
@@ -486,33 +493,25 @@ export class Broker {
     const found = this.#found;
     if (found === undefined || policy === undefined) {
       this.#enforceTokens(change, policy, ended);
-      this.#enforce(put(), policy, ended);
+      const rest = this.#enforce(put(), policy, ended)?.catch(this.#parts.failed);
       if (foreign !== undefined) ended.connectionsClosed += this.#endForeign();
-      return ended;
+      return rest?.then(() => ended) ?? ended;
     }
     this.#found = undefined;
     put();
-    this.#enforcement.usePolicy(policy);
+    this.#usePolicy(policy);
     this.#restore(found);
     this.#enforceTokens(change, policy, ended);
     return ended;
   }
 
-  /**
-   * Retains a message of control on the `lifecycle` topic of each device. It counts as the device's own, so that the
-   * policy decides about it like about everything else that stands there.
-   */
+  /** Retains a message of control on the `lifecycle` topic of each device. */
   #tell({ message, devices }: LifecycleNotice): void {
-    const payload = Buffer.from(message, "utf8");
     for (const id of devices) {
       const subject = this.#subjects.get(id);
-      const { org, site, ward, id: uuid } = subject?.record.attributes ?? {};
-      if (subject === undefined || uuid === undefined) continue;
-      const topic = this.#router.topic(`${org}/${site}/${ward}/device/${uuid}/lifecycle`);
-      const told = new ApplicationMessage(topic, subject, payload);
-      told.qos = 1;
+      const told = subject && lifecycleMessage(this.#router, subject, message);
+      if (told === undefined) continue;
       told.retain = true;
-      told.payloadEnd = payload.length;
       this.#router.publish(told, undefined);
     }
   }
@@ -592,15 +591,15 @@ export class Broker {
     changed: ReadonlySet<SubjectState>,
     policy: CompiledPolicy | undefined,
     ended: Writable<Ended>,
-  ): void {
-    if (policy === undefined && changed.size === 0) return;
+  ): Promise<void> | undefined {
+    if (policy === undefined && changed.size === 0) return undefined;
     if (policy !== undefined) this.#usePolicy(policy);
     else this.#enforcement.worldChanged();
     this.#router.dropAllRoutes();
     for (const subject of changed) this.#endWithoutRight(subject, ended);
-    ended.connectionsClosed += this.#sessions.authorizeAgain(
-      policy === undefined ? changed : undefined,
-    );
+    return this.#sessions.authorizeAgain(policy === undefined ? changed : undefined, () => {
+      ended.connectionsClosed += 1;
+    });
   }
 
   #usePolicy(policy: CompiledPolicy): void {

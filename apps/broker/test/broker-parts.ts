@@ -64,12 +64,12 @@ export function serviceRecord(name: string): SubjectRecord {
   };
 }
 
-export function deviceRecord(uuid: string): SubjectRecord {
+export function deviceRecord(uuid: string, ward = "icu"): SubjectRecord {
   return {
     id: `device:${uuid}`,
     kind: "device",
     state: "active",
-    attributes: { org: "hospital", site: "north", ward: "icu", id: uuid },
+    attributes: { org: "hospital", site: "north", ward, id: uuid },
     spiffeId: `spiffe://prod.hospital/device/${uuid}`,
     certificates: [bound],
   };
@@ -78,6 +78,9 @@ export function deviceRecord(uuid: string): SubjectRecord {
 export interface PartsOptions {
   readonly policy?: string;
   readonly limits?: Partial<Limits>;
+  /** For what takes several turns; by itself, when the test takes one. */
+  readonly nextTurn?: (work: () => void) => void;
+  readonly lostSubscription?: BrokerSettings["lostSubscription"];
   readonly rememberedTopics?: number;
   /** What an earlier one has left; else nothing. */
   readonly store?: JournalStore;
@@ -106,6 +109,8 @@ export class BrokerParts {
   readonly context: ConnectionContext;
   limits: Limits;
   clock = 1_700_000_000_000;
+  /** Stands still, so that what is done in slices is done at once; tests of slices let it go on. */
+  monotonic = () => 0;
   readonly #turnWheel: () => void;
   #dirty: Output[] = [];
   #scheduled: (() => void)[] = [];
@@ -159,8 +164,12 @@ export class BrokerParts {
       router,
       enforcement,
       limits,
+      lostSubscription: () => options.lostSubscription ?? "disconnect",
       now,
+      monotonic: () => this.monotonic(),
+      nextTurn: options.nextTurn ?? ((work) => this.#scheduled.push(work)),
       record,
+      failed,
     });
     let ids = 0;
     this.context = {
@@ -209,18 +218,18 @@ export class BrokerParts {
   }
 
   /** A change of policy, as `broker.ts` enforces one. */
-  usePolicy(text: string): void {
+  usePolicy(text: string): Promise<void> | undefined {
     this.enforcement.usePolicy(compilePolicy(parsePolicy(text)));
     this.router?.dropAllRoutes();
-    this.sessions?.authorizeAgain(undefined);
+    return this.sessions?.authorizeAgain(undefined);
   }
 
   service(name: string): SubjectState {
     return this.#subject(`service:${name}`, serviceRecord(name));
   }
 
-  device(uuid: string): SubjectState {
-    return this.#subject(`device:${uuid}`, deviceRecord(uuid));
+  device(uuid: string, ward?: string): SubjectState {
+    return this.#subject(`device:${uuid}`, deviceRecord(uuid, ward));
   }
 
   #subject(id: string, record: SubjectRecord): SubjectState {

@@ -166,6 +166,7 @@ export async function startDoor(pki: Pki, options: DoorOptions = {}): Promise<Te
     },
     tls: options.tls ?? { profile: "nist", minVersion: "TLSv1.3" },
     webSocketOrigins: [],
+    lostSubscription: "disconnect",
     feed: { maximumAgeSeconds: 86_400 },
     limits: { ...limits, ...options.limits },
   };

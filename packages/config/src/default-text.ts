@@ -39,6 +39,10 @@ listeners:
 # Origins of pages that may open a WebSocket from a browser, such as https://console.hospital.example
 webSocketOrigins: []
 
+# How a client learns that a change of the policy ended one of its subscriptions: by the end of its connection, or, a device,
+# on its lifecycle topic.
+lostSubscription: disconnect
+
 # Every limit has a safe default. To change one, remove the "# " before it (and before the group it stands in).
 limits:
 ${limitLines().join("\n")}

@@ -272,6 +272,13 @@ export const options: readonly Option[] = [
       "a page that was loaded without TLS may have been changed on its way and could use the browser's certificate",
   },
   {
+    key: "lostSubscription",
+    type: { kind: "choice", values: ["disconnect", "lifecycle"] },
+    default: "disconnect",
+    summary:
+      "how a client learns that a subscription of an open connection is no longer allowed: `disconnect` ends the connection (DISCONNECT 0x87 on 5.0); `lifecycle` tells a device on its lifecycle topic and lets it stay, and ends the connection of whoever does not read one",
+  },
+  {
     key: "feed.maximumAgeSeconds",
     type: { kind: "integer", minimum: 60, maximum: 30 * 86_400 },
     default: 86_400,

@@ -124,6 +124,8 @@ export interface BrokerSettings {
   };
   /** Origins a browser may open a WebSocket from; a request without Origin is not a browser and is let through. */
   readonly webSocketOrigins: readonly string[];
+  /** How a client learns that a subscription is no longer allowed. */
+  readonly lostSubscription: "disconnect" | "lifecycle";
   readonly limits: Limits;
   readonly feed: {
     /** From this age on what a broker knows of revocations lets nobody new in. */

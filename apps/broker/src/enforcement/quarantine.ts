@@ -1,5 +1,6 @@
 import type { SubjectRecord } from "@wardmq/feed";
 import { deny, permit, type SubjectRights, type Terms } from "@wardmq/policy/compile";
+import { lifecycleTopicOf } from "../routing/lifecycle.ts";
 
 const ruleId = "quarantine";
 const terms: Terms = {
@@ -21,9 +22,9 @@ const denied = deny(
  * What a quarantined subject may do, whatever the policy says: a device speaks and listens on its own `lifecycle` topic,
  * where it is told to enrol anew; a service has no such topic.
  */
-export function quarantineRights({ id, kind, attributes }: SubjectRecord): SubjectRights {
-  const { org, site, ward, id: uuid } = attributes;
-  const lifecycle = kind === "device" && `${org}/${site}/${ward}/device/${uuid}/lifecycle`;
+export function quarantineRights(record: SubjectRecord): SubjectRights {
+  const { id, kind, attributes } = record;
+  const lifecycle = lifecycleTopicOf(record);
   const decide = (asked: string) => (asked === lifecycle ? permitted : denied);
   return {
     subject: { id, kind, attributes },

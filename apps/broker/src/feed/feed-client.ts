@@ -19,7 +19,7 @@ export interface FeedClientParts {
   /** Keeps a part of the subjects of the snapshot or change that comes; part 0 begins anew. */
   readonly stage: (part: number, subjects: readonly SubjectRecord[]) => void;
   /** Applies a snapshot or a change with its parts, whole or not at all; throws when it cannot. */
-  readonly apply: (body: FeedNews) => Ended;
+  readonly apply: (body: FeedNews) => Ended | Promise<Ended>; // a promise is kept
   readonly onAlive: (issuedAt: number) => void;
   /** A message with the lines of its parts was applied: they can be kept for a start without control. */
   readonly keep: (lines: readonly string[], type: FeedBody["type"]) => void;
@@ -162,8 +162,13 @@ export class FeedClient {
     if (body.type !== "subjects") this.#parts.keep(lines, body.type);
     if (ended === undefined) return;
     this.#retryMs = firstRetryMs;
-    const milliseconds = Math.round((performance.now() - since) * 1000) / 1000;
-    this.#send({ type: "applied", version: body.version, ...ended, milliseconds });
+    const { version } = body;
+    const tell = (told: Ended) => {
+      const milliseconds = Math.round((performance.now() - since) * 1000) / 1000;
+      this.#send({ type: "applied", version, ...told, milliseconds });
+    };
+    if (ended instanceof Promise) void ended.then(tell);
+    else tell(ended);
   }
 
   async #rekey(): Promise<void> {
@@ -176,7 +181,7 @@ export class FeedClient {
   }
 
   /** Takes the next message; tells what it ended when it is one that is applied. */
-  #apply(body: FeedBody): Ended | undefined {
+  #apply(body: FeedBody): Ended | Promise<Ended> | undefined {
     const { at } = this.#at;
     const next = after(body, this.#at);
     this.#at = { at, staged: undefined }; // whatever is not the next part or their message drops those before
@@ -188,7 +193,7 @@ export class FeedClient {
     return ended;
   }
 
-  #do(body: FeedBody): Ended | undefined {
+  #do(body: FeedBody): Ended | Promise<Ended> | undefined {
     if (body.type === "subjects") this.#parts.stage(body.part, body.subjects);
     return body.type === "snapshot" || body.type === "change" ? this.#parts.apply(body) : undefined;
   }

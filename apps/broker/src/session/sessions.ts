@@ -1,11 +1,12 @@
 import { printable, type SecurityEvent } from "@wardmq/events";
-import type { Limits } from "@wardmq/feed";
+import type { BrokerSettings, Limits } from "@wardmq/feed";
 import type { Grant } from "@wardmq/tokens/verify";
 import { type MemoryBudget, price } from "../connection/memory-budget.ts";
 import type { TimingWheel } from "../connection/timing-wheel.ts";
 import type { Enforcement } from "../enforcement/enforcement.ts";
 import type { SubjectState } from "../enforcement/subjects.ts";
 import type { ApplicationMessage } from "../routing/application-message.ts";
+import { lifecycleMessage } from "../routing/lifecycle.ts";
 import type { Router } from "../routing/router.ts";
 import type { Subscription } from "../routing/subscription.ts";
 import type { Journal } from "../store/journal.ts";
@@ -16,6 +17,7 @@ import { replaceGrant } from "../tokens/token-subjects.ts";
 import { OwedMessage, ReleasedMessage, StoredSession } from "./owed.ts";
 import { Session } from "./session.ts";
 import type { SessionTable } from "./session-table.ts";
+import { inSlices, type SlicesParts } from "./slices.ts";
 import { PendingWill, type Will } from "./will.ts";
 
 /** Never expires, 5.0 section 3.1.2.11.2. */
@@ -41,7 +43,7 @@ export interface SessionContext {
   authorizeDelivery(session: Session, message: ApplicationMessage): boolean;
 }
 
-export interface SessionsParts {
+export interface SessionsParts extends SlicesParts {
   readonly table: SessionTable;
   readonly journal: Journal;
   readonly wheel: TimingWheel;
@@ -49,8 +51,10 @@ export interface SessionsParts {
   readonly router: Router;
   readonly enforcement: Enforcement;
   readonly limits: () => Limits;
+  readonly lostSubscription: () => BrokerSettings["lostSubscription"];
   readonly now: () => number;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
+  readonly failed: (error: unknown) => void;
 }
 
 /**
@@ -240,31 +244,44 @@ export class Sessions implements SessionContext {
   }
 
   /**
-   * Asks again for every subscription after the world changed, of all subjects or of some. One that is no longer
-   * allowed ends, and so does the connection: the client learns of it when it subscribes anew. Tells how many did.
+   * Asks again for every subscription after the world changed, of all subjects or of some: one that is no longer allowed
+   * ends, and its client is told. What is published meanwhile is authorized by its own topic, so no message leaves by a
+   * right that is gone. `closed` hears of each connection that ended; the promise is there where it takes several turns.
    */
-  authorizeAgain(subjects: ReadonlySet<SubjectState> | undefined): number {
-    const { enforcement } = this.#parts;
+  authorizeAgain(
+    subjects: ReadonlySet<SubjectState> | undefined,
+    closed: () => void = () => {},
+  ): Promise<void> | undefined {
     const concerned =
       subjects === undefined
         ? [...this.values()]
         : [...subjects].flatMap((subject) => [...this.of(subject)]);
-    let closed = 0;
-    for (const session of concerned) {
-      const { connection } = session;
-      let lost = false;
-      for (const subscription of [...(session.subscriptions?.values() ?? [])]) {
-        const requester = { subject: session.subject, clientId: session.clientId };
-        const { effect, qos } = enforcement.authorizeSubscribe(requester, subscription.topicFilter);
-        if (effect === "Permit" && subscription.qos <= qos) continue;
-        this.unsubscribe(session, subscription.filter);
-        lost = true;
-      }
-      if (!lost || connection === undefined) continue;
-      connection.disconnect(0x87, "a subscription is no longer allowed");
-      closed += 1;
+    return inSlices(concerned, (session) => this.#authorizeAgain(session, closed), this.#parts);
+  }
+
+  #authorizeAgain(session: Session, closed: () => void): void {
+    const { enforcement } = this.#parts;
+    const { subject, clientId } = session;
+    const ended: string[] = [];
+    for (const { filter, topicFilter, qos } of [...(session.subscriptions?.values() ?? [])]) {
+      const decision = enforcement.authorizeSubscribe({ subject, clientId }, topicFilter);
+      if (decision.effect === "Permit" && qos <= decision.qos) continue;
+      this.unsubscribe(session, filter);
+      ended.push(filter);
     }
-    return closed;
+    const { connection } = session;
+    if (ended.length === 0 || connection === undefined || this.#isTold(session, ended)) return;
+    connection.disconnect(0x87, "a subscription is no longer allowed");
+    closed();
+  }
+
+  /** Whether the client learns on its `lifecycle` topic that these subscriptions ended, and may stay. */
+  #isTold({ subject }: Session, filters: readonly string[]): boolean {
+    if (this.#parts.lostSubscription() === "disconnect") return false;
+    const { router } = this.#parts;
+    const text = JSON.stringify({ action: "subscriptions-ended", filters });
+    const message = lifecycleMessage(router, subject, text);
+    return message !== undefined && router.publishTo(subject.id, message) > 0;
   }
 
   /** A newer token speaks for the subject of a session: its rights take the place of the former ones. */
@@ -272,7 +289,7 @@ export class Sessions implements SessionContext {
     if (!replaceGrant(subject, grant)) return;
     this.#parts.enforcement.worldChanged();
     this.#parts.router.dropAllRoutes();
-    this.authorizeAgain(new Set([subject]));
+    this.authorizeAgain(new Set([subject]))?.catch(this.#parts.failed);
     for (const session of this.of(subject)) session.stored?.rewrite();
   }
 
