@@ -65,6 +65,8 @@ export class SealedDatabase {
   #anchored = 0;
   /** The row that was refused: none behind it is kept before it. */
   #missing: number | undefined;
+  /** An append has failed since the write-ahead log was last known to be on disk. */
+  #isLogInDoubt = false;
 
   constructor(options: SqliteJournalOptions) {
     this.#options = options;
@@ -117,17 +119,30 @@ export class SealedDatabase {
     const sealed = this.#places.journal.seal(this.#rowName(number), bytes);
     const database = this.#open();
     try {
+      this.#settleLog(database);
       database.exec("BEGIN IMMEDIATE");
       this.#insert.run(number, sealed);
       this.#remove.run(keepFrom);
       database.exec("COMMIT");
     } catch (error) {
       this.#closeDatabase(); // what state it is in does not matter: the next one opens it anew
+      this.#isLogInDoubt = true;
       throw error;
     }
     this.#missing = undefined;
     this.#latest = number;
     return sealed.length;
+  }
+
+  /**
+   * After an fsync that failed the kernel takes for written what it could not write, and the next fsync succeeds without
+   * it: nothing is committed behind that before all of the log is in the database, by writes of their own.
+   */
+  #settleLog(database: DatabaseSync): void {
+    if (!this.#isLogInDoubt) return;
+    const { busy } = database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get() as { busy: number };
+    if (busy !== 0) throw new Error("the write-ahead log is being read");
+    this.#isLogInDoubt = false;
   }
 
   /**
