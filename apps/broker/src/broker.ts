@@ -593,11 +593,13 @@ export class Broker {
     ended: Writable<Ended>,
   ): Promise<void> | undefined {
     if (policy === undefined && changed.size === 0) return undefined;
+    const mayDoOther = new Set([...changed].filter(({ rights }) => rights === undefined));
     if (policy !== undefined) this.#usePolicy(policy);
-    else this.#enforcement.worldChanged();
-    this.#router.dropAllRoutes();
+    else if (mayDoOther.size > 0) this.#enforcement.worldChanged();
+    if (policy !== undefined || mayDoOther.size > 0) this.#router.dropAllRoutes();
     for (const subject of changed) this.#endWithoutRight(subject, ended);
-    return this.#sessions.authorizeAgain(policy === undefined ? changed : undefined, () => {
+    if (policy === undefined && mayDoOther.size === 0) return undefined;
+    return this.#sessions.authorizeAgain(policy === undefined ? mayDoOther : undefined, () => {
       ended.connectionsClosed += 1;
     });
   }

@@ -96,6 +96,27 @@ describe("subjects", () => {
     assert.equal(state?.isAdmitted, false);
   });
 
+  const before = deviceRecord("1");
+  const renewed = { ...before, certificates: [{ ...bound("f1"), state: "revoked" }, bound("f2")] };
+  for (const [what, record, keeps] of [
+    ["are moved", { ...before, attributes: { ...before.attributes, ward: "er" } }, false],
+    ["come into quarantine", { ...before, state: "quarantined" }, false],
+    ["are revoked", { ...before, state: "revoked" }, false],
+    ["get another certificate", renewed, true],
+  ] as const) {
+    test(`that ${what} ${keeps ? "keep" : "lose"} the rights that were worked out`, () => {
+      const subjects = new Subjects();
+      const policy = compilePolicy(parsePolicy(openPolicy));
+      subjects.put({ ...before, certificates: [bound("f1")] });
+      const state = subjects.get(before.id);
+      assert.ok(state);
+      const rights = subjects.rightsOf(state, policy, 0);
+      assert.equal(subjects.put(record as SubjectRecord), state);
+      assert.equal(state.rights, keeps ? rights : undefined);
+      assert.equal(state.record, record);
+    });
+  }
+
   test("of a new world: only those held and no longer the same are told", () => {
     const subjects = new Subjects();
     for (const name of ["same", "changed", "gone", "unheld"]) {

@@ -10,6 +10,7 @@ import {
   type FeedBody,
   LineSplitter,
   maximumFeedLineBytes,
+  type SubjectRecord,
   type World,
 } from "@wardmq/feed";
 import { FeedPublisher, type FeedPublisherOptions } from "../src/feed/publisher.ts";
@@ -36,7 +37,11 @@ async function publishing(options: Partial<FeedPublisherOptions> = {}) {
     report: () => {},
     ...options,
   });
-  const server = createServer((socket) => publisher.accept(socket));
+  const accepted: Socket[] = [];
+  const server = createServer((socket) => {
+    accepted.push(socket);
+    publisher.accept(socket);
+  });
   server.listen(path);
   await once(server, "listening");
   stack.defer(() => void server.close());
@@ -58,7 +63,31 @@ async function publishing(options: Partial<FeedPublisherOptions> = {}) {
     stack.defer(() => void socket.destroy());
     return { socket, heard };
   };
-  return { publisher, broker, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  return { publisher, broker, accepted, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+function monitorIn(ward: string): SubjectRecord {
+  return {
+    id: "device:a",
+    kind: "device",
+    state: "active",
+    attributes: { org: "hospital", site: "main", ward, id: "a" },
+    spiffeId: "spiffe://prod.hospital/device/a",
+    certificates: [],
+  };
+}
+
+/** Where the one device is after these messages, of which each follows the one before or is a snapshot. */
+function followed(heard: readonly FeedBody[]): SubjectRecord | undefined {
+  let version: number | undefined;
+  let device: SubjectRecord | undefined;
+  for (const body of heard) {
+    if (body.type === "change") assert.equal(body.version, (version ?? 0) + 1);
+    else assert.ok(body.version >= (version ?? 0));
+    version = body.version;
+    if ("subjects" in body) device = body.subjects.at(-1);
+  }
+  return device;
 }
 
 const change = (i: number) => ({ removedSubjects: [`service:${i}`] });
@@ -79,22 +108,37 @@ describe("the publisher of the feed", () => {
     }
   });
 
-  test("cuts off a broker that reads nothing, and does not keep the others waiting", async () => {
-    await using at = await publishing({ longestBacklogBytes: 100_000 });
-    const [stuck, good] = [at.broker(), at.broker()];
-    for (const { socket } of [stuck, good]) socket.write(encodeBrokerMessage({ type: "hello" }));
-    await eventually(() => stuck.heard.length === 1 && good.heard.length === 1);
-    stuck.socket.pause();
-    const large = { removedSubjects: ["x".repeat(100_000)] };
-    let last = 0;
-    for (let i = 0; i < 30; i += 1) {
-      at.publisher.publish(large);
-      last = at.publisher.version;
-      await eventually(() => good.heard.at(-1)?.version === last);
-    }
-    const answers = await at.publisher.publish(change(1))();
-    assert.equal(answers.unconfirmed, 1); // of the good one, which confirms nothing; the stuck one is gone
-  });
+  for (const [keptChanges, how] of [
+    [10_000, "by every change in its order"],
+    [50, "by a snapshot where they are no longer kept"],
+  ] as const) {
+    test(`brings a broker that reads slowly to the end of a storm of moves ${how}`, async () => {
+      let moved = monitorIn("w0");
+      const world = () => ({ subjects: [moved] }) as unknown as World;
+      await using at = await publishing({ longestBacklogBytes: 10_000, keptChanges, world });
+      const [slow, good] = [at.broker(), at.broker()];
+      for (const { socket } of [slow, good]) socket.write(encodeBrokerMessage({ type: "hello" }));
+      await eventually(() => slow.heard.length === 1 && good.heard.length === 1);
+      slow.socket.pause();
+      let mostWaiting = 0;
+      for (let i = 1; i <= 2_000; i += 1) {
+        moved = monitorIn(`w${i}`);
+        at.publisher.publish({ subjects: [moved] });
+        mostWaiting = Math.max(mostWaiting, ...at.accepted.map((one) => one.writableLength));
+        if (i % 20 === 0) await eventually(() => good.heard.at(-1)?.version === i + 1);
+      }
+      assert.ok(mostWaiting < 200_000, `${mostWaiting} bytes waited in control`);
+      slow.socket.resume();
+      await eventually(() => slow.heard.at(-1)?.version === 2_001);
+      for (const { socket, heard } of [slow, good]) {
+        assert.ok(!socket.destroyed);
+        assert.deepEqual(followed(heard), moved);
+      }
+      at.publisher.publish({ subjects: [monitorIn("end")] });
+      await eventually(() => slow.heard.at(-1)?.version === 2_002);
+      assert.deepEqual(followed(slow.heard), monitorIn("end"));
+    });
+  }
 
   test("says that it is alive, at the version it stands at", async () => {
     await using at = await publishing({ aliveMs: 5 });

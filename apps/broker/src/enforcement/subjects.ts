@@ -151,9 +151,13 @@ export class Subjects {
   }
 }
 
+/** Rights come from the state and the attributes of a record: who only gets a certificate keeps what was worked out. */
 function become(state: SubjectState, record: SubjectRecord): void {
+  const isSame =
+    state.record.state === record.state &&
+    JSON.stringify(state.record.attributes) === JSON.stringify(record.attributes);
   state.record = record;
-  state.rights = undefined;
+  if (!isSame) state.rights = undefined;
 }
 
 function gone(record: SubjectRecord): SubjectRecord {

@@ -38,7 +38,7 @@ export interface FeedPublisherOptions {
   /** How many changes are kept for brokers that come back, and how many characters of them. */
   readonly keptChanges?: number;
   readonly keptCharacters?: number;
-  /** A broker that reads nothing while this much waits for it is cut off; it resumes when it comes back. */
+  /** When more than this waits for a broker that reads slowly, it is sent no more before it has read that. */
   readonly longestBacklogBytes?: number;
 }
 
@@ -54,11 +54,14 @@ type Confirm = (applied: Applied | undefined) => void;
 /**
  * One broker on the feed.
  *
- *     connected --hello--> catching up (snapshot, or changes) --> following --(error, end, too far behind)--> gone
+ *     connected --hello--> catching up (snapshot, or changes) --> following --(error, end)--> gone
+ *                                     ^------- reads slowly ---------+
  */
 interface Follower {
   readonly socket: Socket;
   state: "connected" | "catching up" | "following";
+  /** The version of the last change that it was sent, while it follows. */
+  sent: number;
   readonly waiting: Map<number, Confirm>;
   /** Who waits for the broker to have sealed its store again. */
   rekeyed: ((answer: Rekeyed | undefined) => void) | undefined;
@@ -69,7 +72,7 @@ const helloMs = 5_000;
 const rekeyMs = 120_000;
 /** A broker sends up to 10,000 events at once after control was away. */
 const longestBrokerLine = 32 * 1024 * 1024;
-const longestBacklogBytes = 64 * 1024 * 1024;
+const longestBacklogBytes = 4 * 1024 * 1024;
 
 /**
  * Tells brokers the state of the world: a snapshot first, then every change in order. The lineage is new with every
@@ -87,10 +90,7 @@ export class FeedPublisher {
 
   constructor(options: FeedPublisherOptions) {
     this.#options = options;
-    this.#aliveTimer = setInterval(
-      () => this.#toAll(this.#line({ type: "alive" }, this.#version)),
-      options.aliveMs ?? 5_000,
-    );
+    this.#aliveTimer = setInterval(() => this.#sayAlive(), options.aliveMs ?? 5_000);
   }
 
   get version(): number {
@@ -114,7 +114,8 @@ export class FeedPublisher {
     const answers = [...this.#followers]
       .filter(({ state }) => state !== "connected")
       .map((follower) => this.#answer(follower, version, patience, startedAt));
-    this.#toAll(lines);
+    for (const follower of this.#followers)
+      if (follower.state === "following") this.#sendChange(follower, lines);
     return async () => {
       const settled = await Promise.all(answers);
       const applied = settled.filter((answer) => answer !== undefined);
@@ -135,7 +136,7 @@ export class FeedPublisher {
             follower.rekeyed = undefined;
             resolve(answer);
           };
-          this.#send(follower, line);
+          follower.socket.write(line);
         }),
     );
     return Promise.all(rekeyed);
@@ -146,6 +147,7 @@ export class FeedPublisher {
     const follower: Follower = {
       socket,
       state: "connected",
+      sent: 0,
       waiting: new Map(),
       rekeyed: undefined,
     };
@@ -221,30 +223,24 @@ export class FeedPublisher {
     }
   }
 
-  /** Brings a broker that stands `at` a version of ours to the present: by changes while all are kept, else by a snapshot. */
+  /**
+   * Brings a broker that stands `at` a version of ours to the present, no faster than it reads: by changes while they are
+   * kept, else by a snapshot.
+   */
   async #catchUp(follower: Follower, at: number | undefined): Promise<void> {
     const { socket } = follower;
     let version = at !== undefined && at <= this.#version ? at : undefined;
-    while (!socket.destroyed) {
-      const missing = version === undefined ? undefined : this.#changesAfter(version);
-      if (missing !== undefined) {
-        for (const lines of missing) this.#send(follower, lines);
-        if (at === version) this.#send(follower, this.#line({ type: "alive" }, this.#version));
-        follower.state = "following";
-        return;
+    while (!socket.destroyed && version !== this.#version) {
+      const lines = version === undefined ? undefined : this.#changes.get(version + 1);
+      if (version === undefined || lines === undefined) version = await this.#sendSnapshot(socket);
+      else {
+        version += 1;
+        if (!socket.write(lines)) await drained(socket);
       }
-      version = await this.#sendSnapshot(socket);
     }
-  }
-
-  #changesAfter(version: number): readonly string[] | undefined {
-    const missing: string[] = [];
-    for (let next = version + 1; next <= this.#version; next += 1) {
-      const lines = this.#changes.get(next);
-      if (lines === undefined) return undefined;
-      missing.push(lines);
-    }
-    return missing;
+    follower.state = "following";
+    follower.sent = this.#version;
+    if (at === version) socket.write(this.#line({ type: "alive" }, this.#version));
   }
 
   /** Sends the world as it is now, a part a turn and no faster than the broker reads; gives the version it had. */
@@ -309,21 +305,33 @@ export class FeedPublisher {
     return encodeFeedMessage(body as FeedBody, this.#options.sign);
   }
 
-  #toAll(line: string): void {
+  #sayAlive(): void {
+    const line = this.#line({ type: "alive" }, this.#version);
     for (const follower of this.#followers)
-      if (follower.state === "following") this.#send(follower, line);
+      if (follower.state === "following" && !this.#isBehind(follower)) follower.socket.write(line);
   }
 
-  #send({ socket }: Follower, line: string): void {
-    if (socket.writableLength > (this.#options.longestBacklogBytes ?? longestBacklogBytes))
-      socket.destroy();
-    else socket.write(line);
+  /** A broker that reads slowly is not sent every step of a storm of changes while it lasts, and loses none of its end. */
+  #sendChange(follower: Follower, lines: string): void {
+    if (this.#isBehind(follower)) {
+      follower.state = "catching up";
+      const { socket, sent } = follower;
+      void drained(socket).then(() => this.#catchUp(follower, sent));
+      return;
+    }
+    follower.sent = this.#version;
+    follower.socket.write(lines);
+  }
+
+  #isBehind({ socket }: Follower): boolean {
+    return socket.writableLength > (this.#options.longestBacklogBytes ?? longestBacklogBytes);
   }
 }
 
 /** Settles when a socket takes more, or never will. */
 function drained(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
+    if (!socket.writableNeedDrain || socket.destroyed) return resolve();
     const done = () => {
       socket.off("drain", done);
       socket.off("close", done);
