@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { extname } from "node:path";
 import type { Commands, SubjectSummary } from "@wardmq/commands";
 import { printable } from "@wardmq/events";
-import { askEach } from "./converse.ts";
+import type { Asking } from "./asking.ts";
 import { parseCsv, writeCsv } from "./csv.ts";
 import { Failure, systemCode } from "./failure.ts";
 
@@ -115,6 +115,7 @@ function withoutRepeated({ rows, refused }: { rows: readonly Row[]; refused: rea
 
 /** Has control register the rows, a thousand at a time; `progress` hears how many are done. */
 export async function importRows(
+  asked: Asking,
   rows: readonly Row[],
   dryRun: boolean,
   progress: (done: number) => void,
@@ -126,7 +127,7 @@ export async function importRows(
   let done = 0;
   const refused: Refused[] = [];
   let next = 0;
-  for await (const result of askEach("device.import", wanted)) {
+  for await (const result of asked.askEach("device.import", wanted)) {
     const some = batches[next++] ?? [];
     added += result.added;
     done += some.length;
@@ -144,6 +145,7 @@ export async function importRows(
 
 /** All devices of the deployment in the order of their ids. */
 export async function allSubjects(
+  asked: Asking,
   query: Commands["list"]["arguments"],
 ): Promise<readonly SubjectSummary[]> {
   const found: SubjectSummary[] = [];
@@ -151,7 +153,7 @@ export async function allSubjects(
   function* following() {
     for (let page = pages.shift(); page !== undefined; page = pages.shift()) yield page;
   }
-  for await (const { subjects, next } of askEach("list", following())) {
+  for await (const { subjects, next } of asked.askEach("list", following())) {
     found.push(...subjects);
     if (next !== undefined) pages.push({ ...query, cursor: next });
   }

@@ -59,6 +59,11 @@ export const controlErrors = {
     status: 403,
     meaning: "the person who gave a command can not approve it",
   },
+  ERR_PRECONDITION: {
+    exitCode: 1,
+    status: 412,
+    meaning: "If-Match names another state of the record: somebody has changed it",
+  },
   ERR_IDEMPOTENCY_KEY: {
     exitCode: 2,
     status: 422,

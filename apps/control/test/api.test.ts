@@ -340,6 +340,79 @@ describe("an idempotency key", () => {
   });
 });
 
+describe("the ETag of a record", () => {
+  const where = { site: "main", ward: "icu" };
+  const edit = (id: unknown, owner: string, headers: Readonly<Record<string, string>>) => {
+    const body = { owner, because: "test" };
+    return call(
+      control,
+      operators.operator,
+      `PATCH /v1/devices/${String(id).slice(7)}`,
+      body,
+      headers,
+    );
+  };
+
+  test("lets one of two changes through that were made from the same record", async () => {
+    const { json: made, headers } = await call(
+      control,
+      operators.operator,
+      "POST /v1/devices",
+      where,
+    );
+    const etag = headers.etag ?? "";
+    const [one, other] = await Promise.all([
+      edit(made["id"], "one", { "if-match": etag }),
+      edit(made["id"], "other", { "if-match": etag }),
+    ]);
+    assert.deepEqual([one.status, other.status].sort(), [200, 412]);
+    const [done, refused] = one.status === 200 ? [one, other] : [other, one];
+    assert.equal(refused.headers["content-type"], "application/problem+json");
+    assert.equal(refused.json["code"], "ERR_PRECONDITION");
+    const shown = await call(control, operators.operator, `GET /v1/subjects/${made["id"]}`);
+    assert.deepEqual(shown.json["details"], done.json["details"]);
+    assert.equal(shown.headers.etag, done.headers.etag);
+    assert.notEqual(shown.headers.etag, etag);
+    const next = await edit(made["id"], "next", { "if-match": shown.headers.etag ?? "" });
+    assert.equal(next.status, 200);
+  });
+
+  for (const command of ["quarantine", "revoke", "retire"]) {
+    test(`keeps ${command} from a record that has changed, and lets it through otherwise`, async () => {
+      const { json: made, headers } = await call(
+        control,
+        operators.operator,
+        "POST /v1/devices",
+        where,
+      );
+      await edit(made["id"], "somebody", {});
+      const path = `POST /v1/subjects/${made["id"]}/${command}`;
+      const because = { because: "test" };
+      const late = await call(control, operators.operator, path, because, {
+        "if-match": headers.etag ?? "",
+      });
+      assert.equal(late.status, 412);
+      const { json } = await call(control, operators.operator, `GET /v1/subjects/${made["id"]}`);
+      assert.equal(json["state"], "registered");
+      assert.equal(
+        (await call(control, operators.operator, path, because, { "if-match": "*" })).status,
+        200,
+      );
+    });
+  }
+
+  test("is refused where it has another form, or where nothing is changed", async () => {
+    const { json: made } = await call(control, operators.operator, "POST /v1/devices", where);
+    assert.equal((await edit(made["id"], "x", { "if-match": "weak" })).status, 400);
+    const looked = `GET /v1/subjects/${made["id"]}`;
+    const { status, json } = await call(control, operators.operator, looked, undefined, {
+      "if-match": "*",
+    });
+    assert.equal(status, 400);
+    assert.match(String(json["title"]), /takes no If-Match/);
+  });
+});
+
 describe("pages", () => {
   test("hold everything once, while subjects come and go", async () => {
     for (let i = 0; i < 5; i++) await control.result("service.add", { name: `page-${i}` });

@@ -32,6 +32,8 @@ interface ApiCommand extends Described {
   readonly approval?: "second-person";
   /** Its result is a secret: nobody keeps it, so asking twice with one idempotency key does not bring it back. */
   readonly isShownOnce?: true;
+  /** Its result is a record, and comes with an ETag for the `ifMatch` of commands that change it. */
+  readonly isRecord?: true;
 }
 
 export type CommandDefinition = LocalCommand | ApiCommand;

@@ -16,6 +16,13 @@ export const reason = z
   .regex(/^(?! )[\p{L}\p{M}\p{N}\p{P}\p{S} ]{1,500}(?<! )$/u)
   .meta({ description: "why: it stands in the history", examples: ["lost"] });
 
+/** In the header If-Match: a change is done only while the record is the one that was looked at. */
+export const ifMatch = z
+  .string()
+  .regex(/^(\*|"[\x21\x23-\x7e]{1,100}")$/)
+  .exactOptional()
+  .meta({ description: "the ETag of the record that is to be changed", examples: ['"0f3a"'] });
+
 const tag = attribute("a tag", "loaner");
 export const tags = z
   .array(tag)

@@ -63,6 +63,9 @@ not there, 409 for what can not be done as things stand, 429 for more than 100 r
 **Idempotency.** A call with the header \`Idempotency-Key\` (1 to 200 characters; of its caller alone) is done once: for a day, the same
 key with the same call gets the same answer, with another call 422. What is shown once, such as an enrolment code, does not come back.
 
+**Lost updates.** A record comes with an \`ETag\`. A change of it with that in \`If-Match\` is done only while the record is still the
+one that was looked at, else 412; without the header the last one to write wins.
+
 **Pages.** Where a call has \`limit\` and \`cursor\`, the result has \`next\` as long as more follows: give it as \`cursor\`. What is added or goes
 meanwhile neither hides nor repeats what stays.
 

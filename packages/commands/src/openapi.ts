@@ -13,6 +13,10 @@ export interface ApiRoute {
   readonly inPath: readonly string[];
   readonly inQuery: readonly string[];
   readonly inBody: readonly string[];
+  /** Whether it takes the header If-Match, as its argument `ifMatch`. */
+  readonly takesIfMatch: boolean;
+  /** Whether its result is a record, which comes with an ETag. */
+  readonly isRecord: boolean;
 }
 
 export const apiPrefix = "/v1";
@@ -23,7 +27,8 @@ export function apiRoutes(table: CommandTable): readonly ApiRoute[] {
     if (command.role === "local") return [];
     const [method, path] = command.route.split(" ") as [ApiRoute["method"], string];
     const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, key = ""]) => key);
-    const others = Object.keys(command.arguments.shape).filter((key) => !inPath.includes(key));
+    const { ifMatch, ...shape } = command.arguments.shape;
+    const others = Object.keys(shape).filter((key) => !inPath.includes(key));
     const hasBody = method !== "GET" && method !== "DELETE";
     const { summary, role } = command;
     return {
@@ -31,6 +36,8 @@ export function apiRoutes(table: CommandTable): readonly ApiRoute[] {
       needsApproval: command.approval !== undefined,
       inQuery: hasBody ? [] : others,
       inBody: hasBody ? others : [],
+      takesIfMatch: ifMatch !== undefined,
+      isRecord: command.isRecord === true,
     };
   });
 }
@@ -110,6 +117,16 @@ function operation(route: ApiRoute, command: CommandDefinition): object {
     description: "the same key and request again get the same answer for a day",
     schema: { type: "string", minLength: 1, maxLength: 200 },
   };
+  const precondition = {
+    name: "If-Match",
+    in: "header",
+    required: false,
+    description: "the ETag of the record: 412 when it has been changed since",
+    schema: properties["ifMatch"],
+  };
+  const entityTag = {
+    ETag: { description: "of the record, for If-Match", schema: { type: "string" } },
+  };
   const body = {
     type: "object",
     properties: Object.fromEntries(route.inBody.map((key) => [key, properties[key]])),
@@ -131,12 +148,17 @@ function operation(route: ApiRoute, command: CommandDefinition): object {
       ...route.inPath.map(parameter("path")),
       ...route.inQuery.map(parameter("query")),
       ...(route.method === "GET" ? [] : [idempotency]),
+      ...(route.takesIfMatch ? [precondition] : []),
     ],
     ...(route.inBody.length === 0
       ? {}
       : { requestBody: { required: body.required.length > 0, content: json(body) } }),
     responses: {
-      "200": { description: "done", content: json(jsonSchema(command.result, "output")) },
+      "200": {
+        description: "done",
+        ...(route.isRecord ? { headers: entityTag } : {}),
+        content: json(jsonSchema(command.result, "output")),
+      },
       ...(route.needsApproval ? { "202": pending } : {}),
       default: {
         description: "refused",

@@ -1,6 +1,15 @@
 import { z } from "zod";
 import type { CommandTable } from "./command.ts";
-import { deviceFields, edit, effect, reason, selection, tags, texts } from "./device-fields.ts";
+import {
+  deviceFields,
+  edit,
+  effect,
+  ifMatch,
+  reason,
+  selection,
+  tags,
+  texts,
+} from "./device-fields.ts";
 import { deviceId, milliseconds, subjectId } from "./forms.ts";
 import { subjectSummary } from "./subjects.ts";
 
@@ -22,6 +31,7 @@ export const registryCommands = {
     role: "viewer",
     route: "GET /subjects/{subject}",
     arguments: z.strictObject({ subject: subjectId }),
+    isRecord: true,
     result: subjectSummary,
   },
   history: {
@@ -50,7 +60,9 @@ export const registryCommands = {
       owner: edit(texts.owner),
       tags: tags.exactOptional(),
       because: reason,
+      ifMatch,
     }),
+    isRecord: true,
     result: subjectSummary,
   },
   "device.move": {
@@ -62,7 +74,9 @@ export const registryCommands = {
       site: deviceFields.site.exactOptional(),
       ward: deviceFields.ward,
       because: reason,
+      ifMatch,
     }),
+    isRecord: true,
     result: subjectSummary,
   },
   "device.import": {
@@ -92,21 +106,21 @@ export const registryCommands = {
     summary: "take a subject out of use: its certificates are revoked, and it can be added again",
     role: "operator",
     route: "POST /subjects/{subject}/retire",
-    arguments: z.strictObject({ subject: subjectId, because: reason }),
+    arguments: z.strictObject({ subject: subjectId, because: reason, ifMatch }),
     result: effect,
   },
   quarantine: {
     summary: "let a subject do nothing but speak on its own lifecycle topic, from now on",
     role: "operator",
     route: "POST /subjects/{subject}/quarantine",
-    arguments: z.strictObject({ subject: subjectId, because: reason }),
+    arguments: z.strictObject({ subject: subjectId, because: reason, ifMatch }),
     result: effect,
   },
   release: {
     summary: "let a subject out of quarantine",
     role: "operator",
     route: "POST /subjects/{subject}/release",
-    arguments: z.strictObject({ subject: subjectId, because: reason }),
+    arguments: z.strictObject({ subject: subjectId, because: reason, ifMatch }),
     result: effect,
   },
   "selection.revoke": {

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { CommandTable } from "./command.ts";
-import { deviceFields, effect, query, reason, subjectStates } from "./device-fields.ts";
+import { deviceFields, effect, ifMatch, query, reason, subjectStates } from "./device-fields.ts";
 import { attribute, deviceId, milliseconds, subjectId } from "./forms.ts";
 
 export const certificateSummary = z.strictObject({
@@ -31,6 +31,7 @@ export const subjectCommands = {
       ...deviceFields,
       id: deviceId.exactOptional(),
     }),
+    isRecord: true,
     result: subjectSummary,
   },
   "service.add": {
@@ -38,6 +39,7 @@ export const subjectCommands = {
     role: "operator",
     route: "POST /services",
     arguments: z.strictObject({ name: attribute("the service's name", "dashboard") }),
+    isRecord: true,
     result: subjectSummary,
   },
   list: {
@@ -71,7 +73,7 @@ export const subjectCommands = {
       "revoke a subject and its certificates, and end its connections now; the certificates never get in again",
     role: "operator",
     route: "POST /subjects/{subject}/revoke",
-    arguments: z.strictObject({ subject: subjectId, because: reason.exactOptional() }),
+    arguments: z.strictObject({ subject: subjectId, because: reason.exactOptional(), ifMatch }),
     result: effect.omit({ subjects: true }).extend({ subject: subjectId }),
   },
 } as const satisfies CommandTable;

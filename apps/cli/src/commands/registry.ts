@@ -1,9 +1,10 @@
 import { resolve } from "node:path";
 import type { Commands, SubjectSummary } from "@wardmq/commands";
 import { type Command, Option } from "commander";
+import { type Afar, asking, fromAfar } from "../asking.ts";
 import { collect, count, type Json, print, printJson, wholeNumber } from "../command-line.ts";
 import { controlCommand } from "../control-command.ts";
-import { deploymentCommand, inDeployment } from "../deployment-command.ts";
+import { deploymentCommand } from "../deployment-command.ts";
 import {
   allSubjects,
   exported,
@@ -157,7 +158,7 @@ export function addRegistryCommands(program: Command, device: Command): void {
 }
 
 function addImport(device: Command): void {
-  deploymentCommand(device, "import", {
+  const command = deploymentCommand(device, "import", {
     summary: "register the devices of a CSV or JSON file; refused rows are named, the others taken",
     operands: [["FILE", "devices.csv or devices.json; docs/registry.md has the form"]],
     examples: [
@@ -167,34 +168,33 @@ function addImport(device: Command): void {
   })
     .option("--dry-run", "only say what would be refused")
     .option("--all-or-nothing", "take no row when one is refused")
-    .option("--json", "print the result as JSON")
-    .action(
-      async (words: string[], options: Json & { dryRun?: boolean; allOrNothing?: boolean }) => {
-        const file = resolve(words.at(-1) ?? ""); // before the deployment's folder becomes the current one
-        await inDeployment(["FILE"], async () => {
-          const { dryRun = false, allOrNothing = false, json } = options;
-          const read = readDevices(file);
-          const run = async (only: boolean): Promise<Imported> => {
-            const bar = progressBar(read.rows.length);
-            const { added, refused } = await importRows(read.rows, only, bar.show);
-            bar.end();
-            return { added, refused: [...read.refused, ...refused].sort((a, b) => a.row - b.row) };
-          };
-          const tried = dryRun || allOrNothing ? await run(true) : undefined;
-          const isOver = dryRun || (allOrNothing && (tried?.refused.length ?? 0) > 0);
-          const result = tried !== undefined && isOver ? tried : await run(false);
-          const added = isOver && !dryRun ? 0 : result.added;
-          if (json) printJson({ added, refused: result.refused, dryRun });
-          else print(importText(added, result.refused, dryRun));
-          if (result.refused.length > 0)
-            throw new Failure(
-              1,
-              `${count(result.refused.length, "row")} refused`,
-              "correct and import them again",
-            );
-        })(words, options);
-      },
-    );
+    .option("--json", "print the result as JSON");
+  type Options = Json & Afar & { dryRun?: boolean; allOrNothing?: boolean };
+  fromAfar(command).action(async (words: string[], options: Options) => {
+    const file = resolve(words.at(-1) ?? ""); // before the deployment's folder becomes the current one
+    await asking(["FILE"], words, options, async (asked) => {
+      const { dryRun = false, allOrNothing = false, json } = options;
+      const read = readDevices(file);
+      const run = async (only: boolean): Promise<Imported> => {
+        const bar = progressBar(read.rows.length);
+        const { added, refused } = await importRows(asked, read.rows, only, bar.show);
+        bar.end();
+        return { added, refused: [...read.refused, ...refused].sort((a, b) => a.row - b.row) };
+      };
+      const tried = dryRun || allOrNothing ? await run(true) : undefined;
+      const isOver = dryRun || (allOrNothing && (tried?.refused.length ?? 0) > 0);
+      const result = tried !== undefined && isOver ? tried : await run(false);
+      const added = isOver && !dryRun ? 0 : result.added;
+      if (json) printJson({ added, refused: result.refused, dryRun });
+      else print(importText(added, result.refused, dryRun));
+      if (result.refused.length > 0)
+        throw new Failure(
+          1,
+          `${count(result.refused.length, "row")} refused`,
+          "correct and import them again",
+        );
+    });
+  });
 }
 
 function importText(added: number, refused: readonly Refused[], dryRun: boolean): string {
@@ -204,19 +204,20 @@ function importText(added: number, refused: readonly Refused[], dryRun: boolean)
 }
 
 function addExport(device: Command): void {
-  deploymentCommand(device, "export", {
+  const command = deploymentCommand(device, "export", {
     summary: "print all devices in the form that import takes",
     examples: [
       "wardmq device export /srv/wardmq > devices.csv",
       "wardmq device export /srv/wardmq --format json > devices.json",
+      "wardmq device export --url https://control.example:9443 --credential ./alice > devices.csv",
     ],
-  })
-    .addOption(new Option("--format <form>", "the form").choices(["csv", "json"]).default("csv"))
-    .action(
-      inDeployment([], async (_, { format }: { format: "csv" | "json" }) => {
-        process.stdout.write(exported(await allSubjects({ kind: "device" }), format));
+  }).addOption(new Option("--format <form>", "the form").choices(["csv", "json"]).default("csv"));
+  fromAfar(command).action(
+    async (words: string[], { format, ...afar }: Afar & { format: "csv" | "json" }) =>
+      asking([], words, afar, async (asked) => {
+        process.stdout.write(exported(await allSubjects(asked, { kind: "device" }), format));
       }),
-    );
+  );
 }
 
 function described({ id, state, attributes, details, tags, certificates }: SubjectSummary): string {

@@ -1,8 +1,9 @@
 import { type Commands, commands, type SubjectSummary } from "@wardmq/commands";
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Afar, asking, fromAfar } from "../asking.ts";
 import { collect, count, day, group, type Json, print, printJson } from "../command-line.ts";
 import { controlCommand } from "../control-command.ts";
-import { deploymentCommand, inDeployment } from "../deployment-command.ts";
+import { deploymentCommand } from "../deployment-command.ts";
 import { allSubjects } from "../device-file.ts";
 import { table } from "../table.ts";
 import { brokerLines, refuseUnconfirmed, subjectOperand } from "./effect.ts";
@@ -69,12 +70,13 @@ export function addSubjectCommands(program: Command): Command {
 type Wanted = Commands["list"]["arguments"] & { readonly expiringBefore?: string };
 
 function addList(program: Command): void {
-  deploymentCommand(program, "list", {
+  const command = deploymentCommand(program, "list", {
     summary: commands.list.summary,
     examples: [
       "wardmq list /srv/wardmq",
       "wardmq list /srv/wardmq --ward icu --state quarantined",
       "wardmq list /srv/wardmq --expiring-before 2027-03-01 --json",
+      "wardmq list --url https://control.example:9443 --credential ./alice",
     ],
   })
     .addOption(new Option("--kind <kind>", "only these").choices(["device", "service"]))
@@ -88,14 +90,15 @@ function addList(program: Command): void {
     .option("--tag <tag>", "with this tag")
     .option("--prefix <text>", "whose uuid, name or serial number begins so")
     .option("--expiring-before <day>", "whose last certificate ends before this day", parseDay)
-    .option("--json", "print the result as JSON")
-    .action(
-      inDeployment([], async (_, { json, ...query }: Wanted & Json) => {
-        const subjects = await allSubjects(query as Commands["list"]["arguments"]);
+    .option("--json", "print the result as JSON");
+  fromAfar(command).action(
+    async (words: string[], { json, url, credential, profile, ...query }: Wanted & Json & Afar) =>
+      asking([], words, { url, credential, profile }, async (asked) => {
+        const subjects = await allSubjects(asked, query as Commands["list"]["arguments"]);
         if (json) return printJson(subjects);
         print(subjects.length === 0 ? "no devices or services" : subjectTable(subjects));
       }),
-    );
+  );
 }
 
 function parseDay(text: string): number {

@@ -13,6 +13,7 @@ import {
 import { printable, type SecurityEvent } from "@wardmq/events";
 import fastify, { type FastifyReply, type FastifyRequest } from "fastify";
 import { ApprovalNeeded } from "../commands/approvals.ts";
+import { etagOf } from "../commands/etag.ts";
 import type { Caller } from "../commands/handler.ts";
 import { requestOf, wrongRequest } from "../commands/requests.ts";
 import { type ControlErrorCode, statusOf } from "../errors.ts";
@@ -78,8 +79,11 @@ export async function api(parts: ApiParts): Promise<RequestListener> {
     app.route({
       method: route.method,
       url: route.path.replace(/\{(\w+)\}/g, ":$1"),
-      handler: async (request, reply) =>
-        send(reply, await answerCall(parts, route, request, callerOf(request))),
+      handler: async (request, reply) => {
+        const answer = await answerCall(parts, route, request, callerOf(request));
+        if (route.isRecord && answer.status === 200) reply.header("etag", etagOf(answer.body));
+        return send(reply, answer);
+      },
     });
   }
   app.setNotFoundHandler(async (request, reply) => {
@@ -197,8 +201,12 @@ function isShownOnce(name: string): boolean {
 }
 
 /** Arguments by their names, wherever the route has them; a name in two places, or where it does not belong, is refused. */
-function argumentsOf(route: ApiRoute, { params, query, body }: FastifyRequest): object {
+function argumentsOf(route: ApiRoute, { params, query, body, headers }: FastifyRequest): object {
   const given = new Map<string, unknown>(Object.entries(params as Record<string, string>));
+  const ifMatch = headers["if-match"];
+  if (ifMatch !== undefined && !route.takesIfMatch)
+    throw wrongRequest(`${route.name} takes no If-Match`, "leave it out");
+  if (ifMatch !== undefined) given.set("ifMatch", ifMatch);
   const schema = table[route.name]?.arguments;
   if (schema === undefined) throw new Error("a route without a command");
   const { properties } = jsonSchema(schema, "input") as {

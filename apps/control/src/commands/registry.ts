@@ -3,6 +3,7 @@ import { Failure } from "../failure.ts";
 import type { Doing, Edit } from "../registry/registry.ts";
 import type { NewSubject } from "../registry/rows.ts";
 import { isFound, type Query } from "../registry/search.ts";
+import { refuseUnlessMatching } from "./etag.ts";
 import type { Caller, HandlersOf, Surroundings } from "./handler.ts";
 import {
   type Effect,
@@ -18,20 +19,17 @@ export const registryHandlers: HandlersOf<typeof registryCommands> = {
 
   history: ({ registry }, { subject, last }) => ({ history: [...registry.history(subject, last)] }),
 
-  "device.edit": (on, { id, because, ...edit }, caller) =>
-    edited(on, `device:${id}`, edit, { ...caller, reason: because }),
+  "device.edit": (on, { id, because, ifMatch, ...edit }, caller) =>
+    edited(on, `device:${id}`, edit, { ...caller, reason: because }, ifMatch),
 
-  "device.move": (on, { id, because, ...where }, caller) =>
-    edited(on, `device:${id}`, where, { ...caller, reason: because }),
+  "device.move": (on, { id, because, ifMatch, ...where }, caller) =>
+    edited(on, `device:${id}`, where, { ...caller, reason: because }, ifMatch),
 
   "device.import": importDevices,
 
-  retire: (on, { subject, because }, caller) =>
-    moveOne(on, subject, "retire", { ...caller, reason: because }),
-  quarantine: (on, { subject, because }, caller) =>
-    moveOne(on, subject, "quarantine", { ...caller, reason: because }),
-  release: (on, { subject, because }, caller) =>
-    moveOne(on, subject, "release", { ...caller, reason: because }),
+  retire: (on, wanted, caller) => moveOne(on, wanted, "retire", caller),
+  quarantine: (on, wanted, caller) => moveOne(on, wanted, "quarantine", caller),
+  release: (on, wanted, caller) => moveOne(on, wanted, "release", caller),
 
   "selection.revoke": (on, { because, ...query }, caller) =>
     moveAll(on, query, "revoke", { ...caller, reason: because }),
@@ -41,9 +39,16 @@ export const registryHandlers: HandlersOf<typeof registryCommands> = {
     moveAll(on, query, "release", { ...caller, reason: because }),
 };
 
-async function moveOne(on: Surroundings, id: string, name: Move, doing: Doing): Promise<Effect> {
-  const { state } = existing(on.registry, id);
-  const effect = await moveSubjects(on, [id], name, doing);
+async function moveOne(
+  on: Surroundings,
+  { subject: id, because: reason, ifMatch }: Commands["retire"]["arguments"],
+  name: Move,
+  caller: Caller,
+): Promise<Effect> {
+  const before = existing(on.registry, id);
+  const { state } = before;
+  refuseUnlessMatching(summaryOf(before), ifMatch);
+  const effect = await moveSubjects(on, [id], name, { ...caller, reason });
   if (effect.subjects > 0) return effect;
   throw new Failure("ERR_SUBJECT_STATE", `${id} is ${state}: there is nothing to ${name}`, {
     hint: "wardmq show tells its state",
@@ -65,8 +70,15 @@ function moveAll(on: Surroundings, query: Query, name: Move, doing: Doing): Prom
   );
 }
 
-function edited(on: Surroundings, id: string, edit: Edit, doing: Doing) {
+function edited(
+  on: Surroundings,
+  id: string,
+  edit: Edit,
+  doing: Doing,
+  ifMatch: string | undefined,
+) {
   const before = existing(on.registry, id);
+  refuseUnlessMatching(summaryOf(before), ifMatch);
   const after = on.registry.editSubject(id, edit, doing);
   if (after !== before) {
     on.publisher.publish({ subjects: [after] });

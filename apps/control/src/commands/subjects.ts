@@ -3,8 +3,9 @@ import { formatSpiffeId } from "@wardmq/x509";
 import type { Doing } from "../registry/registry.ts";
 import type { NewSubject } from "../registry/rows.ts";
 import { isFound } from "../registry/search.ts";
+import { refuseUnlessMatching } from "./etag.ts";
 import type { HandlersOf, Surroundings } from "./handler.ts";
-import { moveSubjects, newDevice, summaryOf } from "./subject-acts.ts";
+import { existing, moveSubjects, newDevice, summaryOf } from "./subject-acts.ts";
 
 export const subjectHandlers: HandlersOf<typeof subjectCommands> = {
   "device.add": (on, device, caller) => addSubject(on, newDevice(on.registry, device), caller),
@@ -33,7 +34,8 @@ export const subjectHandlers: HandlersOf<typeof subjectCommands> = {
     return { subjects: found };
   },
 
-  revoke: async (on, { subject, because }, caller) => {
+  revoke: async (on, { subject, because, ifMatch }, caller) => {
+    refuseUnlessMatching(summaryOf(existing(on.registry, subject)), ifMatch);
     const doing = because === undefined ? caller : { ...caller, reason: because };
     const { subjects: _, ...effect } = await moveSubjects(on, [subject], "revoke", doing);
     return { subject, ...effect };
