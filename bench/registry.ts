@@ -20,16 +20,18 @@ const revokedEntries = 100_000;
 /** One thing that was measured, and what the project asks of it. */
 export interface RegistryFigure {
   readonly figure: string;
-  /** Absent where the deployment as a whole, on the runtime of the benchmark, was measured. */
-  readonly runtime?: string;
+  readonly runtime: string;
   readonly value: number;
-  readonly unit: "ms" | "MB" | "/s";
+  readonly unit: Unit;
   readonly asked: string;
 }
 
+type Unit = "ms" | "MB" | "/s";
+type Found = (figure: string, value: number, unit: Unit, asked: string) => void;
+
 /**
- * Prints and gives what the registry, the CA and the feed cost: a snapshot in a broker, a large CRL, import, certificates,
- * and revocation beside live connections.
+ * Prints and gives what the registry, the CA and the feed cost on each runtime: a snapshot in a broker, a large CRL,
+ * import, certificates, and revocation beside live connections.
  */
 export async function measureRegistry(
   folder: string,
@@ -38,34 +40,27 @@ export async function measureRegistry(
 ): Promise<readonly RegistryFigure[]> {
   const figures: RegistryFigure[] = [];
   mkdirSync(folder, { recursive: true });
-  for (const [name, program] of Object.entries(runtimes)) {
+  for (const [runtime, program] of Object.entries(runtimes)) {
+    const found: Found = (figure, value, unit, asked) => {
+      figures.push({ figure, runtime, value, unit, asked });
+      print(
+        `${runtime}: ${figure}: ${value.toFixed(value < 100 ? 1 : 0)} ${unit} (asked: ${asked})`,
+      );
+    };
     const { milliseconds, megabytes } = applySnapshot(folder, program);
-    print(
-      `feed on ${name}: a snapshot of ${devices} devices in ${Math.round(milliseconds)} ms, ${megabytes.toFixed(1)} MB (asked: 2000 ms, 60 MB)`,
-    );
-    figures.push(
-      { figure: "snapshot", runtime: name, value: milliseconds, unit: "ms", asked: "at most 2000" },
-      {
-        figure: "snapshot memory",
-        runtime: name,
-        value: megabytes,
-        unit: "MB",
-        asked: "at most 60",
-      },
-    );
+    found(`snapshot of ${devices} devices`, milliseconds, "ms", "at most 2000");
+    found("its memory in the broker", megabytes, "MB", "at most 60");
     const built = buildRevocationList(folder, program);
-    print(
-      `CRL on ${name}: ${revokedEntries} entries built, signed and written in ${Math.round(built)} ms (asked: 1000 ms)`,
-    );
-    figures.push({
-      figure: "CRL build",
-      runtime: name,
-      value: built,
-      unit: "ms",
-      asked: "at most 1000",
-    });
+    found(`CRL of ${revokedEntries} entries`, built, "ms", "at most 1000");
+    await measureDeployment(program, found);
   }
-  const deployment = await startDeployment({
+  rmSync(folder, { recursive: true, force: true });
+  return figures;
+}
+
+async function measureDeployment(program: string, found: Found): Promise<void> {
+  await using deployment = await startDeployment({
+    program,
     services: ["crowd"],
     devices: 0,
     settings: {
@@ -73,28 +68,12 @@ export async function measureRegistry(
       "limits.connectionsPerAddress": 2 * liveConnections,
     },
   });
-  try {
-    const perSecond = await importDevices(deployment);
-    print(`import: ${devices} devices, ${Math.round(perSecond)}/s`);
-    figures.push({ figure: "import", value: perSecond, unit: "/s", asked: "at least 1700" });
-    const issued = await issueCertificates(deployment);
-    print(
-      `certificates: ${certificates} through control, ${lanes} at a time, ${Math.round(issued)}/s (asked: 250/s)`,
-    );
-    figures.push({ figure: "certificates", value: issued, unit: "/s", asked: "at least 250" });
-    const { p50, p99 } = await revoke(deployment);
-    print(
-      `revoke to disconnect beside ${liveConnections} connections: p50 ${p50.toFixed(1)} ms, p99 ${p99.toFixed(1)} ms (asked: 250 ms)`,
-    );
-    figures.push(
-      { figure: "revoke to disconnect p50", value: p50, unit: "ms", asked: "" },
-      { figure: "revoke to disconnect p99", value: p99, unit: "ms", asked: "at most 250" },
-    );
-    return figures;
-  } finally {
-    await deployment.stop();
-    rmSync(folder, { recursive: true, force: true });
-  }
+  found("import", await importDevices(deployment), "/s", "at least 1700");
+  found("certificates", await issueCertificates(deployment), "/s", "at least 250");
+  const { p50, p99 } = await revoke(deployment);
+  const beside = `revoke to disconnect beside ${liveConnections} connections`;
+  found(`${beside}, p50`, p50, "ms", "at most 250");
+  found(`${beside}, p99`, p99, "ms", "at most 250");
 }
 
 function applySnapshot(

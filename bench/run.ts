@@ -65,7 +65,10 @@ async function main(options: BenchOptions): Promise<void> {
     measured.push({ name: workload.name, summary: workload.summary, rows, runs: results });
   }
 
-  const runtimes = { bun: programOf("bun"), node: programOf("node") };
+  const chosenRuntimes = (["bun", "node"] as const).filter((one) =>
+    options.brokers.includes(`wardmq-${one}`),
+  );
+  const runtimes = Object.fromEntries(chosenRuntimes.map((one) => [one, programOf(one)]));
   let start: readonly RegistryFigure[] = [];
   if (options.only.includes(startName)) {
     print(`\n${startName}: a broker that finds much in its store`);

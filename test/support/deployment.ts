@@ -52,6 +52,8 @@ export interface DeploymentOptions {
   readonly restored?: (directory: string) => Promise<unknown>;
   /** `--set KEY=VALUE` of both processes' settings. */
   readonly settings?: Readonly<Record<string, string | number>>;
+  /** The runtime that control and broker run on, instead of the one of the test. */
+  readonly program?: string;
 }
 
 export interface Address {
@@ -110,7 +112,7 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
     await rm(directory, { recursive: true, force: true });
   };
   try {
-    const { restored, policy = testPolicy } = options;
+    const { restored, policy = testPolicy, program } = options;
     if (restored === undefined) {
       const hosts = ["localhost"];
       await commandOnce(directory, "init", { org: "hospital", environment: "test", hosts });
@@ -124,7 +126,7 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
     let controlProcess: ChildProcess;
     let controlAddresses: Record<string, string>;
     const startControl = async () => {
-      controlProcess = run(control, ["serve", directory, ...set], directory);
+      controlProcess = run(control, ["serve", directory, ...set], directory, program);
       processes.push(controlProcess);
       controlAddresses = await ready(controlProcess);
     };
@@ -149,7 +151,7 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
     let brokerProcess: ChildProcess;
     let addresses: Record<string, string>;
     const startBroker = async () => {
-      brokerProcess = run(broker, [directory], directory);
+      brokerProcess = run(broker, [directory], directory, program);
       processes.push(brokerProcess);
       addresses = await ready(brokerProcess);
     };
@@ -199,11 +201,16 @@ export async function newCredential(command: Command, subject: string): Promise<
   return { subject, key, cert: issued.certificateChain, ca: issued.trustAnchors };
 }
 
-function run(main: string, values: readonly string[], cwd: string): ChildProcess {
+function run(
+  main: string,
+  values: readonly string[],
+  cwd: string,
+  program = process.execPath,
+): ChildProcess {
   // The environment is not passed on: what the test runner puts there is none of the product's business.
   const { PATH, HOME, TMPDIR } = process.env;
   const env = { PATH, ...(HOME ? { HOME } : {}), ...(TMPDIR ? { TMPDIR } : {}) };
-  const child = spawn(process.execPath, [main, ...values], {
+  const child = spawn(program, [main, ...values], {
     cwd,
     env,
     stdio: ["pipe", "pipe", "pipe"],

@@ -83,6 +83,30 @@ const origin: Form = {
 
 const port: ValueType = { kind: "integer", minimum: 0, maximum: 65_535 };
 
+const systemChooses = "0 lets the system choose, the line `ready` tells";
+
+/** Where a listener is, on this machine alone unless the file says otherwise. */
+function listener(
+  name: string,
+  portByDefault: number,
+  summary: { readonly address: string; readonly port: string },
+): readonly Option[] {
+  return [
+    {
+      key: `listeners.${name}.address`,
+      type: { kind: "text", form: ipAddress },
+      default: "127.0.0.1",
+      summary: summary.address,
+    },
+    {
+      key: `listeners.${name}.port`,
+      type: port,
+      default: portByDefault,
+      summary: summary.port,
+    },
+  ];
+}
+
 /** What a listener accepts; where it is more than certificates, a peer without one reaches the check of its token. */
 function accept(listener: string, value: string, values: readonly string[]): Option {
   return {
@@ -154,83 +178,35 @@ export const options: readonly Option[] = [
     summary:
       "the names clients use; a handshake that asks for another name (SNI), or for none, is refused",
   },
-  {
-    key: "listeners.mqtts.address",
-    type: { kind: "text", form: ipAddress },
-    default: "127.0.0.1",
-    summary: "where MQTT over TLS is served; `0.0.0.0` or `::` opens it to every interface",
-  },
-  {
-    key: "listeners.mqtts.port",
-    type: port,
-    default: 8883,
-    summary: "the port of MQTT over TLS; 0 lets the system choose, the line `ready` tells",
-  },
+  ...listener("mqtts", 8883, {
+    address: "where MQTT over TLS is served; `0.0.0.0` or `::` opens it to every interface",
+    port: `the port of MQTT over TLS; ${systemChooses}`,
+  }),
   accept("mqtts", "certificate", ["certificate", "both"]),
-  {
-    key: "listeners.wss.address",
-    type: { kind: "text", form: ipAddress },
-    default: "127.0.0.1",
-    summary: "where MQTT over WebSocket over TLS is served, under the path `/mqtt`",
-  },
-  {
-    key: "listeners.wss.port",
-    type: port,
-    default: 8884,
-    summary: "the port of MQTT over WebSocket; 0 lets the system choose, the line `ready` tells",
-  },
+  ...listener("wss", 8884, {
+    address: "where MQTT over WebSocket over TLS is served, under the path `/mqtt`",
+    port: `the port of MQTT over WebSocket; ${systemChooses}`,
+  }),
   accept("wss", "certificate", ["certificate", "both"]),
-  {
-    key: "listeners.tokenMqtts.address",
-    type: { kind: "text", form: ipAddress },
-    default: "127.0.0.1",
-    summary: "where MQTT over TLS is served to people and apps, whose access token is the password",
-  },
-  {
-    key: "listeners.tokenMqtts.port",
-    type: port,
-    default: 8886,
-    summary: "the port of MQTT over TLS for people and apps",
-  },
+  ...listener("tokenMqtts", 8886, {
+    address: "where MQTT over TLS is served to people and apps, whose access token is the password",
+    port: "the port of MQTT over TLS for people and apps",
+  }),
   accept("tokenMqtts", "nothing", ["nothing", "token"]),
-  {
-    key: "listeners.tokenWss.address",
-    type: { kind: "text", form: ipAddress },
-    default: "127.0.0.1",
-    summary:
+  ...listener("tokenWss", 8885, {
+    address:
       "where MQTT over WebSocket over TLS is served to people and apps, under the path `/mqtt`",
-  },
-  {
-    key: "listeners.tokenWss.port",
-    type: port,
-    default: 8885,
-    summary: "the port of MQTT over WebSocket for people and apps",
-  },
+    port: "the port of MQTT over WebSocket for people and apps",
+  }),
   accept("tokenWss", "nothing", ["nothing", "token"]),
-  {
-    key: "listeners.est.address",
-    type: { kind: "text", form: ipAddress },
-    default: "127.0.0.1",
-    summary: "where devices enrol (EST), and where CRLs and OCSP answers are served",
-  },
-  {
-    key: "listeners.est.port",
-    type: port,
-    default: 8443,
-    summary: "the port of EST; 0 lets the system choose, the line `ready` tells",
-  },
-  {
-    key: "listeners.api.address",
-    type: { kind: "text", form: ipAddress },
-    default: "127.0.0.1",
-    summary: "where the API of operators is served",
-  },
-  {
-    key: "listeners.api.port",
-    type: port,
-    default: 9443,
-    summary: "the port of the API; 0 lets the system choose, the line `ready` tells",
-  },
+  ...listener("est", 8443, {
+    address: "where devices enrol (EST), and where CRLs and OCSP answers are served",
+    port: `the port of EST; ${systemChooses}`,
+  }),
+  ...listener("api", 9443, {
+    address: "where the API of operators is served",
+    port: `the port of the API; ${systemChooses}`,
+  }),
   {
     key: "tls.profile",
     type: { kind: "choice", values: ["nist", "modern"] },
