@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
 import {
+  committedPath,
   KeysError,
   passphraseCredential,
   passphraseDescriptor,
@@ -36,7 +37,14 @@ export function deploymentPassphrase(): string | undefined {
 /** The passphrase of a deployment that is being made with this provider; undefined when it needs none. */
 export function newDeploymentPassphrase(provider: string): string | undefined {
   if (provider !== "passphrase" || isCredential()) return undefined;
-  return readNewPassphrase(ownDescriptor(), "new passphrase of the keys: ");
+  return readNewPassphrase(ownDescriptor(), newQuestion);
+}
+
+const newQuestion = "new passphrase of the keys: ";
+
+/** The passphrase that a deployment gets in place of another one or of another provider, from a descriptor of its own. */
+export function changedPassphrase(provider: string, descriptor: number | undefined) {
+  return provider === "passphrase" ? readNewPassphrase(descriptor, newQuestion) : undefined;
 }
 
 /** Asked for once, however often control is started. */
@@ -83,7 +91,7 @@ export function passphraseFor(passphrase: string | undefined): {
 
 function providerOf(path: (typeof keyFiles)[number]) {
   try {
-    return readKeyFile(path).provider;
+    return readKeyFile(committedPath("control/keys-change.json", path)).provider;
   } catch (error) {
     if (!(error instanceof KeysError)) throw error;
     throw new Failure(2, error.message, error.hint);

@@ -46,6 +46,25 @@ describe("keys behind a passphrase", () => {
   });
 });
 
+describe("wardmq keys change", () => {
+  test("asks for what opens the keys now and from here on, and says which that is", async () => {
+    assert.equal((await run("init moved --org hospital --host localhost")).code, 0);
+    const change = "keys change moved --to passphrase --new-passphrase-fd 3";
+    const short = await run(change, { cwd: folder, passphrase: "short" });
+    assert.equal(short.code, 2);
+    assert.match(short.stderr, /less than 12 characters/);
+    assert.equal((await run("keys change moved")).code, 2);
+    const { code, stdout, stderr } = await run(change, { cwd: folder, passphrase });
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /5 files with keys: passphrase opens them now, in place of file/);
+    assert.equal((await run("list moved", forKeys(wrong))).code, 2);
+    assert.equal((await run("list moved", forKeys(passphrase))).code, 0);
+    const back = await run("keys change moved --to file --json", forKeys(passphrase));
+    assert.deepEqual(JSON.parse(back.stdout), { from: "passphrase", to: "file", files: 5 });
+    assert.match((await run("events moved --last 1")).stdout, /keys-changed/);
+  });
+});
+
 describe("wardmq backup and restore", () => {
   const byPassphrase = (text: string): RunOptions => ({ cwd: folder, passphrase: text });
 

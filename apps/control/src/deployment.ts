@@ -29,6 +29,8 @@ export const paths = {
   feedPublicKey: "broker/feed.pub",
   controlKeys: "control/keys.json",
   brokerKeys: "broker/keys.json",
+  keysChange: "control/keys-change.json",
+  brokerLock: "broker/state/.lock",
   policies: "control/policies",
   registry: "control/registry.db",
   issuerKeys: "control/issuer-keys.json",

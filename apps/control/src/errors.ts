@@ -137,6 +137,10 @@ export const controlErrors = {
     exitCode: 2,
     meaning: "a file of the deployment can not be read",
   },
+  ERR_KEYS_CHANGE: {
+    exitCode: 1,
+    meaning: "the keys are protected by this provider already",
+  },
   ERR_KEY: {
     exitCode: 2,
     meaning: "a file holds no private key of the kind it is for",

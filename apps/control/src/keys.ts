@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
-import { renameSync } from "node:fs";
+import { readdirSync, renameSync } from "node:fs";
 import { dirname } from "node:path";
 import {
   KeyFile,
@@ -26,6 +26,15 @@ export function openControlKeys(): KeyFile {
 /** Seals one kind of thing that control keeps. */
 export function controlPlace({ ring, store }: KeyFile, table: string): SealedPlace {
   return ring.at({ purpose: "control", store, table });
+}
+
+/** The files in folder control that hold a private key, wrapped; what is in a token is none of them. */
+export function wrappedKeyFiles(): readonly string[] {
+  return readdirSync("control")
+    .filter((name) => /^[^.].*\.key$/.test(name) && name !== "kek.key")
+    .map((name) => `control/${name}`)
+    .filter((path) => "wrapped" in readPrivateKeyFile(path))
+    .sort();
 }
 
 /** A Signer over the wrapped private key in a file. */

@@ -13,6 +13,7 @@ import { RevocationLists } from "./ca/revocation-lists.ts";
 import { execute } from "./commands/execute.ts";
 import type { Surroundings } from "./commands/handler.ts";
 import { init } from "./commands/init.ts";
+import { changeKeys } from "./commands/keys-change.ts";
 import { parseRequest, wrongRequest } from "./commands/requests.ts";
 import { enterDeployment, paths, readIssuers, readOperatorFiles } from "./deployment.ts";
 import { openManufacturers } from "./est/manufacturers.ts";
@@ -66,7 +67,7 @@ async function answer(
 ): Promise<CommandResponse> {
   try {
     if (line instanceof Failure) throw line;
-    const result = await doneBy(folder, parseRequest(line), files);
+    const result = await doneBy(folder, parseRequest(line), files, report);
     return { ok: true, result };
   } catch (error) {
     return responseOf(error, report);
@@ -78,6 +79,7 @@ async function doneBy(
   folder: string,
   request: CommandRequest,
   files: () => Promise<Surroundings>,
+  report: (line: string) => void,
 ): Promise<unknown> {
   const caller = { actor: currentActor(), role: "local", at: Date.now() } as const;
   switch (request.command) {
@@ -88,6 +90,9 @@ async function doneBy(
     case "backup":
       enterDeployment(folder);
       return backup(request.arguments, Date.now());
+    case "keys.change":
+      enterDeployment(folder);
+      return changeKeys(request.arguments, caller, report);
     default:
       return execute(await files(), request, caller);
   }

@@ -1,4 +1,4 @@
-import type { KeyFile } from "@wardmq/keys";
+import { endReplacements, type KeyFile } from "@wardmq/keys";
 import { paths } from "./deployment.ts";
 import { EventLog } from "./events/event-log.ts";
 import { sealedNumberedTexts, sealedStateFile } from "./files.ts";
@@ -20,6 +20,7 @@ export type SealedState = ReturnType<typeof openSealedState>;
 
 /** Opens what is sealed in the current folder, whose lock the caller holds; what still lies in the clear is sealed first. */
 export function openSealedState({ now, report, tell = () => {} }: SealedStateOptions) {
+  if (endReplacements(paths.keysChange)) report("the change of the keys is finished");
   sealPlainDeployment(now(), report);
   const keys = openControlKeys();
   const files = sealedFilesOf(keys);

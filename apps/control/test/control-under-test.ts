@@ -20,7 +20,7 @@ import { certificateRequest, encodePem } from "@wardmq/x509";
 import { init } from "../src/commands/init.ts";
 import { Registry } from "../src/registry/registry.ts";
 
-const main = join(import.meta.dirname, "../src/main.ts");
+export const main = join(import.meta.dirname, "../src/main.ts");
 const patienceMs = 60_000;
 
 export const uuid = "0b1e6f3a-8a8e-4a53-9d5c-2f1f6b8f4c11";

@@ -49,6 +49,22 @@ export const stateCommands = {
       sha256: z.string(),
     }),
   },
+  /** While nothing serves the deployment: every part of it holds keys in its memory. */
+  "keys.change": {
+    summary: "have another provider protect all keys of a deployment that is not being served",
+    role: "local",
+    arguments: z.strictObject({
+      /** The provider of key-encryption keys from here on. */
+      to: z.string().max(1000),
+      /** The new passphrase, where that is the provider. */
+      passphrase: z.string().max(1000).optional(),
+    }),
+    result: z.strictObject({
+      from: z.string().meta({ description: "the former provider" }),
+      to: z.string(),
+      files: z.int().meta({ description: "how many files with keys it opens" }),
+    }),
+  },
   /** The event of a backup, recorded by whoever serves. */
   "backup.record": {
     summary: "record that a backup was made",

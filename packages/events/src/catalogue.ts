@@ -165,6 +165,11 @@ export const eventTypes = {
     summary:
       "a key that had sealed a store was destroyed, after everything was sealed under another one",
   },
+  "keys-changed": {
+    severity: "notice",
+    summary:
+      "an operator had another provider protect all keys; `details` name it and the former one",
+  },
   "backup-made": {
     severity: "notice",
     summary: "an operator wrote a sealed backup of the deployment; `details` say which",

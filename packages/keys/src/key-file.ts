@@ -62,7 +62,7 @@ export class KeyFile {
   readonly #path: string;
   readonly #dataKeys: Map<string, DataKey>;
   readonly ring: KeyRing;
-  #provider: KeyProvider;
+  readonly #provider: KeyProvider;
   #content: KeyFileContent;
 
   private constructor(
@@ -173,8 +173,8 @@ export class KeyFile {
     this.#dataKeys.delete(id);
   }
 
-  /** Wraps the same keys by another provider; the store needs no change. */
-  rewrap(provider: KeyProvider): void {
+  /** What the file is to hold when another provider wraps the same keys; the store needs no change. */
+  rewrapped(provider: KeyProvider): string {
     const head = { ...this.#content, provider: provider.description };
     const keys = this.#content.keys.map((one) => {
       const dataKey = this.#dataKeys.get(one.id);
@@ -182,8 +182,7 @@ export class KeyFile {
         ? one
         : wrapEntry(head, provider, dataKey, one.state, one.created);
     });
-    this.#write({ ...head, keys });
-    this.#provider = provider;
+    return textOf({ ...head, keys });
   }
 
   #unwrapped(): UnwrappedKeyFile {

@@ -26,9 +26,11 @@ export function writeNewFile(path: string, content: string | Uint8Array, mode: n
   }
 }
 
+const draftOf = (path: string) => `${path}.next`;
+
 /** Puts a file in place of another in one step: a reader sees the old or the new one, whole. */
 export function replaceFile(path: string, content: string | Uint8Array, mode: number): void {
-  const next = `${path}.next`;
+  const next = draftOf(path);
   rmSync(next, { force: true });
   writeNewFile(next, content, mode);
   renameSync(next, path);
@@ -52,7 +54,7 @@ const formerOf = (path: string) => `${path}.former`;
  * call of `endReplacement` destroys. A disk that writes elsewhere (flash, snapshots) may keep the old blocks all the same.
  */
 export function replaceSecretFile(path: string, content: string | Uint8Array): void {
-  const next = `${path}.next`;
+  const next = draftOf(path);
   rmSync(next, { force: true });
   writeNewFile(next, content, 0o600);
   putInPlace(next, path);
@@ -66,6 +68,64 @@ export function putInPlace(next: string, path: string): void {
   renameSync(next, path);
   syncFolder(dirname(path));
   destroyFile(former);
+}
+
+/** What is under way while several files are replaced: paths as the caller gave them. */
+interface Replacement {
+  readonly replaced: readonly string[];
+  readonly destroyed: readonly string[];
+}
+
+/**
+ * Like `replaceSecretFile` for several files at once, and destroys others with the old ones:
+ *
+ *     drafts beside the files --`list` is written--> committed --moved one by one, others destroyed--> `list` is gone
+ *
+ * A crash before `list` is there leaves all of the old files, one after it all of the new ones, as soon as somebody calls
+ * `endReplacements`.
+ */
+export function replaceSecretFiles(
+  list: string,
+  contents: ReadonlyMap<string, string>,
+  destroyed: readonly string[],
+): void {
+  try {
+    for (const [path, content] of contents) {
+      rmSync(draftOf(path), { force: true });
+      writeNewFile(draftOf(path), content, 0o600);
+      syncFolder(dirname(path));
+    }
+    const replacement: Replacement = { replaced: [...contents.keys()], destroyed };
+    replaceFile(list, JSON.stringify(replacement), 0o600);
+  } catch (error) {
+    for (const path of contents.keys()) rmSync(draftOf(path), { force: true });
+    throw error;
+  }
+  endReplacements(list);
+}
+
+/** Finishes what a crash during `replaceSecretFiles` left committed; tells whether there was something. */
+export function endReplacements(list: string): boolean {
+  const replacement = readReplacement(list);
+  if (replacement === undefined) return false;
+  for (const path of replacement.replaced) {
+    if (existsSync(draftOf(path))) putInPlace(draftOf(path), path);
+    endReplacement(path);
+  }
+  for (const path of replacement.destroyed) destroyFile(path);
+  rmSync(list);
+  syncFolder(dirname(list));
+  return true;
+}
+
+/** Where the content of a file is that counts, while `list` may say that a committed one has not been moved yet. */
+export function committedPath(list: string, path: string): string {
+  const isListed = readReplacement(list)?.replaced.includes(path) === true;
+  return isListed && existsSync(draftOf(path)) ? draftOf(path) : path;
+}
+
+function readReplacement(list: string): Replacement | undefined {
+  return existsSync(list) ? (JSON.parse(readPrivateText(list)) as Replacement) : undefined;
 }
 
 /** Destroys what a crash during `replaceSecretFile` left behind. */

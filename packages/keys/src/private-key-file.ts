@@ -78,14 +78,13 @@ export function openPrivateKeyFile(path: string, providers: KeyProviders): KeyOb
   throw damaged(path, "names a key in a token, which never leaves there");
 }
 
-/** Wraps the private key of a file by another provider; a key in a token stays there. */
-export function rewrapPrivateKeyFile(
+/** What the file of a private key is to hold when another provider wraps the same key. */
+export function rewrappedPrivateKey(
   path: string,
   providers: KeyProviders,
   provider: KeyProvider,
-): void {
-  if ("pkcs11" in readPrivateKeyFile(path)) return;
-  replaceSecretFile(path, wrappedText(openPrivateKeyFile(path, providers), provider));
+): string {
+  return wrappedText(openPrivateKeyFile(path, providers), provider);
 }
 
 /** Whether a file holds a private key in the clear, as WardMQ kept them before it wrapped keys. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmodSync, existsSync, linkSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { SealError } from "@wardmq/sealing";
-import { KeyFile, KeyProviders, readKeyFile } from "../src/index.ts";
+import { KeyFile, KeyProviders, readKeyFile, replaceSecretFile } from "../src/index.ts";
 import { fails } from "./contract/key-provider.contract.ts";
 import { noEnvironment, TemporaryFolder } from "./temporary-folder.ts";
 
@@ -145,7 +145,8 @@ describe("rewrapping", () => {
     const sealed = it.keys.ring.at(place).seal("1", Buffer.from("event"));
     it.keys.rotate(now);
     const environment = { ...noEnvironment, passphrase: () => "correct horse battery" };
-    it.keys.rewrap(new KeyProviders(environment).create({ name: "passphrase" }, it.path));
+    const next = new KeyProviders(environment).create({ name: "passphrase" }, it.path);
+    replaceSecretFile(it.file, it.keys.rewrapped(next));
 
     fails("ERR_KEY_PROVIDER", () => it.reopen());
     const wrong = { ...noEnvironment, passphrase: () => "another horse battery" };

@@ -7,7 +7,8 @@ import {
   keySigner,
   openPrivateKeyFile,
   openSigner,
-  rewrapPrivateKeyFile,
+  replaceSecretFile,
+  rewrappedPrivateKey,
   writePrivateKeyFile,
 } from "../src/index.ts";
 import { fails } from "./contract/key-provider.contract.ts";
@@ -76,7 +77,7 @@ describe("the file of a private key", () => {
     const withPassphrase = new KeyProviders(environment);
     const { publicKey } = openSigner(path, providers);
     const next = withPassphrase.create({ name: "passphrase" }, folder.path);
-    rewrapPrivateKeyFile(path, providers, next);
+    replaceSecretFile(path, rewrappedPrivateKey(path, providers, next));
     fails("ERR_KEY_PROVIDER", () => openSigner(path, providers));
     assert.deepEqual(openSigner(path, withPassphrase).publicKey, publicKey);
     assert.ok(readFileSync(`${path}.held`).every((octet) => octet === 0));

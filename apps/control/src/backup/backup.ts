@@ -15,17 +15,12 @@ import { DatabaseSync } from "node:sqlite";
 import type { Commands } from "@wardmq/commands";
 import { parseConfig } from "@wardmq/config";
 import { printable } from "@wardmq/events";
-import {
-  KeyFile,
-  openPrivateKeyFile,
-  readPrivateKeyFile,
-  type UnwrappedKeyFile,
-} from "@wardmq/keys";
+import { KeyFile, openPrivateKeyFile, type UnwrappedKeyFile } from "@wardmq/keys";
 import { isRecipient } from "@wardmq/sealing";
 import { paths } from "../deployment.ts";
 import { Failure, systemCode } from "../failure.ts";
 import { readText } from "../files.ts";
-import { keyProviders } from "../keys.ts";
+import { keyProviders, wrappedKeyFiles } from "../keys.ts";
 import { ArchiveWriter } from "./archive.ts";
 import type { Manifest } from "./manifest.ts";
 
@@ -35,6 +30,7 @@ type Backup = Commands["backup"];
 const leftOut = [
   /^run\//,
   /^control\/lock\.db/,
+  /^control\/keys-change\.json$/,
   /^control\/broker-store\.sealed$/, // the copy of the store is older than that
   /(^|\/)kek\.key$/,
   /\/keys\.json$/,
@@ -114,10 +110,8 @@ function namesOf(withCaKey: boolean): { readonly plain: string[]; readonly wrapp
   const all = readdirSync(".", { recursive: true, encoding: "utf8" })
     .filter((path) => !leftOut.some((pattern) => pattern.test(path)) && statSync(path).isFile())
     .sort();
-  const isWrapped = (path: string) =>
-    /^control\/[^/]+\.key$/.test(path) && "wrapped" in readPrivateKeyFile(path);
   const isOfFeed = (path: string) => path.startsWith("control/feed");
-  const wrapped = all.filter(isWrapped);
+  const wrapped = wrappedKeyFiles();
   return {
     plain: all.filter((path) => !wrapped.includes(path)),
     wrapped: wrapped.filter((path) => withCaKey || isOfFeed(path)),

@@ -2,10 +2,10 @@ import type { stateCommands } from "@wardmq/commands";
 import { Failure } from "../failure.ts";
 import type { HandlersOf } from "./handler.ts";
 
-/** Backups are written and read by processes of their own: see once.ts. */
+/** Done by processes of their own: see once.ts. */
 const notHere = () => {
   throw new Failure("ERR_REQUEST", "this is done by a process of its own", {
-    hint: "use wardmq backup and wardmq restore",
+    hint: "use wardmq backup, wardmq restore and wardmq keys change",
   });
 };
 
@@ -33,4 +33,5 @@ export const stateHandlers: HandlersOf<typeof stateCommands> = {
     return {};
   },
   restore: notHere,
+  "keys.change": notHere,
 };
