@@ -29,8 +29,9 @@ if (process.execArgv.length > 0) {
 /** The terminal, and of other descriptors those that a passphrase waits on. */
 function handedOver() {
   const words = process.argv.slice(2);
-  const option = words.indexOf("--passphrase-fd");
-  const named = [process.env.WARDMQ_PASSPHRASE_FD, option < 0 ? undefined : words[option + 1]];
+  const options = ["--passphrase-fd", "--new-passphrase-fd"];
+  const given = words.filter((_, i) => options.includes(words[i - 1]));
+  const named = [process.env.WARDMQ_PASSPHRASE_FD, ...given];
   const stdio = ["inherit", "inherit", "inherit"];
   for (const descriptor of named.map(Number).filter((one) => one > 2 && one < 10)) {
     while (stdio.length < descriptor) stdio.push("ignore");

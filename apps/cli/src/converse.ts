@@ -6,6 +6,7 @@ import type { CommandName, Commands } from "@wardmq/commands";
 import { absentCodes, parseResponse, resultOf, socketPath, unanswered } from "./ask.ts";
 import { minimalEnvironment } from "./environment.ts";
 import { systemCode } from "./failure.ts";
+import { deploymentPassphrase, passphraseFor } from "./keys.ts";
 import { chooseRuntime, programs } from "./runtime.ts";
 
 interface Line {
@@ -50,11 +51,14 @@ function overSocket(): Promise<Line | undefined> {
 
 function overOneShot(): Line {
   const { command, options } = chooseRuntime(undefined);
+  const { stdio, variables, give } = passphraseFor(deploymentPassphrase());
   const child = spawn(command, [...options, programs.control, "once", "."], {
-    stdio: ["pipe", "pipe", "inherit"],
-    env: minimalEnvironment(process.env),
+    stdio: ["pipe", "pipe", "inherit", ...stdio],
+    env: { ...minimalEnvironment(process.env), ...variables },
   });
-  child.stdin.on("error", () => {}); // it ended early: the end of its lines tells
-  child.on("error", () => child.stdout.destroy());
-  return { input: child.stdout, output: child.stdin };
+  give(child);
+  const [output, input] = [child.stdio[0] as Writable, child.stdio[1] as Readable];
+  output.on("error", () => {}); // it ended early: the end of its lines tells
+  child.on("error", () => input.destroy());
+  return { input, output };
 }
