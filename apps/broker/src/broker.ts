@@ -255,9 +255,9 @@ export class Broker {
     return { incarnation, number: this.#journal.committed };
   }
 
-  /** Keeps a message of the feed that was applied, as it came, for a start without control. */
-  keepFeed(lines: readonly string[], type: FeedBody["type"]): void {
-    this.#feedLines.keep(lines, type);
+  /** Keeps a message of the feed that was applied, as it came, for a start without control. True: a snapshot is wanted. */
+  keepFeed(lines: readonly string[], type: FeedBody["type"]): boolean {
+    return this.#feedLines.keep(lines, type);
   }
 
   /** Control is alive and said so then: revocation data is that fresh. */

@@ -148,7 +148,7 @@ function startBroker(path: string) {
   const staged: string[] = [];
   const fresh: number[] = [];
   const kept: string[] = [];
-  const state = { fails: false, lost: 0 };
+  const state = { fails: false, lost: 0, isLong: false };
   const client = new FeedClient({
     path,
     verify: (bytes, signature) => verify(null, bytes, publicKey, signature),
@@ -162,7 +162,10 @@ function startBroker(path: string) {
       return ended;
     },
     onAlive: (issuedAt) => fresh.push(issuedAt),
-    keep: (_, type) => kept.push(type),
+    keep: (_, type) => {
+      kept.push(type);
+      return state.isLong;
+    },
     rekey: async () => ({ current: "00000001", destroyed: ["00000000"] }),
     onConnected() {},
     onLost: () => {
@@ -257,6 +260,18 @@ describe("FeedClient", () => {
     const applied = await control.hears("applied");
     assert.deepEqual([applied.version, applied.connectionsClosed], [3, 7]);
     assert.ok(applied.milliseconds >= 0);
+  });
+
+  test("asks for a snapshot where more changes are kept than it is worth, and takes it", async () => {
+    await standsAtTwo();
+    broker.state.isLong = true;
+    control.say(line(change(3)));
+    await control.hears("snapshot-wanted");
+    broker.state.isLong = false;
+    await control.hears("applied");
+    control.say(line(snapshot(3)));
+    assert.equal((await control.hears("applied")).version, 3);
+    assert.equal(broker.state.lost, 0);
   });
 
   test("gives back what control has said of its state last, or what was kept of a former process", async () => {

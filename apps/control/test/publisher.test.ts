@@ -140,6 +140,28 @@ describe("the publisher of the feed", () => {
     });
   }
 
+  test("gives a snapshot of the present to a broker that wants one, and then the changes", async () => {
+    await using at = await publishing();
+    const { socket, heard } = at.broker();
+    socket.write(encodeBrokerMessage({ type: "hello" }));
+    await eventually(() => heard.length === 1);
+    at.publisher.publish(change(1));
+    await eventually(() => heard.length === 2);
+    socket.write(encodeBrokerMessage({ type: "snapshot-wanted" }));
+    await eventually(() => heard.length === 3);
+    at.publisher.publish(change(2));
+    await eventually(() => heard.length === 4);
+    assert.deepEqual(
+      heard.map(({ type, version }) => [type, version]),
+      [
+        ["snapshot", 1],
+        ["change", 2],
+        ["snapshot", 2],
+        ["change", 3],
+      ],
+    );
+  });
+
   test("says that it is alive, at the version it stands at", async () => {
     await using at = await publishing({ aliveMs: 5 });
     const { socket, heard } = at.broker();

@@ -75,6 +75,8 @@ export function decodeBrokerMessage(line: string): BrokerMessage {
     case "ready":
       if (isText(mqtts) && isText(wss)) return { type, mqtts, wss };
       break;
+    case "snapshot-wanted":
+      return { type };
     case "key-missing":
       if (isText(issuer)) return { type, issuer };
       break;

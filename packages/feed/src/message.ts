@@ -89,6 +89,8 @@ export type BrokerMessage =
   | { readonly type: "refused"; readonly version: number; readonly why: string }
   /** A token names a key that the issuer of this name may have begun to use. */
   | { readonly type: "key-missing"; readonly issuer: string }
+  /** The changes since the last snapshot have become more than it: the world anew is to take their place. */
+  | { readonly type: "snapshot-wanted" }
   | ({ readonly type: "rekeyed" } & Rekeyed)
   | { readonly type: "not-rekeyed"; readonly why: string }
   | { readonly type: "ready"; readonly mqtts: string; readonly wss: string }

@@ -52,6 +52,7 @@ const accepted: readonly BrokerMessage[] = [
   { type: "refused", version: 1, why: "no" },
   { type: "used", fingerprint: "ab".repeat(32) },
   { type: "foreign", certificate: "MIIB" },
+  { type: "snapshot-wanted" },
   { type: "ready", mqtts: "127.0.0.1:1", wss: "127.0.0.1:2" },
   { type: "events", events: [{ type: "connected" }, null] },
 ];

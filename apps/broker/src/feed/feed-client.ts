@@ -21,8 +21,8 @@ export interface FeedClientParts {
   /** Applies a snapshot or a change with its parts, whole or not at all; throws when it cannot. */
   readonly apply: (body: FeedNews) => Ended | Promise<Ended>; // a promise is kept
   readonly onAlive: (issuedAt: number) => void;
-  /** A message with the lines of its parts was applied: they can be kept for a start without control. */
-  readonly keep: (lines: readonly string[], type: FeedBody["type"]) => void;
+  /** A message with the lines of its parts was applied: they can be kept for a start without control. True: too many are. */
+  readonly keep: (lines: readonly string[], type: FeedBody["type"]) => boolean;
   /** Seals all that is kept under a new key. */
   readonly rekey: () => Promise<Rekeyed>;
   readonly onConnected: (send: (message: BrokerMessage) => boolean) => void;
@@ -159,7 +159,8 @@ export class FeedClient {
     const lines = [...(this.#lines ?? []), line];
     this.#lines = body.type === "subjects" ? lines : undefined;
     const ended = this.#apply(body);
-    if (body.type !== "subjects") this.#parts.keep(lines, body.type);
+    if (body.type !== "subjects" && this.#parts.keep(lines, body.type))
+      this.#send({ type: "snapshot-wanted" });
     if (ended === undefined) return;
     this.#retryMs = firstRetryMs;
     const { version } = body;

@@ -5,6 +5,8 @@ import { Stored } from "./segment.ts";
 
 /** That control is alive is kept at most so often: revocation data is good for a day. */
 const aliveMs = 60_000;
+/** A small world is not sent anew for every few changes. */
+const fewCharacters = 4 * 1024 * 1024;
 
 /** One signed line of the feed, as it came. */
 class StoredLine extends Stored {
@@ -32,9 +34,14 @@ export class FeedLines {
   #lines: StoredLine[] = [];
   #alive: StoredLine | undefined;
   #aliveAt = Number.NEGATIVE_INFINITY;
+  #snapshotCharacters = 0;
+  #changeCharacters = 0;
+  readonly #few: number;
 
-  constructor(journal: Journal) {
+  /** `few`: changes of so many characters never want a snapshot. */
+  constructor(journal: Journal, few = fewCharacters) {
     this.#journal = journal;
+    this.#few = few;
   }
 
   /** What was found at the start lives on until a snapshot takes its place. */
@@ -43,16 +50,23 @@ export class FeedLines {
       const stored = new StoredLine(serial, isFirst, line, this.#journal);
       this.#journal.adopt(stored, segment, bytes);
       this.#lines.push(stored);
+      this.#snapshotCharacters += line.length;
     }
   }
 
-  /** The lines of a message that was applied, in their order. */
-  keep(lines: readonly string[], type: FeedBody["type"]): void {
+  /**
+   * The lines of a message that was applied, in their order. True when the changes have grown beyond the snapshot that
+   * they follow: a new one is wanted, or they would grow for as long as control runs.
+   */
+  keep(lines: readonly string[], type: FeedBody["type"]): boolean {
     if (type === "alive") {
       for (const line of lines) this.#keepAlive(line);
-      return;
+      return false;
     }
+    const characters = lines.reduce((sum, line) => sum + line.length, 0);
     if (type === "snapshot") {
+      this.#snapshotCharacters = characters;
+      this.#changeCharacters = 0;
       for (const former of this.#lines) this.#journal.gone(former);
       if (this.#alive !== undefined) this.#journal.gone(this.#alive);
       this.#alive = undefined;
@@ -61,6 +75,11 @@ export class FeedLines {
     for (const [i, line] of lines.entries()) {
       this.#lines.push(this.#store(line, type === "snapshot" && i === 0));
     }
+    if (type === "snapshot") return false;
+    const most = Math.max(this.#few, this.#snapshotCharacters);
+    const wasLong = this.#changeCharacters > most;
+    this.#changeCharacters += characters;
+    return !wasLong && this.#changeCharacters > most;
   }
 
   #keepAlive(line: string): void {

@@ -208,6 +208,11 @@ export class FeedPublisher {
       case "events":
         this.#options.onEvents(message.events);
         break;
+      case "snapshot-wanted":
+        if (follower.state !== "following") break; // one comes, or the changes that lead to the present
+        follower.state = "catching up";
+        void this.#catchUp(follower, undefined);
+        break;
       case "key-missing":
         this.#options.onKeyMissing(message.issuer);
         break;
