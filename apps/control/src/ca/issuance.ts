@@ -103,7 +103,7 @@ export class Issuance {
       try {
         await issueTogether(this.#on, orders);
       } catch (error) {
-        for (const { refused } of orders) refused(error);
+        for (const order of orders) refuse(this.#on, order, error);
       }
     }
     this.#isWorking = false;
@@ -129,16 +129,20 @@ async function issueTogether(on: Issuing, orders: readonly Order[]): Promise<voi
   );
   if (bound.length === 0) return;
   const confirmed = publisher.publish({ subjects: bound.map(({ subject }) => subject) })();
-  const handed = confirmed.then(() => {
-    for (const { order } of bound) hand(on, authority, order);
-  });
+  const handed = confirmed
+    .then(() => {
+      for (const { order } of bound) hand(on, authority, order);
+    })
+    .catch((error: unknown) => {
+      for (const { order } of bound) refuse(on, order, error);
+    });
   // More is asked for meanwhile. A broker that does not answer delays these, and no others.
-  await Promise.race([handed, delay(patienceMs)]);
+  await Promise.race([handed, delay(patienceMs, undefined, { ref: false })]);
 }
 
 /** What came of those that were not refused; of the others they and the events hear. */
 function unlessRefused<One extends Order, Result>(
-  { record }: Issuing,
+  on: Issuing,
   orders: readonly One[],
   step: (order: One) => Result,
 ): readonly Result[] {
@@ -147,11 +151,15 @@ function unlessRefused<One extends Order, Result>(
       return [step(order)];
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      recordRefusal(record, order, error);
-      order.refused(error);
+      refuse(on, order, error);
       return [];
     }
   });
+}
+
+function refuse({ record }: Issuing, order: Order, error: unknown): void {
+  if (error instanceof Failure) recordRefusal(record, order, error);
+  order.refused(error);
 }
 
 function accept(registry: Registry, { issuer, ownKeys }: Authority, order: Order): Accepted {
