@@ -28,7 +28,8 @@ export interface Imported {
   readonly refused: readonly Refused[];
 }
 
-const batch = 1_000;
+/** What control takes in one transaction. */
+export const batch = 1_000;
 
 /** Reads a file of devices by its ending: `.csv` or `.json`. */
 export function readDevices(path: string): {
@@ -117,12 +118,12 @@ function withoutRepeated({ rows, refused }: { rows: readonly Row[]; refused: rea
 export async function importRows(
   asked: Asking,
   rows: readonly Row[],
-  dryRun: boolean,
+  how: Pick<Commands["device.import"]["arguments"], "dryRun" | "allOrNothing">,
   progress: (done: number) => void,
 ): Promise<Imported> {
   const batches: (readonly Row[])[] = [];
   for (let at = 0; at < rows.length; at += batch) batches.push(rows.slice(at, at + batch));
-  const wanted = batches.map((some) => ({ devices: some.map(({ device }) => device), dryRun }));
+  const wanted = batches.map((some) => ({ devices: some.map(({ device }) => device), ...how }));
   let added = 0;
   let done = 0;
   const refused: Refused[] = [];

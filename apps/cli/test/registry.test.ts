@@ -54,6 +54,16 @@ describe("devices in a file", () => {
     }
   });
 
+  test("are all refused by control where one of them is there already", async () => {
+    const directory = await newDeployment("whole");
+    await done(["device", "add", directory, "--site", "main", "--ward", "icu", "--id", other]);
+    const words = ["device", "import", directory, file("whole.csv", good)];
+    const { code, stdout } = await wardmq([...words, "--all-or-nothing"]);
+    assert.equal(code, 1);
+    assert.match(stdout, /3 +id +.*is already registered\nregistered 0 devices/);
+    assert.equal(JSON.parse(await done(["list", directory, "--json"])).length, 1);
+  });
+
   test("come out as they went in, in both forms", async () => {
     const first = await newDeployment("first");
     await done(["device", "import", first, file("good.csv", good)]);

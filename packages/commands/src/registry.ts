@@ -90,6 +90,10 @@ export const registryCommands = {
         .max(1_000)
         .meta({ description: "as the arguments of device.add" }),
       dryRun: z.boolean().meta({ description: "only say what would be refused" }),
+      allOrNothing: z
+        .boolean()
+        .exactOptional()
+        .meta({ description: "take none when one is refused" }),
     }),
     result: z.strictObject({
       added: z.int(),

@@ -7,6 +7,7 @@ import { controlCommand } from "../control-command.ts";
 import { deploymentCommand } from "../deployment-command.ts";
 import {
   allSubjects,
+  batch,
   exported,
   type Imported,
   importRows,
@@ -175,15 +176,19 @@ function addImport(device: Command): void {
     await asking(["FILE"], words, options, async (asked) => {
       const { dryRun = false, allOrNothing = false, json } = options;
       const read = readDevices(file);
-      const run = async (only: boolean): Promise<Imported> => {
+      const run = async (how: Parameters<typeof importRows>[2]): Promise<Imported> => {
         const bar = progressBar(read.rows.length);
-        const { added, refused } = await importRows(asked, read.rows, only, bar.show);
+        const { added, refused } = await importRows(asked, read.rows, how, bar.show);
         bar.end();
         return { added, refused: [...read.refused, ...refused].sort((a, b) => a.row - b.row) };
       };
-      const tried = dryRun || allOrNothing ? await run(true) : undefined;
-      const isOver = dryRun || (allOrNothing && (tried?.refused.length ?? 0) > 0);
-      const result = tried !== undefined && isOver ? tried : await run(false);
+      // A file that fits into one transaction is taken or refused by it.
+      const isOne = read.rows.length <= batch && read.refused.length === 0;
+      const isTried = dryRun || (allOrNothing && !isOne);
+      const tried = isTried ? await run({ dryRun: true }) : undefined;
+      const isOver = dryRun || (tried?.refused.length ?? 0) > 0;
+      const result =
+        tried !== undefined && isOver ? tried : await run({ dryRun: false, allOrNothing });
       const added = isOver && !dryRun ? 0 : result.added;
       if (json) printJson({ added, refused: result.refused, dryRun });
       else print(importText(added, result.refused, dryRun));

@@ -91,7 +91,7 @@ function edited(
 /** Valid rows are taken together, the others named. Nobody is told device by device: one event says how many came. */
 function importDevices(
   { registry, publisher, record }: Surroundings,
-  { devices, dryRun }: Commands["device.import"]["arguments"],
+  { devices, dryRun, allOrNothing = false }: Commands["device.import"]["arguments"],
   caller: Caller,
 ): Commands["device.import"]["result"] {
   const refused: Commands["device.import"]["result"]["refused"][number][] = [];
@@ -116,6 +116,7 @@ function importDevices(
       });
     } else taken.set(device.id, device);
   }
+  if (allOrNothing && !dryRun && refused.length > 0) return { added: 0, refused };
   if (dryRun || taken.size === 0) return { added: taken.size, refused };
   const added = registry.addSubjects([...taken.values()], caller);
   publisher.publish({ subjects: added });
