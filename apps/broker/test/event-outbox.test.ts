@@ -74,6 +74,19 @@ describe("EventOutbox", () => {
     box.close();
   });
 
+  test("tells likewise of a subject that tries many correlations of commands and answers", () => {
+    for (const type of ["command-denied", "response-denied"] as const) {
+      const { sent, outbox: box, state, turn, send } = outbox();
+      box.connect(send);
+      for (let i = 0; i < 300; i += 1) box.record({ ...denied(`t/response/${i}`), type });
+      state.now += 1_000;
+      turn();
+      assert.equal(sent.filter((event) => event.type === "topic-scan").length, 1);
+      assert.equal(total(sent), 301);
+      assert.ok(sent.length < 30, `${sent.length} lines`);
+    }
+  });
+
   test("tells of a subject that tries many denied topics, once, and counts exactly what it tries", () => {
     const { state, sent, outbox: box, turn, send } = outbox();
     box.connect(send);

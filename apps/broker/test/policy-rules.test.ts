@@ -99,6 +99,31 @@ describe("a message on an allowed topic", () => {
     assert.equal(parts.retained.messages, 1);
   });
 
+  test("is retained for as long as its rule and the limit say, and no longer", () => {
+    for (const [rule, limit, seconds] of [
+      ["retain: allowed, retainSeconds: 60", 600, 60],
+      ["retain: allowed", 600, 600],
+      ["retain: allowed, retainSeconds: 6000", 600, 600],
+    ] as const) {
+      const parts = new BrokerParts({
+        policy: policy.replace("retain: allowed", rule).replaceAll("telemetry", "config"),
+        limits: { retainedSeconds: limit },
+      });
+      const link = connected(parts, "device");
+      const readers = [-1, 1].map((off) => ({ at: seconds * 1000 + off, came: off < 0 ? 1 : 0 }));
+      const asked = { messageExpiryInterval: 100_000, contentType: "application/json" };
+      for (const { at, came } of readers) {
+        answerTo(link, publish(`${own}/config`, { retain: true, properties: asked }));
+        parts.clock += at;
+        const reader = connected(parts, "service");
+        reader.send(subscribe("hospital/+/+/device/+/config", 1));
+        const got = reader.take().filter(({ type }) => type === "PUBLISH");
+        assert.equal(got.length, came, `${rule}, after ${at} ms`);
+        reader.drop();
+      }
+    }
+  });
+
   test("is withheld when it waited and its rule no longer allows such messages", () => {
     const parts = new BrokerParts({ policy });
     const link = connected(parts, "device");

@@ -8,6 +8,8 @@ const denials: ReadonlySet<SecurityEvent["type"]> = new Set([
   "publish-denied",
   "subscribe-denied",
   "will-denied",
+  "command-denied",
+  "response-denied",
 ]);
 
 interface Tried {
