@@ -281,10 +281,11 @@ describe("FeedClient", () => {
     await control.hears("applied");
     control.hangUp();
     assert.equal((await control.hears("hello")).state, "6 b");
-    broker.client.remember([line(state("9 c")), line(state("7 d"))]);
+    const kept = (text: string, key = privateKey) => line(state(text), key).trimEnd();
+    broker.client.remember([kept("9 c"), kept("7 d")]);
     control.hangUp();
     assert.equal((await control.hears("hello")).state, "7 d");
-    broker.client.remember([line(state("8 e"), stranger)]);
+    broker.client.remember([kept("8 e", stranger)]);
     broker.client.remember([]);
     control.hangUp();
     assert.equal((await control.hears("hello")).state, "7 d");
