@@ -16,9 +16,16 @@ export interface TestProvider extends RunningProvider {
   /** PEM: what its HTTPS is trusted by. */
   readonly ca: string;
   /** The answer of the token endpoint for a person who logs in at the page. */
-  readonly logIn: (account: string, scope?: string, resource?: string) => Promise<Tokens>;
+  readonly logIn: (account: string, scope?: string, resource?: string) => Promise<LoggedIn>;
+  /** Takes a token back at the provider (RFC 7009). */
+  readonly revoke: (token: string) => Promise<void>;
   /** The answer of the token endpoint for an app that comes for itself. */
   readonly appToken: (id: string, secret: string, resource?: string) => Promise<Tokens>;
+}
+
+export interface LoggedIn extends Tokens {
+  /** Ends the session at the provider, as the browser would that has logged in. */
+  readonly logOut: () => Promise<void>;
 }
 
 export interface Tokens {
@@ -55,6 +62,11 @@ export async function startTestProvider(
     ca,
     logIn: (account, scope = "openid offline_access", resource = audience) =>
       logIn(provider, ask, account, { scope, resource }),
+    revoke: async (token) => {
+      const form = { token, client_id: provider.clientId };
+      const { status } = await ask(`${provider.issuer}/token/revocation`, { form });
+      if (status !== 200) throw new Error(`the revocation was answered with ${status}`);
+    },
     appToken: async (id, secret, resource = audience) => {
       const client = { client_id: id, client_secret: secret, resource };
       const form = { grant_type: "client_credentials", ...client };
@@ -101,7 +113,8 @@ async function logIn(
   ask: Ask,
   account: string,
   { scope, resource }: { readonly scope: string; readonly resource: string },
-): Promise<Tokens> {
+): Promise<LoggedIn> {
+  const cookies = new Map<string, string>();
   const verifier = randomBytes(32).toString("base64url");
   const redirect = "http://127.0.0.1:49152/callback";
   const query = new URLSearchParams({
@@ -114,7 +127,7 @@ async function logIn(
     code_challenge_method: "S256",
     prompt: "consent",
   });
-  const at = await throughPages(`${issuer}/auth?${query}`, ask, account);
+  const at = await throughPages(`${issuer}/auth?${query}`, ask, account, cookies);
   const code = new URL(at).searchParams.get("code") ?? "";
   const exchange = {
     grant_type: "authorization_code",
@@ -126,7 +139,14 @@ async function logIn(
   };
   const { status, body } = await ask(`${issuer}/token`, { form: exchange });
   if (status !== 200) throw new Error(`the token endpoint answered ${status}`);
-  return JSON.parse(body) as Tokens;
+  const logOut = async () => {
+    const page = await ask(`${issuer}/session/end`, { cookies });
+    const xsrf = /name="xsrf" value="([^"]+)"/.exec(page.body)?.[1] ?? "";
+    const form = { xsrf, logout: "yes" };
+    const { status } = await ask(`${issuer}/session/end/confirm`, { cookies, form });
+    if (status >= 400) throw new Error(`the logout was answered with ${status}`);
+  };
+  return { ...(JSON.parse(body) as Tokens), logOut };
 }
 
 /** Logs in as a browser would; gives the address that the browser is sent to at the end. */
@@ -166,8 +186,12 @@ function formOf({ body }: Answer, account: string): Readonly<Record<string, stri
     : { prompt: "consent" };
 }
 
-async function throughPages(url: string, ask: Ask, account: string): Promise<string> {
-  const cookies = new Map<string, string>();
+async function throughPages(
+  url: string,
+  ask: Ask,
+  account: string,
+  cookies = new Map<string, string>(),
+): Promise<string> {
   const { origin } = new URL(url);
   let at = url;
   for (let step = 0; step < 20; step += 1) {

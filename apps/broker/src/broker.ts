@@ -14,6 +14,7 @@ import { type CompiledPolicy, compilePolicy, type Policy } from "@wardmq/policy/
 import type { Credentials } from "@wardmq/tls";
 import {
   AttemptCounter,
+  type Introspected,
   type Issuer,
   isRevoked,
   type RoleMapping,
@@ -68,6 +69,8 @@ export interface BrokerParts {
   readonly serverFiles: (hosts: readonly string[]) => Omit<Credentials, "trustAnchors">;
   /** Control is to look for a new key of the issuer of this name. */
   readonly keyMissing?: (issuer: string) => void;
+  /** What the issuer says of an opaque token; undefined where nobody can say. */
+  readonly introspect?: (token: string) => Promise<Introspected | undefined>;
 }
 
 const rememberedTopics = 200_000;
@@ -129,6 +132,7 @@ export class Broker {
       now: this.#tokenClock.now,
       failed: parts.failed,
       keyMissing: (issuer) => parts.keyMissing?.(issuer),
+      introspect: async (token) => parts.introspect?.(token),
     });
     const limits = () => this.settings.limits;
     this.#enforcement = new Enforcement(
@@ -341,6 +345,11 @@ export class Broker {
     for (const connection of [...this.#connections]) {
       connection.disconnect(0x8b, "the server is shutting down");
     }
+  }
+
+  /** Tokens of this address or certificate are judged again. */
+  liftBan(of: string): void {
+    this.#context.tokens.attempts.lift(of);
   }
 
   /** Writes everything that is kept anew. */

@@ -8,6 +8,7 @@ import { CredentialFault, readServerFiles, serverFilesStamp } from "./door/serve
 import { EventOutbox } from "./feed/event-outbox.ts";
 import { FeedClient } from "./feed/feed-client.ts";
 import { FeedKeys } from "./feed/feed-keys.ts";
+import { IntrospectionClient } from "./feed/introspection-client.ts";
 import { StoreNews } from "./feed/store-news.ts";
 import { rekey } from "./store/rekey.ts";
 import { SqliteJournalStore, StoreError } from "./store/sqlite-journal-store.ts";
@@ -32,6 +33,7 @@ function main(): void {
   const feedKeys = readFeedKeys(directory);
   let send: ((message: BrokerMessage) => boolean) | undefined;
   const report = (line: string) => console.error(`wardmq broker: ${line}`);
+  const introspection = new IntrospectionClient((message) => send?.(message) ?? false);
   const broker = new Broker({
     now: Date.now,
     monotonic: () => performance.now(),
@@ -46,6 +48,7 @@ function main(): void {
       void send?.({ type: "foreign", certificate: Buffer.from(certificate).toString("base64") }),
     useFeedKeys: (keys) => feedKeys.use(keys),
     keyMissing: (issuer) => void send?.({ type: "key-missing", issuer }),
+    introspect: (token) => introspection.ask(token),
     store,
     serverFiles: (hosts) => readServerFiles(directory, hosts, Date.now()),
   });
@@ -76,6 +79,10 @@ function main(): void {
       }
       return rekeyed;
     },
+    aside: (body) => {
+      if (body.type === "introspected") introspection.answered(body);
+      else broker.liftBan(body.of);
+    },
     onConnected: (to) => {
       send = to;
       storeNews.tell(to);
@@ -84,6 +91,7 @@ function main(): void {
     },
     onLost: () => {
       send = undefined;
+      introspection.lost();
       outbox.connect(undefined);
       outbox.record({ type: "feed-lost" });
     },

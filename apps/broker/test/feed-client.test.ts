@@ -148,6 +148,7 @@ function startBroker(path: string) {
   const staged: string[] = [];
   const fresh: number[] = [];
   const kept: string[] = [];
+  const asides: string[] = [];
   const state = { fails: false, lost: 0, isLong: false };
   const client = new FeedClient({
     path,
@@ -167,6 +168,7 @@ function startBroker(path: string) {
       return state.isLong;
     },
     rekey: async () => ({ current: "00000001", destroyed: ["00000000"] }),
+    aside: (body) => asides.push(body.type),
     onConnected() {},
     onLost: () => {
       state.lost += 1;
@@ -174,7 +176,7 @@ function startBroker(path: string) {
     onRefused: (_, why) => refused.push(why),
   });
   client.open();
-  return { client, applied, staged, refused, fresh, kept, state };
+  return { client, applied, staged, refused, fresh, kept, asides, state };
 }
 
 /** What control says after a broker that stands at version 2 has connected, and that must change nothing. */

@@ -1,13 +1,21 @@
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
-import type { Issuer, TokenRevocation } from "@wardmq/tokens";
-import { makeIssuer, mapping, now, sign } from "../../../packages/tokens/test/issuers.ts";
+import type { Introspected, Issuer, TokenRevocation } from "@wardmq/tokens";
+import {
+  goodClaims,
+  makeIssuer,
+  mapping,
+  now,
+  sign,
+} from "../../../packages/tokens/test/issuers.ts";
 import { TokenJudge, type TokenQuestion } from "../src/tokens/token-judge.ts";
 import { fail } from "./timers.ts";
 
 const { issuer, privateKey } = await makeIssuer();
 const good = await sign(privateKey);
 const judges: TokenJudge[] = [];
+/** What the issuer says of opaque tokens. */
+const answers = new Map<string, Introspected>();
 after(() => Promise.all(judges.map((judge) => judge.close())));
 
 function judgeOf(issuers: readonly Issuer[] = [issuer], missing: string[] = []): TokenJudge {
@@ -15,6 +23,7 @@ function judgeOf(issuers: readonly Issuer[] = [issuer], missing: string[] = []):
     now: () => now,
     failed: fail,
     keyMissing: (name) => missing.push(name),
+    introspect: async (token) => answers.get(token),
   });
   judge.use({ org: "hospital", issuers, mapping, revocations: [] });
   judges.push(judge);
@@ -33,10 +42,37 @@ const outcome = async (judged: ReturnType<TokenJudge["judge"]>) => {
   return "check" in verdict ? verdict.check : verdict.subject;
 };
 
+describe("an opaque token", () => {
+  const asked = { ...issuer, isAsked: true };
+  const { jti: _, ...claims } = { ...goodClaims, active: true };
+  answers.set("secret", { issuer: "idp", claims });
+  answers.set("ended", { issuer: "idp", claims: { active: false } });
+
+  test("is no token where nobody is to be asked about it", async () => {
+    assert.equal(await outcome(judgeOf().judge(question("secret"))), "structure");
+  });
+
+  test("is refused when its issuer does not know it, or can not be asked, and others are judged meanwhile", async () => {
+    const judge = judgeOf([asked]);
+    assert.equal(await outcome(judge.judge(question("ended"))), "introspection");
+    assert.equal(await outcome(judge.judge(question("unanswered"))), "issuer");
+    assert.equal(await outcome(judge.judge(question(good))), "person:idp_ann");
+  });
+
+  test("gets in who its issuer says it is", async () => {
+    assert.equal(await outcome(judgeOf([asked]).judge(question("secret"))), "person:idp_ann");
+  });
+});
+
 describe("the thread that judges tokens", () => {
   test("refuses every token where nobody issues any, and before it has heard of anybody", async () => {
     assert.equal(await outcome(judgeOf([]).judge(question(good))), "iss");
-    const deaf = new TokenJudge({ now: () => now, failed: fail, keyMissing: fail });
+    const deaf = new TokenJudge({
+      now: () => now,
+      failed: fail,
+      keyMissing: fail,
+      introspect: fail,
+    });
     assert.equal(await outcome(deaf.judge(question(good))), "iss");
   });
 

@@ -35,7 +35,7 @@ export function controlCommand<Name extends CommandName, Options extends object 
     check,
     ...from
   }: ControlCommand<Name, Options>,
-): void {
+): Command {
   const { summary } = commands[name];
   const command = deploymentCommand(parent, word, { summary, operands, examples });
   const whole = options === undefined ? command : options(command);
@@ -54,4 +54,5 @@ export function controlCommand<Name extends CommandName, Options extends object 
         end(await asked.ask(name, from.arguments(rest, given as unknown as Options))),
       );
     });
+  return command;
 }

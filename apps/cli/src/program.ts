@@ -1,6 +1,7 @@
 import { printable } from "@wardmq/events";
 import { Command } from "commander";
 import { addBackupCommands } from "./commands/backup.ts";
+import { addBreakGlassCommands } from "./commands/break-glass.ts";
 import { addCaCommands, addRotationCommands } from "./commands/ca.ts";
 import { addCertificateCommands } from "./commands/certificates.ts";
 import { addDeploymentCommands } from "./commands/deployment.ts";
@@ -59,6 +60,7 @@ addForeignCaCommands(program);
 addCaCommands(program);
 addRotationCommands(program);
 addOperatorCommands(program);
+addBreakGlassCommands(program);
 addPolicyCommands(program);
 addEventCommands(program);
 addStateCommands(program);

@@ -5,7 +5,7 @@ import type { CommandResponse } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { SubjectRecord, World } from "@wardmq/feed";
 import { readPrivateText } from "@wardmq/keys";
-import { enforcedPart, tokenRoles } from "@wardmq/policy";
+import { enforcedPart, type Policy, tokenRoles } from "@wardmq/policy";
 import { TokenClock } from "@wardmq/tokens";
 import { OperatorTokens } from "./api/operator-token.ts";
 import { type Authority, openAuthority } from "./ca/authority.ts";
@@ -20,6 +20,7 @@ import { day, decodeCertificates, renewServerCertificate } from "./ca/server-cer
 import { execute } from "./commands/execute.ts";
 import type { Surroundings } from "./commands/handler.ts";
 import { parseRequest } from "./commands/requests.ts";
+import { revokeTokens } from "./commands/tokens.ts";
 import { paths, readOperatorFiles } from "./deployment.ts";
 import { type Manufacturers, openManufacturers } from "./est/manufacturers.ts";
 import { parseBrokerEvent } from "./events/broker-event.ts";
@@ -30,6 +31,8 @@ import { FeedPublisher } from "./feed/publisher.ts";
 import { readText, stateFile } from "./files.ts";
 import { ForeignCas } from "./foreign/foreign-cas.ts";
 import { type Https, openHttps } from "./https.ts";
+import { BreakGlassWatch } from "./pending/break-glass-watch.ts";
+import { canGrant, withTaken } from "./policy/break-glass-grants.ts";
 import { Policies } from "./policy/policies.ts";
 import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
 import { PolicyVersions } from "./policy/policy-versions.ts";
@@ -37,6 +40,7 @@ import type { Registry } from "./registry/registry.ts";
 import { type RegisteredSubject, type RegistryChange, recordForBrokers } from "./registry/rows.ts";
 import { reload, type Sources } from "./reload.ts";
 import { openSealedState, type SealedState } from "./sealed-state.ts";
+import { BackChannelLogout } from "./tokens/back-channel-logout.ts";
 import { Bans } from "./tokens/bans.ts";
 import { askHttps, IssuerUnavailable } from "./tokens/https-text.ts";
 import { Introspection } from "./tokens/introspection.ts";
@@ -65,6 +69,7 @@ export class Control {
   readonly #introspection: Introspection;
   readonly #tokenClock: TokenClock;
   readonly #operatorTokens: OperatorTokens;
+  readonly #breakGlass: BreakGlassWatch;
   readonly #revocations: TokenRevocations;
   readonly #bans: Bans;
   readonly #versions: PolicyVersions;
@@ -119,6 +124,7 @@ export class Control {
         this.#bans.hear(known);
       },
       onKeyMissing: (issuer) => this.#issuers.keyIsMissing(issuer),
+      onIntrospect: (token) => this.#introspection.of(token),
       onUsed: (fingerprint) => this.#certificateUsed(fingerprint),
       onForeign: (certificate) => this.#foreignCas.adopt(certificate),
       report,
@@ -186,10 +192,20 @@ export class Control {
       registry,
       judges: () => this.#issuers.ofApi(),
       revocations: () => this.#revocations.list(),
+      taken: (person) =>
+        this.#state.pending.breakGlass
+          .active(this.#tokenClock.now())
+          .filter((use) => use.person === person),
       introspect: (token) => this.#introspection.of(token),
       now: this.#tokenClock.now,
       record: (event) => this.#record(event),
       delay,
+    });
+    this.#breakGlass = new BreakGlassWatch({
+      uses: this.#state.pending.breakGlass,
+      now: this.#tokenClock.now,
+      record: (event) => this.#record(event),
+      publish: () => void this.#publish({ policy: this.#policyForBrokers(this.#sources.policy) }),
     });
     this.#versions = new PolicyVersions(files.policies, sources.feed.signer, sources.feed.former);
     this.#versions.record(sources.policyFiles, "start", { actor: "control", at: now() });
@@ -210,6 +226,13 @@ export class Control {
     this.#https = await openHttps({
       on: this.#surroundings(),
       operatorTokens: this.#operatorTokens,
+      logout: new BackChannelLogout({
+        issuers: () => this.#issuers.ofLogout(),
+        now: this.#tokenClock.now,
+        revoke: (revoked, before) =>
+          revokeTokens(this.#surroundings(), revoked, { actor: "issuer" }, before),
+        record: (event) => this.#record(event),
+      }),
       publicObject: (request) => publicObject(this.#public, request),
       files: () => this.#sources,
       record: (event) => this.#record(event),
@@ -249,6 +272,7 @@ export class Control {
           return sources;
         },
         record: (event) => this.#record(event),
+        forBrokers: (policy) => this.#policyForBrokers(policy),
         apply: (sources, change) => {
           this.#sources = sources;
           this.#issuers.use(sources.issuers);
@@ -297,6 +321,7 @@ export class Control {
   }
 
   close(): void {
+    this.#breakGlass.close();
     this.#lists.close();
     this.#issuers.close();
     this.#publisher.close();
@@ -319,7 +344,8 @@ export class Control {
         introspect: (token) => this.#introspection.of(token),
         now: this.#tokenClock.now,
         revocations: this.#revocations,
-        bans: () => this.#bans.list(),
+        bans: this.#bans,
+        liftBan: (of) => this.#liftBan(of),
       },
       pending: this.#state.pending,
       manufacturers: this.#manufacturers,
@@ -333,6 +359,8 @@ export class Control {
         return rekeyed;
       },
       rekeyBrokers: () => this.#publisher.rekey(),
+      canGrant: (role) => canGrant(this.#sources.policy, role),
+      breakGlassChanged: () => this.#breakGlass.changed(),
       policies: new Policies({
         store: this.#versions,
         readFiles: readPolicyFiles,
@@ -355,7 +383,7 @@ export class Control {
     const subjects = this.#forBrokers(this.#registry.subjects());
     return {
       settings,
-      policy: enforcedPart(policy),
+      policy: this.#policyForBrokers(policy),
       trustAnchors: authority.trustAnchors,
       foreignCas: this.#foreignCas.told(),
       feedKeys: this.#sources.feed.keys,
@@ -384,6 +412,17 @@ export class Control {
         certificates: record.certificates.filter(({ notAfter }) => notAfter >= now),
       })),
     );
+  }
+
+  #policyForBrokers(policy: Policy): Policy {
+    const { breakGlass } = this.#state.pending;
+    return withTaken(enforcedPart(policy), breakGlass.active(this.#tokenClock.now()));
+  }
+
+  #liftBan(of: string): boolean {
+    this.#operatorTokens.attempts.lift(of);
+    this.#publisher.liftBan(of);
+    return this.#bans.lift(of);
   }
 
   #record(event: Omit<SecurityEvent, "at">): void {

@@ -211,6 +211,21 @@ export const controlErrors = {
     exitCode: 1,
     meaning: "the state of the device or service has no way to the one that is asked for",
   },
+  ERR_BAN_UNKNOWN: {
+    exitCode: 1,
+    status: 404,
+    meaning: "there is no such ban",
+  },
+  ERR_BREAK_GLASS: {
+    exitCode: 1,
+    status: 403,
+    meaning: "the person may not take this, or not now",
+  },
+  ERR_BREAK_GLASS_UNKNOWN: {
+    exitCode: 1,
+    status: 404,
+    meaning: "nothing was taken under this id",
+  },
   ERR_TOKEN_REVOCATION: {
     exitCode: 2,
     meaning:

@@ -16,10 +16,12 @@ import { RequestRate } from "./door/request-rate.ts";
 import { type Requester, Requesters } from "./door/requester.ts";
 import { est } from "./est/est.ts";
 import { Failure } from "./failure.ts";
+import type { BackChannelLogout } from "./tokens/back-channel-logout.ts";
 
 export interface HttpsParts {
   readonly on: Surroundings;
   readonly operatorTokens: OperatorTokens;
+  readonly logout: BackChannelLogout;
   /** CRLs, certificates of CAs and OCSP responses, for anybody. */
   readonly publicObject: (request: PublicRequest) => Promise<PublicResponse>;
   /** As they are now. */
@@ -43,7 +45,7 @@ const attempts = { ofDevice: 10, ofAddress: 100 } as const;
 
 /** Opens the listeners of EST and of the API. */
 export async function openHttps(parts: HttpsParts): Promise<Https> {
-  const { on, operatorTokens, files, publicObject, record, report, now } = parts;
+  const { on, operatorTokens, logout, files, publicObject, record, report, now } = parts;
   const own = new OwnCertificate();
   await own.renew(on.authority(), files().settings.hosts, now());
   const requesters = new Requesters();
@@ -62,7 +64,8 @@ export async function openHttps(parts: HttpsParts): Promise<Https> {
       api: {
         tls: () => files().settings.tls,
         trustAnchors: () => on.authority().trustAnchors,
-        clientCertificate: () => (operatorTokens.areTaken ? "optional" : "required"),
+        clientCertificate: () =>
+          operatorTokens.areTaken || logout.isOpen ? "optional" : "required",
         refuse: (certificate) => {
           const found = identifyOperator(on.registry, certificate);
           return "check" in found ? found : undefined;
@@ -70,6 +73,7 @@ export async function openHttps(parts: HttpsParts): Promise<Https> {
         handler: await api({
           callerOf: (request) => operatorOf(request, requesters.of(request), parts),
           areTokensTaken: () => operatorTokens.areTaken,
+          logOut: (token, request) => logout.take(token, requesters.of(request).address),
           execute: (request, caller) => execute(on, request, caller),
           answers: on.pending.answers,
           record,

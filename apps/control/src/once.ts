@@ -22,6 +22,7 @@ import { openFeedKeys } from "./feed/feed-signer.ts";
 import { readText, stateFile } from "./files.ts";
 import { ForeignCas } from "./foreign/foreign-cas.ts";
 import { takeLock } from "./lock.ts";
+import { canGrant } from "./policy/break-glass-grants.ts";
 import { Policies } from "./policy/policies.ts";
 import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
 import { PolicyVersions } from "./policy/policy-versions.ts";
@@ -172,7 +173,8 @@ async function openFiles(
       introspect: (token) => introspection.of(token),
       now: Date.now,
       revocations: new TokenRevocations({ now: Date.now, file: files.tokenRevocations }),
-      bans: () => [],
+      bans: { list: () => [], claimed: () => [] }, // what brokers have banned ends with them
+      liftBan: () => false,
     },
     pending,
     manufacturers: openManufacturers(paths.manufacturers),
@@ -191,6 +193,8 @@ async function openFiles(
     },
     lastEvents: (count) => events.last(count),
     rekeyBrokers: async () => [],
+    canGrant: (role) => canGrant(readOperatorFiles([], registry.identity).policy, role),
+    breakGlassChanged: () => {},
     get policies() {
       const parts = { readFiles: readPolicyFiles, writeFiles: writePolicyFiles, takeOver };
       return new Policies({ store: versions(), ...parts });

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { SecurityEvent } from "@wardmq/events";
 import type { LocalSigner } from "@wardmq/keys";
-import { enforcedPart, PolicyError } from "@wardmq/policy";
+import { type Policy, PolicyError } from "@wardmq/policy";
 import type { Authority } from "./ca/authority.ts";
 import { type OperatorFiles, paths } from "./deployment.ts";
 import type { RegistryChange } from "./registry/rows.ts";
@@ -23,6 +23,8 @@ export interface FeedKeys {
 export interface Reloading {
   readonly read: () => Promise<Sources>;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
+  /** The policy as brokers have to know it. */
+  readonly forBrokers: (policy: Policy) => Policy;
   /** Makes the change known: to the history and the brokers. */
   readonly apply: (sources: Sources, change: RegistryChange) => void;
 }
@@ -31,7 +33,7 @@ export interface Reloading {
 export async function reload(
   current: Sources,
   actor: string,
-  { read, record, apply }: Reloading,
+  { read, record, forBrokers, apply }: Reloading,
 ): Promise<readonly string[]> {
   const next = await readOrRecord(read, record, actor);
   const [before, after] = [partsOf(current), partsOf(next)];
@@ -39,16 +41,13 @@ export async function reload(
   if (changed.length === 0) return [];
   // Brokers trust the issuing CAs only, and hear of issuers with their keys.
   const told = changed.filter((part) => part !== "roots" && part !== "issuers");
-  apply(next, Object.fromEntries(told.map((part) => [part, forBrokers(part, next, after[part])])));
+  const toldOf = (part: Part) => (part === "policy" ? forBrokers(next.policy) : after[part]);
+  apply(next, Object.fromEntries(told.map((part) => [part, toldOf(part)])));
   for (const part of changed) {
     const type = part === "policy" ? "policy-changed" : "settings-changed";
     record({ type, details: { actor, file: fileOf[part] } });
   }
   return changed.map((part) => fileOf[part]);
-}
-
-function forBrokers(part: Part, { policy }: Sources, value: unknown): unknown {
-  return part === "policy" ? enforcedPart(policy) : value;
 }
 
 const fileOf = {

@@ -34,6 +34,7 @@ async function publishing(options: Partial<FeedPublisherOptions> = {}) {
     onEvents: () => {},
     onUsed: () => {},
     onForeign: () => {},
+    onIntrospect: async () => undefined,
     report: () => {},
     ...options,
   });

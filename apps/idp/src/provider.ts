@@ -30,8 +30,6 @@ export interface ProviderOptions {
   readonly apps?: Readonly<Record<string, { readonly secret: string } & Account>>;
   /** Who may ask about tokens, with a secret. */
   readonly asking?: { readonly id: string; readonly secret: string };
-  /** Where it says that somebody has logged out, and what that is trusted by. */
-  readonly backChannelLogout?: { readonly url: string; readonly ca: string };
   /** Port 0 lets the system choose. */
   readonly port?: number;
 }
@@ -43,10 +41,18 @@ export interface RunningProvider extends AsyncDisposable {
   readonly clientId: string;
   /** New signing keys; of the former ones the first `kept` stay published. */
   rotate(kept: number): void;
+  /** From the next login on, says there when somebody has logged out (OpenID Connect Back-Channel Logout 1.0). */
+  tellLogoutsTo(place: LogoutPlace): void;
 }
 
 const clientId = "wardmq-cli";
 const scopes = ["wardmq:publish", "wardmq:subscribe", "wardmq:role:viewer"] as const;
+
+/** Where it says that somebody has logged out, and what that is trusted by. */
+interface LogoutPlace {
+  readonly url: string;
+  readonly ca: string;
+}
 
 /** A real OpenID Provider on the loopback whose people log in with any password: for the demo and for tests. */
 export async function startProvider(options: ProviderOptions): Promise<RunningProvider> {
@@ -60,13 +66,18 @@ export async function startProvider(options: ProviderOptions): Promise<RunningPr
   server.listen(options.port ?? 0, "127.0.0.1");
   await once(server, "listening");
   const issuer = `https://localhost:${(server.address() as AddressInfo).port}`;
+  let logout: LogoutPlace | undefined;
   const start = () => {
-    handle = new Provider(issuer, configuration(options, keys)).callback();
+    handle = new Provider(issuer, configuration(options, keys, logout)).callback();
   };
   start();
   return {
     issuer,
     clientId,
+    tellLogoutsTo: (place) => {
+      logout = place;
+      start();
+    },
     rotate: (kept) => {
       keys = [newKey(), ...keys.slice(0, kept)];
       start();
@@ -86,8 +97,9 @@ function newKey() {
 }
 
 function configuration(
-  { resources, lifeSeconds, accounts, apps = {}, asking, backChannelLogout }: ProviderOptions,
+  { resources, lifeSeconds, accounts, apps = {}, asking }: ProviderOptions,
   keys: readonly object[],
+  logout: LogoutPlace | undefined,
 ): Readonly<Record<string, unknown>> {
   const claimsOf = (account: Account | undefined) =>
     account && {
@@ -111,10 +123,10 @@ function configuration(
           "refresh_token",
           "urn:ietf:params:oauth:grant-type:device_code",
         ],
-        ...(backChannelLogout === undefined
+        ...(logout === undefined
           ? {}
           : {
-              backchannel_logout_uri: backChannelLogout.url,
+              backchannel_logout_uri: logout.url,
               backchannel_logout_session_required: true,
             }),
       },
@@ -140,7 +152,7 @@ function configuration(
       })),
     ],
     enabledJWA: { idTokenSigningAlgValues: ["ES256"] },
-    ...(backChannelLogout === undefined ? {} : { fetch: postTrusting(backChannelLogout.ca) }),
+    ...(logout === undefined ? {} : { fetch: postTrusting(logout.ca) }),
     features: {
       devInteractions: { enabled: true },
       deviceFlow: { enabled: true },
@@ -151,7 +163,7 @@ function configuration(
         allowedPolicy: async (_: unknown, client: { clientId: string }) =>
           client.clientId === asking?.id,
       },
-      backchannelLogout: { enabled: backChannelLogout !== undefined },
+      backchannelLogout: { enabled: logout !== undefined },
       resourceIndicators: {
         enabled: true,
         defaultResource: async (_: unknown, __: unknown, one?: string | readonly string[]) =>

@@ -5,6 +5,7 @@
  */
 import type { z } from "zod";
 import { type approval, approvalCommands } from "./approvals.ts";
+import { breakGlassCommands, type breakGlassUse } from "./break-glass.ts";
 import { caCommands } from "./ca.ts";
 import { certificateCommands } from "./certificates.ts";
 import { roles } from "./command.ts";
@@ -30,6 +31,7 @@ export { importedDevice } from "./registry.ts";
 export { rotatingThings } from "./rotations.ts";
 export {
   approvalCommands,
+  breakGlassCommands,
   caCommands,
   certificateCommands,
   deploymentCommands,
@@ -57,6 +59,7 @@ export const commands = {
   ...foreignCaCommands,
   ...operatorCommands,
   ...approvalCommands,
+  ...breakGlassCommands,
   ...eventCommands,
   ...stateCommands,
   ...tokenCommands,
@@ -90,6 +93,7 @@ export type OperatorSummary = Frozen<z.infer<typeof operatorSummary>>;
 export type Manufacturer = Frozen<z.infer<typeof manufacturer>>;
 export type ForeignCaSummary = Frozen<z.infer<typeof foreignCaSummary>>;
 export type Approval = Frozen<z.infer<typeof approval>>;
+export type BreakGlassUse = Frozen<z.infer<typeof breakGlassUse>>;
 export type SubjectSummary = Frozen<z.infer<typeof subjectSummary>>;
 
 export type CommandRequest = {

@@ -53,7 +53,8 @@ export const tokenCommands = {
     }),
   },
   bans: {
-    summary: "list the addresses and certificates whose tokens are not judged for a time",
+    summary:
+      "list the addresses and certificates whose tokens are not judged for a time, and whose tokens the refused ones said they were",
     role: "viewer",
     route: "GET /bans",
     arguments: nothing,
@@ -65,6 +66,30 @@ export const tokenCommands = {
           until: milliseconds,
         }),
       ),
+      claimed: z
+        .array(
+          z.strictObject({
+            of: z.string().meta({ examples: ["subject person:hospital_4f1c"] }),
+            failures: z.int(),
+            at: milliseconds,
+          }),
+        )
+        .meta({
+          description:
+            "refused tokens of the last hour by the subject and issuer they named; nobody is banned by that",
+        }),
     }),
+  },
+  "bans.lift": {
+    summary: "judge the tokens of a banned address or certificate again",
+    role: "operator",
+    route: "POST /bans/lift",
+    arguments: z.strictObject({
+      of: z
+        .string()
+        .regex(/^(address [0-9A-Fa-f.:]{2,45}|certificate [0-9a-f]{64})$/)
+        .meta({ description: "as `bans` shows it", examples: ["address 192.0.2.7"] }),
+    }),
+    result: z.strictObject({ of: z.string() }),
   },
 } as const satisfies CommandTable;

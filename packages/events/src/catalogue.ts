@@ -134,6 +134,26 @@ export const eventTypes = {
     severity: "warning",
     summary: "an issuer's keys could not be fetched; the former ones count until they are too old",
   },
+  "ban-lifted": {
+    severity: "notice",
+    summary: "an operator had tokens of a banned address or certificate judged again",
+  },
+  "break-glass-taken": {
+    severity: "alert",
+    summary: "a person took a role for an emergency; somebody else has to review it",
+  },
+  "break-glass-ended": {
+    severity: "notice",
+    summary: "a role that was taken for an emergency ended, at its time or before",
+  },
+  "break-glass-reviewed": {
+    severity: "notice",
+    summary: "a second person reviewed what was taken for an emergency",
+  },
+  "logged-out": {
+    severity: "notice",
+    summary: "an issuer said that a person logged out; the sessions of that login ended",
+  },
   "tokens-revoked": {
     severity: "notice",
     summary: "tokens were revoked before their end, by an operator or by their issuer",

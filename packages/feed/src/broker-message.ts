@@ -17,6 +17,8 @@ const isText = (value: unknown): value is string =>
 /** A certificate of a client: one in a handshake has less than `limits.preAuthBytes`. */
 const isBase64 = (value: unknown): value is string =>
   typeof value === "string" && value.length <= 65_536 && /^[A-Za-z0-9+/]+={0,2}$/.test(value);
+/** As `maximumTokenBytes` of packages/tokens, which is in bytes of Latin-1. */
+const longestToken = 8_192;
 const fingerprintForm = /^[0-9a-f]{64}$/;
 const isKeyId = (value: unknown): value is string =>
   typeof value === "string" && /^[0-9a-f]{8}$/.test(value);
@@ -80,6 +82,12 @@ export function decodeBrokerMessage(line: string): BrokerMessage {
     case "key-missing":
       if (isText(issuer)) return { type, issuer };
       break;
+    case "introspect": {
+      const { id, token } = said;
+      if (isCount(id) && typeof token === "string" && token.length <= longestToken)
+        return { type, id, token };
+      break;
+    }
     case "used":
       if (isText(fingerprint) && fingerprintForm.test(fingerprint)) return { type, fingerprint };
       break;

@@ -1,3 +1,4 @@
+import type { Introspected } from "@wardmq/tokens";
 import type { SubjectRecord, World, WorldChange } from "./world.ts";
 
 /** Where a message stands: `lineage` is random and new whenever control's state does not continue the former one. */
@@ -35,9 +36,16 @@ export type Message<Subject> = Position &
       }
     /** Nothing new, and control is alive: keeps the broker's revocation data fresh. */
     | { readonly type: "alive" }
+    /** What the issuer said of the opaque token the broker asked about; absent where it gave no answer that counts. */
+    | { readonly type: "introspected"; readonly id: number; readonly introspected?: Introspected }
+    /** Tokens of this address or certificate are judged again. */
+    | { readonly type: "lift-ban"; readonly of: string }
     /** The broker is to seal all it keeps under a new key, and to destroy the former ones. */
     | { readonly type: "rekey" }
   );
+
+/** What control says to a broker that changes nothing of the world. */
+export type FeedAside = Extract<FeedBody, { type: "introspected" | "lift-ban" }>;
 
 /** What a broker applies, whole or not at all. */
 export type FeedNews = Extract<FeedBody, { type: "snapshot" | "change" }>;
@@ -91,6 +99,8 @@ export type BrokerMessage =
   | { readonly type: "key-missing"; readonly issuer: string }
   /** The changes since the last snapshot have become more than it: the world anew is to take their place. */
   | { readonly type: "snapshot-wanted" }
+  /** What does the issuer say of this opaque token? `id` comes back with the answer. */
+  | { readonly type: "introspect"; readonly id: number; readonly token: string }
   | ({ readonly type: "rekeyed" } & Rekeyed)
   | { readonly type: "not-rekeyed"; readonly why: string }
   | { readonly type: "ready"; readonly mqtts: string; readonly wss: string }

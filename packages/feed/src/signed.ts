@@ -75,6 +75,8 @@ const types: ReadonlySet<unknown> = new Set<FeedBody["type"]>([
   "snapshot",
   "change",
   "alive",
+  "introspected",
+  "lift-ban",
   "rekey",
 ]);
 

@@ -79,6 +79,14 @@ export class AttemptCounter {
     return { delayMs: Math.min(longestDelayMs, shortestDelayMs * 2 ** doublings), ban };
   }
 
+  /** Ends a ban, and forgets what was counted; tells whether there was one. */
+  lift(of: string): boolean {
+    const key = of as AttemptKey; // one that is not of the form is not there
+    const isBanned = this.banOf([key]) !== undefined;
+    this.#byKey.delete(key);
+    return isBanned;
+  }
+
   /** A good token: many people share an address, so half of what is counted against it stays. */
   succeeded(keys: readonly AttemptKey[]): void {
     for (const key of keys) {

@@ -371,7 +371,7 @@ async function hashOf(text: string): Promise<string> {
   return Buffer.from(digest).toString("base64url");
 }
 
-function suits({ alg, jwk }: IssuerKey, algorithm: Algorithm): boolean {
+export function suits({ alg, jwk }: IssuerKey, algorithm: Algorithm): boolean {
   const { kty, crv } = algorithms[algorithm];
   if (alg !== undefined && alg !== algorithm) return false;
   return jwk.kty === kty && (jwk.kty === "RSA" ? undefined : jwk.crv) === crv;
@@ -380,7 +380,11 @@ function suits({ alg, jwk }: IssuerKey, algorithm: Algorithm): boolean {
 /** Keys ready for use; an issuer's are few and used for every token. */
 const imported = new WeakMap<IssuerKey, Map<Algorithm, ReturnType<typeof importJWK>>>();
 
-async function isSignedBy(text: string, key: IssuerKey, algorithm: Algorithm): Promise<boolean> {
+export async function isSignedBy(
+  text: string,
+  key: IssuerKey,
+  algorithm: Algorithm,
+): Promise<boolean> {
   const ofKey = imported.get(key) ?? new Map<Algorithm, ReturnType<typeof importJWK>>();
   imported.set(key, ofKey);
   const ready = ofKey.get(algorithm) ?? importJWK({ ...key.jwk }, algorithm);
@@ -406,20 +410,20 @@ function thumbprint(fingerprint: string): string {
 }
 
 /** RFC 7515 section 4.1.9: `application/` may be left out, and case does not matter. */
-function mediaType(typ: string): string {
+export function mediaType(typ: string): string {
   return typ.toLowerCase().replace(/^application\//, "");
 }
 
-function isText(value: unknown): value is string {
+export function isText(value: unknown): value is string {
   return typeof value === "string" && value !== "" && value.length <= longestSubject;
 }
 
 /** A NumericDate, RFC 7519 section 2, that a Date can be too. */
-function isTime(value: unknown): value is number {
+export function isTime(value: unknown): value is number {
   return typeof value === "number" && Math.abs(value) < 8.64e12;
 }
 
-function isPast(value: unknown, now: number): boolean {
+export function isPast(value: unknown, now: number): boolean {
   return isTime(value) && (value - clockSkewSeconds) * 1000 <= now;
 }
 

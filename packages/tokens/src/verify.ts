@@ -54,6 +54,8 @@ export interface TokenRefusal {
   readonly why: string;
   /** The name of the issuer the token says it is of, where that is one of ours. */
   readonly issuer?: string;
+  /** The subject it says it is of, where that was read; nobody has to be that subject to say so. */
+  readonly claimed?: string;
 }
 
 const names = Object.keys(tokenChecks) as readonly TokenCheck[];
@@ -91,6 +93,7 @@ export async function verifyClaims(
       check,
       why: `expected ${check} to be ${result.expected}${found}`,
       ...(token.issuer === undefined ? {} : { issuer: token.issuer.name }),
+      ...(token.id === undefined ? {} : { claimed: `${token.kind}:${token.id}` }),
     };
   }
   return { grant: grantOf(token), claims: token.claims ?? {} };

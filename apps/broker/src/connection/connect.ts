@@ -27,7 +27,7 @@ import { type Peer, refuseCertificate } from "./context.ts";
 import { limitKindOf, limitsFor } from "./limit-of.ts";
 import { brokenTopicLimit } from "./publish.ts";
 import { withinMaximum } from "./reason.ts";
-import { countRefusal, judgeToken, keysOf, tokenOf, tokenProperties } from "./token.ts";
+import { countRefusal, judgeToken, keysOf, saidOf, tokenOf, tokenProperties } from "./token.ts";
 
 /** Why a CONNECT is refused. */
 interface Refusal {
@@ -121,7 +121,8 @@ function authenticate(connect: ConnectPacket, connection: Connection): void {
       if ("check" in verdict) {
         const delayMs = countRefusal(connection, verdict);
         const bytes = refusalOf(connect, 0x87, tokenRefused);
-        connection.refuseLater(delayMs, `token-${verdict.check}`, verdict.why, bytes, 0x87);
+        const check = `token-${verdict.check}`;
+        connection.refuseLater(delayMs, check, verdict.why, bytes, 0x87, saidOf(verdict));
         return;
       }
       context.tokens.attempts.succeeded(keysOf(peer));

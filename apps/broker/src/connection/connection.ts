@@ -427,7 +427,13 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   }
 
   /** Refuses before CONNECT was accepted: `connack`, where the protocol gives one, are our last words. */
-  refuse(check: string, why: string, connack: Uint8Array | undefined, reasonCode?: number): void {
+  refuse(
+    check: string,
+    why: string,
+    connack: Uint8Array | undefined,
+    reasonCode?: number,
+    details?: Readonly<Record<string, string>>,
+  ): void {
     if (this.#state !== "awaiting" && this.#state !== "judging") return;
     this.context.record({
       type: "connect-refused",
@@ -438,6 +444,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
       why,
       ...limitOf(check),
       ...(reasonCode === undefined ? {} : { reasonCode }),
+      ...(details === undefined ? {} : { details }),
     });
     if (connack !== undefined) this.output.send(connack);
     this.#close(why, reasonCode);

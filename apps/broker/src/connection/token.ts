@@ -84,10 +84,18 @@ export function keysOf({ address, fingerprint }: Peer): readonly AttemptKey[] {
   return attemptKeys(address, fingerprint);
 }
 
+/** What a refused token said of itself, for whoever counts; nobody is banned by it. */
+export function saidOf({ issuer, claimed }: Refused): Readonly<Record<string, string>> {
+  return { ...(issuer && { issuer }), ...(claimed && { claimed }) };
+}
+
+/** Refusals that say nothing against the token. */
+const isOurFault: ReadonlySet<string> = new Set(["banned", "token-busy", "issuer"]);
+
 /** Counts a token that was refused; gives the milliseconds until the client may hear of it. */
 export function countRefusal({ context, peer }: Connection, refused: Refused): number {
   const { delayMs, ban } = context.tokens.attempts.failed(
-    refused.check === "banned" || refused.check === "token-busy" ? [] : keysOf(peer),
+    isOurFault.has(refused.check) ? [] : keysOf(peer),
   );
   if (ban !== undefined) {
     context.record({
@@ -210,6 +218,7 @@ function recordRenewal(
     address: peer.address,
     listener: peer.listener,
     ...(refused === undefined ? {} : { check: `token-${refused.check}`, why: refused.why }),
+    ...(refused === undefined ? {} : { details: saidOf(refused) }),
   });
 }
 

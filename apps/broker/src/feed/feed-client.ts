@@ -4,6 +4,7 @@ import {
   decodeFeedMessage,
   type Ended,
   encodeBrokerMessage,
+  type FeedAside,
   type FeedBody,
   type FeedNews,
   LineSplitter,
@@ -25,6 +26,8 @@ export interface FeedClientParts {
   readonly keep: (lines: readonly string[], type: FeedBody["type"]) => boolean;
   /** Seals all that is kept under a new key. */
   readonly rekey: () => Promise<Rekeyed>;
+  /** Control said something that changes nothing of the world. */
+  readonly aside: (body: FeedAside) => void;
   readonly onConnected: (send: (message: BrokerMessage) => boolean) => void;
   readonly onLost: () => void;
   readonly onRefused: (version: number, why: string) => void;
@@ -153,6 +156,11 @@ export class FeedClient {
     if (body.type === "rekey") {
       this.#at = after(body, this.#at);
       void this.#rekey();
+      return;
+    }
+    if (body.type === "introspected" || body.type === "lift-ban") {
+      this.#at = after(body, this.#at);
+      this.#parts.aside(body);
       return;
     }
     const since = this.#at.staged?.since ?? performance.now();

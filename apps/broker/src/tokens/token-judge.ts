@@ -1,7 +1,9 @@
 import { Worker } from "node:worker_threads";
 import {
   type Grant,
+  type Introspected,
   type Issuer,
+  isOpaque,
   isRevoked,
   maximumTokenBytes,
   type RoleMapping,
@@ -23,6 +25,8 @@ export interface Refused {
   readonly why: string;
   /** The name of the issuer the token says it is of, where that is one of ours. */
   readonly issuer?: string;
+  /** The subject it says it is of; nobody has to be that subject to say so. */
+  readonly claimed?: string;
 }
 
 export type ToWorker =
@@ -33,10 +37,12 @@ export type ToWorker =
       readonly mapping: readonly RoleMapping[];
       readonly revocations: readonly TokenRevocation[];
     }
-  | ({ readonly type: "question"; readonly id: number; readonly now: number } & Omit<
-      TokenQuestion,
-      "address"
-    >);
+  | ({
+      readonly type: "question";
+      readonly id: number;
+      readonly now: number;
+      readonly introspected: Introspected | undefined;
+    } & Omit<TokenQuestion, "address">);
 
 export type FromWorker =
   | { readonly id: number; readonly verdict: Grant | Refused }
@@ -53,12 +59,15 @@ export interface TokenJudgeParts {
   readonly failed: (error: unknown) => void;
   /** A token names a key that its issuer may have begun to use. */
   readonly keyMissing: (issuer: string) => void;
+  /** What the issuer says of an opaque token; undefined where nobody can say. */
+  readonly introspect: (token: string) => Promise<Introspected | undefined>;
 }
 
 /** How many tokens may wait to be judged, in all and from one address: a flood waits for itself. */
 const mostWaiting = 512;
 const mostOfAddress = 64;
 const busy: Refused = { check: "token-busy", why: "too many tokens wait to be judged" };
+const unknown: Refused = { check: "issuer", why: "its issuer could not be asked about it" };
 const broken: Refused = { check: "token-judge", why: "the token could not be judged" };
 
 /**
@@ -84,7 +93,18 @@ export class TokenJudge {
   }
 
   /** Gives what the token grants, or why it is refused; never rejects. */
-  judge({ address, ...question }: TokenQuestion): Promise<Grant | Refused> {
+  async judge(question: TokenQuestion): Promise<Grant | Refused> {
+    const { token } = question;
+    const isAsked = this.#world?.issuers.some(({ isAsked }) => isAsked === true) === true;
+    if (!isAsked || !isOpaque(token)) return this.#judge(question, undefined);
+    const introspected = await this.#parts.introspect(token);
+    return introspected === undefined ? unknown : this.#judge(question, introspected);
+  }
+
+  #judge(
+    { address, ...question }: TokenQuestion,
+    introspected: Introspected | undefined,
+  ): Promise<Grant | Refused> {
     const world = this.#world;
     if (world === undefined || world.issuers.length === 0) {
       return Promise.resolve({ check: "iss", why: "no issuer is configured in issuers.yaml" });
@@ -105,6 +125,7 @@ export class TokenJudge {
         type: "question",
         id,
         now: this.#parts.now(),
+        introspected,
         ...question,
       });
     });

@@ -17,11 +17,11 @@ parentPort?.on("message", (message: ToWorker) => {
 });
 
 async function judge(question: Extract<ToWorker, { type: "question" }>): Promise<void> {
-  const { id, token, now, fingerprint, username } = question;
+  const { id, token, now, fingerprint, username, introspected } = question;
   const { type: _, ...judgedBy } = world;
   let answer: FromWorker;
   try {
-    const where = { ...judgedBy, now, fingerprint, username };
+    const where = { ...judgedBy, now, fingerprint, username, introspected };
     answer = { id, verdict: await verifyToken(token, where) };
   } catch (error) {
     answer = { id, failure: error instanceof Error ? error.name : "unknown" };

@@ -81,22 +81,34 @@ export function addTokenCommands(program: Command): void {
     },
   );
 
-  controlCommand(program, "bans", "bans", {
-    examples: ["wardmq bans /srv/wardmq"],
+  const bans = controlCommand(program, "bans", "bans", {
+    examples: ["wardmq bans /srv/wardmq", "wardmq bans lift /srv/wardmq 'address 192.0.2.7'"],
     arguments: () => ({}),
-    json: ({ bans }) => bans,
-    text: ({ bans }) =>
-      bans.length === 0
-        ? "nobody is banned"
-        : table(
-            ["OF", "REFUSED TOKENS", "UNTIL"],
-            bans.map(({ of, failures, until }) => [
-              of,
-              String(failures),
-              new Date(until).toISOString(),
-            ]),
-          ),
+    text: bansText,
   });
+  controlCommand(bans, "lift", "bans.lift", {
+    operands: [["OF", "as wardmq bans shows it, in quotes: 'address 192.0.2.7'"]],
+    examples: ["wardmq bans lift /srv/wardmq 'address 192.0.2.7'"],
+    arguments: ([of = ""]) => ({ of }),
+    text: ({ of }) => `tokens of ${of} are judged again`,
+  });
+}
+
+function bansText({ bans, claimed }: Commands["bans"]["result"]): string {
+  const time = (milliseconds: number) => new Date(milliseconds).toISOString();
+  const banned =
+    bans.length === 0
+      ? "nobody is banned"
+      : table(
+          ["OF", "REFUSED TOKENS", "UNTIL"],
+          bans.map(({ of, failures, until }) => [of, String(failures), time(until)]),
+        );
+  if (claimed.length === 0) return banned;
+  const counted = table(
+    ["SAID THEY WERE OF", "REFUSED TOKENS", "LAST"],
+    claimed.map(({ of, failures, at }) => [of, String(failures), time(at)]),
+  );
+  return `${banned}\n\n${counted}`;
 }
 
 /** A token is never an argument: everybody on the machine can read those. */

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { createServer, type RequestListener } from "node:http";
 import {
   type ApiRoute,
+  apiPrefix,
   apiRoutes,
   type CommandName,
   type CommandRequest,
@@ -11,7 +12,7 @@ import {
   openApiDocument,
 } from "@wardmq/commands";
 import { printable, type SecurityEvent } from "@wardmq/events";
-import fastify, { type FastifyReply, type FastifyRequest } from "fastify";
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { ApprovalNeeded } from "../commands/approvals.ts";
 import { etagOf } from "../commands/etag.ts";
 import type { Caller } from "../commands/handler.ts";
@@ -25,6 +26,8 @@ export interface ApiParts {
   readonly callerOf: (request: FastifyRequest["raw"]) => Promise<Caller>;
   /** Whether an access token may get somebody in. */
   readonly areTokensTaken: () => boolean;
+  /** Takes a logout token of an issuer; false where it is refused. */
+  readonly logOut: (token: string, request: FastifyRequest["raw"]) => Promise<boolean>;
   readonly execute: (request: CommandRequest, caller: Caller) => Promise<unknown>;
   readonly answers: IdempotentAnswers;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
@@ -42,6 +45,8 @@ interface Answer {
 }
 
 const bodyLimit = 16 * 1024 * 1024;
+const logoutPath = `${apiPrefix}/back-channel-logout`;
+const logoutLimit = 16 * 1024;
 const table: CommandTable = commands;
 
 /**
@@ -71,7 +76,8 @@ export async function api(parts: ApiParts): Promise<RequestListener> {
       "strict-transport-security": "max-age=31536000",
       "x-content-type-options": "nosniff",
     });
-    callers.set(request, await parts.callerOf(request.raw));
+    if (request.routeOptions.url !== logoutPath)
+      callers.set(request, await parts.callerOf(request.raw));
   });
   const document = JSON.stringify(openApiDocument(table));
   app.get("/openapi.json", async (_, reply) => reply.type("application/json").send(document));
@@ -107,9 +113,29 @@ export async function api(parts: ApiParts): Promise<RequestListener> {
     parts.record({ ...event, check: "request", why });
     return send(reply, problemOf(refused, parts));
   });
+  app.register(async (form) => addLogout(form, parts));
   await app.ready();
   if (listener === undefined) throw new Error("fastify made no server");
   return listener;
+}
+
+/**
+ * OpenID Connect Back-Channel Logout 1.0 section 2.5: the logout token proves who sends it, so nobody is asked for a
+ * certificate here, and nothing else of the API can be reached this way.
+ */
+function addLogout(app: FastifyInstance, { logOut }: ApiParts): void {
+  const type = "application/x-www-form-urlencoded";
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser(type, { parseAs: "string", bodyLimit: logoutLimit }, (_, body, done) =>
+    done(null, new URLSearchParams(String(body)).getAll("logout_token")),
+  );
+  app.post(logoutPath, { bodyLimit: logoutLimit }, async ({ body, raw }, reply) => {
+    const [token, ...more] = (body ?? []) as readonly string[];
+    const isTaken = token !== undefined && more.length === 0 && (await logOut(token, raw));
+    // Section 2.8; which check it failed is for the events.
+    if (isTaken) return reply.code(200).send();
+    return reply.code(400).send({ error: "invalid_request" });
+  });
 }
 
 /** One call: every one is an event with who, what and what came of it. */

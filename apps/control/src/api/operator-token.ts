@@ -1,28 +1,29 @@
 import { createHash, type X509Certificate } from "node:crypto";
-import { roles } from "@wardmq/commands";
+import { type BreakGlassUse, roles } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import { fingerprintOf, type Refusal } from "@wardmq/tls";
 import {
   AttemptCounter,
   type AttemptKey,
   attemptKeys,
-  type Claims,
   type Grant,
   type Introspected,
   isOpaque,
   type TokenRevocation,
   verifyClaims,
 } from "@wardmq/tokens";
-import type { Caller } from "../commands/handler.ts";
+import type { Caller, CallersToken } from "../commands/handler.ts";
 import { operatorOfPerson, roleOf } from "../commands/operators.ts";
 import type { Registry } from "../registry/registry.ts";
-import type { ApiIssuers } from "../tokens/issuers.ts";
+import { type ApiIssuers, breakGlassRole } from "../tokens/issuers.ts";
 import { identifyOperator } from "./operator-certificate.ts";
 
 export interface OperatorTokensParts {
   readonly registry: Registry;
   readonly judges: () => ApiIssuers;
   readonly revocations: () => readonly TokenRevocation[];
+  /** What a person has taken for an emergency, and has now. */
+  readonly taken: (person: string) => readonly Pick<BreakGlassUse, "name" | "apiRole">[];
   readonly introspect: (token: string) => Promise<Introspected | undefined>;
   /** Milliseconds since 1970, never set back. */
   readonly now: () => number;
@@ -36,6 +37,8 @@ export interface Presented {
   readonly address: string;
   readonly certificate: X509Certificate | undefined;
 }
+
+const issuerIsAway: Refusal = { check: "token-issuer", why: "its issuer could not be asked" };
 
 type Identified = Omit<Caller, "at">;
 
@@ -68,13 +71,15 @@ export class OperatorTokens {
       this.attempts.succeeded(keys);
       return judged;
     }
-    await this.#count(keys, address);
+    if (judged !== issuerIsAway) await this.#count(keys, address);
     return judged;
   }
 
   async #judge({ token, certificate }: Presented): Promise<Identified | Refusal> {
     const { registry, judges, revocations, introspect, now } = this.#parts;
-    const introspected = isOpaque(token) ? await introspect(token) : undefined;
+    const isToBeAsked = isOpaque(token) && judges().issuers.some(({ isAsked }) => isAsked === true);
+    const introspected = isToBeAsked ? await introspect(token) : undefined;
+    if (isToBeAsked && introspected === undefined) return issuerIsAway;
     const verified = await verifyClaims(token, {
       ...judges(),
       org: registry.identity.org,
@@ -85,7 +90,9 @@ export class OperatorTokens {
       introspected,
     });
     if ("check" in verified) return { check: `token-${verified.check}`, why: verified.why };
-    return callerOf(registry, verified.grant, verified.claims, certificate);
+    const { grant, claims } = verified;
+    const taken = this.#parts.taken(grant.subject);
+    return callerOf(registry, { grant, claims, hash: hashOf(grant) }, certificate, taken);
   }
 
   async #count(keys: readonly AttemptKey[], address: string): Promise<void> {
@@ -105,10 +112,11 @@ export class OperatorTokens {
  */
 function callerOf(
   registry: Registry,
-  grant: Grant,
-  claims: Claims,
+  token: CallersToken,
   certificate: X509Certificate | undefined,
+  taken: ReturnType<OperatorTokensParts["taken"]>,
 ): Identified | Refusal {
+  const { grant } = token;
   if (grant.actions.length < 2) {
     const why =
       "the scopes of the token leave publish or subscribe only, and neither is of the API";
@@ -126,14 +134,14 @@ function callerOf(
       return { check: "one-person", why };
     }
   }
-  const given = roles.findLast((role) => grant.roles.includes(role));
-  const most = operator === undefined ? undefined : roles.indexOf(roleOf(operator));
-  const role = given && roles[Math.min(roles.indexOf(given), most ?? roles.length)];
-  return {
-    actor: operator?.id ?? grant.subject,
-    role: role ?? "authenticated",
-    token: { grant, claims, hash: hashOf(grant) },
-  };
+  const rankOf = (names: readonly string[]) => roles.findLastIndex((role) => names.includes(role));
+  const most = operator === undefined ? roles.length : roles.indexOf(roleOf(operator));
+  // What was taken counts for a login that may take it, and beyond what the operator is otherwise.
+  const inEmergency = taken
+    .filter(({ name }) => grant.roles.includes(breakGlassRole(name)))
+    .flatMap(({ apiRole }) => apiRole ?? []);
+  const rank = Math.max(Math.min(rankOf(grant.roles), most), rankOf(inEmergency));
+  return { actor: operator?.id ?? grant.subject, role: roles[rank] ?? "authenticated", token };
 }
 
 /** Tells tokens apart in events; no token can be made from it. */

@@ -6,6 +6,7 @@ import {
   commands,
 } from "@wardmq/commands";
 import { Failure } from "../failure.ts";
+import { takingNeedsApproval } from "./break-glass.ts";
 import type { Caller, HandlersOf, Surroundings } from "./handler.ts";
 import { areTwoPeople, hasOtherSecurityOfficer, isInService } from "./operators.ts";
 import { requestOf } from "./requests.ts";
@@ -41,7 +42,8 @@ export function approvalHandlers(
       const approval = decide(on, waiting, "approved", caller);
       const request = requestOf(approval.command as CommandName, approval.arguments);
       const actor = `${approval.requestedBy} with ${caller.actor}`;
-      return { approval, result: await perform(on, request, { ...caller, actor }) };
+      const { requestedBy } = approval;
+      return { approval, result: await perform(on, request, { ...caller, actor, requestedBy }) };
     },
 
     "approvals.refuse": (on, { id }, caller) =>
@@ -53,14 +55,12 @@ export function approvalHandlers(
  * Whether the command has to wait. The owner of the folder needs no second person for as long as there is no security
  * officer who could be one: somebody has to add the first.
  */
-export function needsApproval(
-  { registry }: Surroundings,
-  command: CommandName,
-  { role, actor }: Caller,
-): boolean {
-  const row = commands[command];
+export function needsApproval(on: Surroundings, request: CommandRequest, caller: Caller): boolean {
+  if (request.command === "break-glass.take")
+    return takingNeedsApproval(on, request.arguments, caller);
+  const row = commands[request.command];
   if (!("approval" in row)) return false;
-  return role !== "local" || hasOtherSecurityOfficer(registry, actor);
+  return caller.role !== "local" || hasOtherSecurityOfficer(on.registry, caller.actor);
 }
 
 /** Writes a command down for a second person. */

@@ -2,6 +2,7 @@ import { type CommandName, type CommandRequest, commands, mayCall } from "@wardm
 import { lackOfLogin } from "@wardmq/tokens";
 import { Failure } from "../failure.ts";
 import { approvalHandlers, needsApproval, requestApproval } from "./approvals.ts";
+import { breakGlassHandlers } from "./break-glass.ts";
 import { caHandlers } from "./ca.ts";
 import { certificateHandlers } from "./certificates.ts";
 import { deploymentHandlers } from "./deployment.ts";
@@ -28,6 +29,7 @@ const handlers: HandlersOf<typeof commands> = {
   ...foreignCaHandlers,
   ...operatorHandlers,
   ...approvalHandlers(perform, refuseUnlessAllowed),
+  ...breakGlassHandlers,
   ...eventHandlers,
   ...stateHandlers,
   ...tokenHandlers,
@@ -44,7 +46,7 @@ export async function execute(
   caller: Caller,
 ): Promise<unknown> {
   refuseUnlessAllowed(on, request.command, caller);
-  if (needsApproval(on, request.command, caller)) throw requestApproval(on, request, caller);
+  if (needsApproval(on, request, caller)) throw requestApproval(on, request, caller);
   return perform(on, request, caller);
 }
 

@@ -20,7 +20,7 @@ import type { Pending } from "../pending/pending.ts";
 import type { Policies } from "../policy/policies.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
 import type { RegistryChange } from "../registry/rows.ts";
-import type { BanSummary } from "../tokens/bans.ts";
+import type { Bans } from "../tokens/bans.ts";
 import type { ApiIssuers } from "../tokens/issuers.ts";
 import type { TokenRevocations } from "../tokens/token-revocations.ts";
 
@@ -50,7 +50,9 @@ export interface TokenWorld {
   /** Milliseconds since 1970, never set back: the time that tokens end by. */
   readonly now: () => number;
   readonly revocations: TokenRevocations;
-  readonly bans: () => readonly BanSummary[];
+  readonly bans: Pick<Bans, "list" | "claimed">;
+  /** Has brokers and the API judge tokens from there again; tells whether they did not. */
+  readonly liftBan: (of: string) => boolean;
 }
 
 /** What a broker ended, how long that took it, and how long after the change its answer came. */
@@ -80,11 +82,17 @@ export interface Surroundings {
   /** Of each broker that is there; `undefined` where it did not confirm. */
   readonly rekeyBrokers: () => Promise<readonly (Rekeyed | undefined)[]>;
   readonly policies: Policies;
+  /** Whether the policy has a role that can be given to somebody for a time. */
+  readonly canGrant: (role: string) => boolean;
+  /** Something was taken for an emergency, or ended. */
+  readonly breakGlassChanged: () => void;
 }
 
 /** Who gives a command, and when. */
 export interface Caller extends Doing {
   readonly role: CallerRole;
+  /** Who gave the command, where the caller has approved it. */
+  readonly requestedBy?: string;
   /** What the caller came with, where that was a token. */
   readonly token?: CallersToken;
 }

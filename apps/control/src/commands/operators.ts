@@ -77,6 +77,13 @@ export function operatorOfPerson(registry: Registry, subject: string): OperatorR
   return registry.operators().find(({ attributes }) => attributes["person"] === person);
 }
 
+/** The person behind an actor of the API, as tokens name it. */
+export function personOf(registry: Registry, actor: string): string | undefined {
+  if (!actor.startsWith("operator:")) return actor;
+  const { person } = registry.subject(actor)?.attributes ?? {};
+  return person === undefined ? undefined : personPrefix + person;
+}
+
 /**
  * Whether two actors are two people for certain. Nobody knows whether an operator and a person of a token are the same
  * unless it was said, nor whether two issuers know one person; and an app is no person.

@@ -36,7 +36,17 @@ export const tokenHandlers: HandlersOf<typeof tokenCommands> = {
     return revokeTokens(on, { issuer, subject, jti, sid }, caller);
   },
 
-  bans: ({ tokens }) => ({ bans: [...tokens.bans()] }),
+  bans: ({ tokens: { bans } }) => ({ bans: [...bans.list()], claimed: [...bans.claimed()] }),
+
+  "bans.lift": ({ tokens, record }, { of }, { actor }) => {
+    if (!tokens.liftBan(of)) {
+      throw new Failure("ERR_BAN_UNKNOWN", `${of} is not banned`, {
+        hint: "wardmq bans DIR shows who is",
+      });
+    }
+    record({ type: "ban-lifted", check: of, details: { actor } });
+    return { of };
+  },
 };
 
 /** On disk first: whatever happens to the brokers, these tokens never get anybody in again. */
@@ -44,8 +54,9 @@ export async function revokeTokens(
   { tokens, publisher, record }: Pick<Surroundings, "tokens" | "publisher" | "record">,
   revoked: RevokedTokens,
   { actor }: Pick<Caller, "actor">,
+  before?: number,
 ) {
-  tokens.revocations.add(revoked);
+  tokens.revocations.add(revoked, before);
   const published = publisher.publish({ revokedTokens: tokens.revocations.list() });
   const { subject, issuer, jti } = revoked;
   record({

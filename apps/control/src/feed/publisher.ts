@@ -16,6 +16,7 @@ import {
   type World,
   type WorldChange,
 } from "@wardmq/feed";
+import type { Introspected } from "@wardmq/tokens";
 
 export interface FeedPublisherOptions {
   /** The state of the world, all changes included that were published. */
@@ -28,6 +29,8 @@ export interface FeedPublisherOptions {
   readonly onStored: (position: StorePosition) => void;
   readonly onEvents: (events: readonly unknown[]) => void;
   readonly onKeyMissing: (issuer: string) => void;
+  /** What the issuer says of an opaque token. */
+  readonly onIntrospect: (token: string) => Promise<Introspected | undefined>;
   /** A device has connected with this certificate, the newer one of two. */
   readonly onUsed: (fingerprint: string) => void;
   /** A device has come with this certificate (DER) of a foreign CA, which is not bound yet. */
@@ -123,6 +126,11 @@ export class FeedPublisher {
     };
   }
 
+  /** Has every broker judge tokens of a banned address or certificate again. */
+  liftBan(of: string): void {
+    this.#toAll(this.#line({ type: "lift-ban", of }, this.#version));
+  }
+
   /** Has every broker seal what it keeps under a new key; tells what became of each, `undefined` where it is unknown. */
   rekey(): Promise<readonly (Rekeyed | undefined)[]> {
     const followers = [...this.#followers].filter(({ state }) => state === "following");
@@ -216,6 +224,9 @@ export class FeedPublisher {
       case "key-missing":
         this.#options.onKeyMissing(message.issuer);
         break;
+      case "introspect":
+        void this.#introspect(follower, message.id, message.token);
+        break;
       case "rekeyed":
         follower.rekeyed?.(message);
         break;
@@ -228,10 +239,21 @@ export class FeedPublisher {
     }
   }
 
+<<<<<<< HEAD
   /**
    * Brings a broker that stands `at` a version of ours to the present, no faster than it reads: by changes while they are
    * kept, else by a snapshot.
    */
+=======
+  async #introspect(follower: Follower, id: number, token: string): Promise<void> {
+    const introspected = await this.#options.onIntrospect(token);
+    if (follower.state !== "following") return;
+    const message = { type: "introspected", id, ...(introspected && { introspected }) };
+    this.#send(follower, this.#line(message, this.#version));
+  }
+
+  /** Brings a broker that stands `at` a version of ours to the present: by changes while all are kept, else by a snapshot. */
+>>>>>>> 3416062 (Hear of logouts, ask about opaque tokens, and let a role be taken in an emergency)
   async #catchUp(follower: Follower, at: number | undefined): Promise<void> {
     const { socket } = follower;
     let version = at !== undefined && at <= this.#version ? at : undefined;

@@ -4,6 +4,7 @@ import {
   type Issuer,
   type IssuerKey,
   type IssuerSettings,
+  type LogoutIssuer,
   parseJwkSet,
   type RoleMapping,
 } from "@wardmq/tokens";
@@ -82,6 +83,14 @@ export class Issuers {
   /** The same issuers as the API has them: for its own audience and with its own roles. */
   ofApi(): ApiIssuers {
     return ofApi([...this.#followed.values()]);
+  }
+
+  /** Those that may say that somebody has logged out. */
+  ofLogout(): readonly LogoutIssuer[] {
+    return [...this.#followed.values()].map(({ settings, fetched }) => ({
+      ...told(settings, fetched),
+      clients: settings.logoutClients,
+    }));
   }
 
   /** What issuers.yaml says of the issuer of this name. */

@@ -28,12 +28,11 @@ export class TokenRevocations {
     return this.#all.filter(({ until }) => until > now);
   }
 
-  /** Revokes what was issued until now; on disk when this returns. */
-  add(revoked: RevokedTokens): void {
-    const now = this.#parts.now();
-    const until = now + longestLifeMs;
+  /** Revokes what was issued until then; on disk when this returns. */
+  add(revoked: RevokedTokens, before = this.#parts.now()): void {
+    const until = this.#parts.now() + longestLifeMs;
     // A token with an id is the only one of that id, whenever its issuer's clock says that it was made.
-    const issuedUntil = revoked.jti === undefined ? now : until;
+    const issuedUntil = revoked.jti === undefined ? before : until;
     this.#all = [...this.list(), { ...revoked, issuedUntil, until }];
     this.#parts.file.write(JSON.stringify(this.#all));
   }

@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { compilePolicy, parsePolicy } from "@wardmq/policy";
+import { TokenClock } from "@wardmq/tokens";
+import { BreakGlassUses, type StoredUse } from "../src/pending/break-glass-uses.ts";
+import { BreakGlassWatch } from "../src/pending/break-glass-watch.ts";
+import type { SealedRows } from "../src/pending/sealed-rows.ts";
+import { canGrant, withTaken } from "../src/policy/break-glass-grants.ts";
+import { eventually } from "./control-under-test.ts";
+
+const start = Date.UTC(2026, 10, 27, 8, 0, 0);
+const minute = 60_000;
+
+/** Rows in memory: what seals them has tests of its own. */
+function inMemory(): SealedRows<StoredUse> {
+  const rows = new Map<string, StoredUse>();
+  const get = (id: string) => {
+    const value = rows.get(id);
+    return value && { value, expiresAt: 0 };
+  };
+  const all = () => [...rows.values()];
+  const put = (id: string, value: StoredUse) => void rows.set(id, value);
+  return { get, all, put, deleteExpired: () => {} } as unknown as SealedRows<StoredUse>;
+}
+
+const use = (changes: Partial<StoredUse> = {}) => ({
+  name: "on-call",
+  person: "person:idp_ann",
+  actor: "person:idp_ann",
+  policyRole: "all-wards",
+  reason: "the gateway is down",
+  takenAt: start,
+  until: start + 10 * minute,
+  ...changes,
+});
+
+describe("what was taken", () => {
+  test("counts until its end, to the millisecond, and never again", () => {
+    const uses = new BreakGlassUses(inMemory());
+    const { id } = uses.take(use());
+    const stateAt = (at: number) => uses.get(id, at)?.state;
+    assert.equal(stateAt(start + 10 * minute - 1), "active");
+    assert.equal(stateAt(start + 10 * minute), "ended");
+    assert.deepEqual(uses.active(start + 10 * minute), []);
+  });
+
+  test("is not lengthened by a clock that is set back", () => {
+    const uses = new BreakGlassUses(inMemory());
+    let [wall, monotonic] = [start, 0];
+    const clock = new TokenClock(
+      () => wall,
+      () => monotonic,
+    );
+    clock.now();
+    uses.take(use());
+    monotonic += 9 * minute;
+    wall -= 60 * minute;
+    assert.equal(uses.active(clock.now()).length, 1);
+    monotonic += minute;
+    assert.equal(uses.active(clock.now()).length, 0);
+  });
+
+  test("comes first in the list while nobody has reviewed it", () => {
+    const uses = new BreakGlassUses(inMemory());
+    const first = uses.take(use());
+    const second = uses.take(use({ takenAt: start + minute }));
+    const now = start + 20 * minute;
+    const seen = uses.get(second.id, now);
+    if (seen !== undefined) uses.review(seen, "operator:bob", "as told", now);
+    assert.deepEqual(
+      uses.list(now).map(({ id, state }) => [id, state]),
+      [
+        [first.id, "ended"],
+        [second.id, "reviewed"],
+      ],
+    );
+  });
+
+  test("is said to have ended when it has, once", async () => {
+    const uses = new BreakGlassUses(inMemory());
+    let now = start;
+    const events: string[] = [];
+    let published = 0;
+    const watch = new BreakGlassWatch({
+      uses,
+      now: () => now,
+      record: ({ type, subject }) => events.push(`${type} ${subject}`),
+      publish: () => {
+        published += 1;
+      },
+    });
+    uses.take(use());
+    watch.changed();
+    assert.equal(published, 1);
+    now += 10 * minute;
+    await eventually(() => events.length > 0);
+    assert.deepEqual(events, ["break-glass-ended person:idp_ann"]);
+    assert.equal(published, 2);
+    watch.close();
+  });
+});
+
+describe("a role of the policy that was taken", () => {
+  const policy = parsePolicy(`
+topics: { schema: off }
+roles:
+  all-wards: { subscribe: ["hospital/#"] }
+  strong: { subscribe: ["hospital/#"], requires: { amr: [mfa] } }
+`);
+  const taken = (policyRole: string) =>
+    ({ ...use({ policyRole }), id: "0", state: "active" }) as const;
+  const mayRead = (person: string, at: number) => {
+    const compiled = compilePolicy(withTaken(policy, [taken("all-wards")]));
+    const subject = {
+      id: person,
+      kind: "person",
+      attributes: { org: "hospital", id: person.slice("person:".length) },
+      roles: [],
+    } as const;
+    return compiled.rightsOf(subject, at).decideSubscribe("hospital/#").effect === "Permit";
+  };
+
+  test("is that person's alone, and until the end", () => {
+    assert.equal(mayRead("person:idp_ann", start), true);
+    assert.equal(mayRead("person:idp_bob", start), false);
+    assert.equal(mayRead("person:idp_ann", start + 10 * minute), false);
+  });
+
+  test("is not there where the policy has no such role, or asks for a login itself", () => {
+    assert.equal(canGrant(policy, "none"), false);
+    assert.equal(canGrant(policy, "strong"), false);
+    for (const role of ["none", "strong"]) {
+      assert.deepEqual(withTaken(policy, [taken(role)]), policy);
+    }
+  });
+});
