@@ -42,7 +42,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     "@wardmq/mqtt-js",
   ],
   "apps/idp": ["@wardmq/config", "@wardmq/x509"],
-  "apps/ward": ["@wardmq/events"],
+  "apps/ward": ["@wardmq/events", "@wardmq/mqtt-js"],
   "packages/commands": ["@wardmq/x509"],
   "packages/config": ["@wardmq/events", "@wardmq/feed"],
   "packages/events": [],

@@ -67,6 +67,11 @@ describe("up", () => {
       );
       assert.equal((await readdir(join(directory, "demo/devices"))).length, 14);
       assert.ok(running.output().stdout.includes(connect[1] ?? "?"));
+      const { stdout } = await start(["events", directory, "--last", "1000"]).ended;
+      assert.match(stdout, /app:demo_dashboard/);
+      const secret = (await wardOf(directory)).dashboard.login?.secret;
+      assert.ok(secret !== undefined && !stdout.includes(secret));
+      assert.ok(!JSON.stringify(running.output()).includes(secret), "the secret is in a file only");
       for (const command of connect.slice(1, 3)) {
         if (command.includes("mosquitto_sub") && !(await isInstalled("mosquitto_sub"))) {
           t.diagnostic("mosquitto_sub is not installed: its command is not tried");

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseConfig } from "@wardmq/config";
@@ -21,6 +22,7 @@ async function main(): Promise<void> {
   }
   const { key, certificate } = await selfSigned(Date.now());
   writeFileSync(join(directory, "demo/identity-provider.pem"), certificate, { mode: 0o600 });
+  const dashboard = { id: "dashboard", secret: randomBytes(32).toString("base64url") };
   const provider = await startProvider({
     key,
     certificate,
@@ -30,9 +32,11 @@ async function main(): Promise<void> {
       nurse: { groups: ["nurses"], ward: "icu", amr: ["pwd"] },
       doctor: { groups: ["doctors"], amr: ["pwd", "mfa"] },
     },
+    apps: { [dashboard.id]: { secret: dashboard.secret, groups: ["dashboards"] } },
   });
   const { issuer, clientId } = provider;
-  process.stdout.write(`ready ${JSON.stringify({ issuer, clientId })}\n`);
+  // Standard output is a pipe to wardmq up, which hands the secret on in a file for its user only.
+  process.stdout.write(`ready ${JSON.stringify({ issuer, clientId, dashboard })}\n`);
   process.stdin.on("end", () => process.exit(0)); // whoever started us is gone
   process.stdin.on("error", () => process.exit(0));
   process.stdin.resume();

@@ -18,6 +18,18 @@ export interface WardDevice {
   readonly credential: Credential;
 }
 
+/** A client of an OpenID Provider that acts for itself (client credentials), and the listener its tokens are for. */
+export interface Login {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly secret: string;
+  readonly audience: string;
+  /** PEM: what the provider's HTTPS is trusted by. */
+  readonly issuerCa: string;
+  /** Of MQTT over WebSocket with tokens, on the ward's host. */
+  readonly port: number;
+}
+
 /** The demonstration that `DIR/demo/ward.json` describes. */
 export interface Ward {
   readonly host: string;
@@ -25,6 +37,8 @@ export interface Ward {
   readonly org: string;
   readonly devices: readonly WardDevice[];
   readonly dashboard: Credential;
+  /** How the dashboard gets tokens; without it, it connects with its certificate. */
+  readonly login: Login | undefined;
   /** Lines that tell a person how to connect an own client. */
   readonly connect: readonly string[];
 }
@@ -52,6 +66,7 @@ export function readWard(directory: string): Ward {
       value: dashboard["credential"],
       where: `${path}: dashboard.credential`,
     }),
+    login: asLogin(dashboard["login"], `${path}: dashboard.login`, directory),
     connect: asList(field("connect")).map((value, i) =>
       asMatch(
         { value, where: `${path}: connect[${i}]` },
@@ -77,6 +92,21 @@ function asDevice(value: unknown, where: string, directory: string): WardDevice 
     site: asLevel(field("site")),
     ward: asLevel(field("ward")),
     credential: readCredential(directory, field("credential")),
+  };
+}
+
+function asLogin(value: unknown, where: string, directory: string): Login | undefined {
+  if (value === undefined) return undefined;
+  const fields = asFields(value, where, "it");
+  const field = (name: string) => ({ value: fields[name], where: `${where}.${name}` });
+  const text = (name: string) => asMatch(field(name), /^[\x21-\x7e]{1,255}$/, "a text");
+  return {
+    issuer: asMatch(field("issuer"), /^https:\/\/[\x21-\x7e]{1,255}$/, "an https URL"),
+    clientId: text("clientId"),
+    secret: text("secret"),
+    audience: text("audience"),
+    issuerCa: readText(join(directory, text("issuerCa"))),
+    port: asPort(field("port")),
   };
 }
 

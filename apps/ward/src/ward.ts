@@ -5,6 +5,7 @@ import { startDevice } from "./device.ts";
 import { openingOf } from "./episodes.ts";
 import { type LinkState, openLink } from "./link.ts";
 import type { Origin, Reading } from "./reading.ts";
+import { openTokenLink } from "./token-link.ts";
 import type { Ward } from "./ward-file.ts";
 
 export interface RunningWard {
@@ -41,14 +42,16 @@ export function startWard(
     now,
     random,
     onAlarm,
-    openLink: ({ onState, ...options }) =>
-      openLink({
-        ...options,
-        onState: (state) => {
+    openLink: ({ onState, ...rest }) => {
+      const options = {
+        ...rest,
+        onState: (state: LinkState) => {
           seen("dashboard", state);
           onState(state);
         },
-      }),
+      };
+      return ward.login === undefined ? openLink(options) : openTokenLink(options, ward.login);
+    },
   });
   const timers = ward.devices.map((device, i) => {
     const sameKind = ward.devices.filter(({ kind }) => kind === device.kind);

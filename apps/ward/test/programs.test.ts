@@ -19,6 +19,7 @@ const ward: Ward = {
   org: "demo",
   devices: [monitor, pump],
   dashboard: { ...credential, key: "dashboard's" },
+  login: undefined,
   connect: [],
 };
 

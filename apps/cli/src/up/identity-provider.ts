@@ -4,6 +4,8 @@ import { createInterface } from "node:readline";
 import { minimalEnvironment } from "../environment.ts";
 import { Failure } from "../failure.ts";
 import { chooseRuntime, programs } from "../runtime.ts";
+import { dashboardClaim } from "./plan.ts";
+import type { DashboardLogin } from "./roster.ts";
 
 const audience = "urn:wardmq:demo-hospital";
 const marker = "# Written anew by wardmq up for its identity provider, which takes any password.";
@@ -12,6 +14,8 @@ const readyMs = 30_000;
 export interface DemoProvider {
   readonly issuer: string;
   readonly clientId: string;
+  /** The client that the ward's dashboard is. */
+  readonly dashboard: { readonly id: string; readonly secret: string };
   stop(): void;
 }
 
@@ -29,8 +33,7 @@ export async function startDemoProvider(
   });
   child.stdin?.on("error", () => {});
   createInterface({ input: child.stderr }).on("line", (line) => report(marked(line)));
-  const { issuer, clientId } = await readyOf(child, report);
-  return { issuer, clientId, stop: () => void child.kill("SIGTERM") };
+  return { ...(await readyOf(child, report)), stop: () => void child.kill("SIGTERM") };
 }
 
 const marked = (line: string) =>
@@ -39,7 +42,7 @@ const marked = (line: string) =>
 function readyOf(
   child: ChildProcess,
   report: (line: string) => void,
-): Promise<{ issuer: string; clientId: string }> {
+): Promise<Omit<DemoProvider, "stop">> {
   return new Promise((resolve, reject) => {
     const fail = (why: string) =>
       reject(new Failure(1, `the demo's identity provider ${why}`, "run wardmq up again"));
@@ -73,6 +76,24 @@ issuers:
 `,
     { mode: 0o600 },
   );
+}
+
+/**
+ * How the ward's dashboard logs in; undefined where the policy gives its tokens nothing, as that of a demo which an older
+ * version has made: there it goes on with its certificate.
+ */
+export function dashboardLogin(
+  { issuer, dashboard }: DemoProvider,
+  tokenWssPort: number,
+): DashboardLogin | undefined {
+  const path = "policy.yaml";
+  if (!existsSync(path) || !readFileSync(path, "utf8").includes(dashboardClaim)) return undefined;
+  const { id, secret } = dashboard;
+  return {
+    ...{ issuer, clientId: id, secret, audience },
+    port: tokenWssPort,
+    issuerCa: "demo/identity-provider.pem",
+  };
 }
 
 /** What `wardmq login`, `sub` and `pub` read without being told. */

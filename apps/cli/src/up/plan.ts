@@ -33,6 +33,10 @@ function beds(
   );
 }
 
+/** What gives the dashboard's tokens their role. */
+export const dashboardClaim =
+  "{ issuer: demo, claim: groups, value: dashboards, role: clinical-dashboard }";
+
 export const policyText = `# Nothing is allowed unless a role says so. Braces take attributes of the subject's record.
 topics:
   templates:
@@ -73,6 +77,7 @@ roles:
       - "{org}/+/+/device/+/telemetry"
       - "{org}/+/+/device/+/alarm"
 claims:
+  - ${dashboardClaim}
   - { issuer: demo, claim: groups, value: nurses, role: nurse }
   - { issuer: demo, claim: groups, value: doctors, role: doctor }
 bindings:

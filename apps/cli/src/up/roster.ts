@@ -12,9 +12,19 @@ export interface WardFile {
   readonly port: number;
   readonly org: string;
   readonly devices: readonly RosterDevice[];
-  readonly dashboard: { readonly credential: string };
+  readonly dashboard: { readonly credential: string; readonly login?: DashboardLogin };
   /** For a person: how to connect a client of one's own. */
   readonly connect: readonly string[];
+}
+
+/** How the dashboard gets tokens, and where it brings them: the listener for MQTT over WebSocket with tokens. */
+export interface DashboardLogin {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly secret: string;
+  readonly audience: string;
+  readonly issuerCa: string;
+  readonly port: number;
 }
 
 interface RosterDevice {
@@ -88,8 +98,12 @@ function timeLeft(folder: string): number | undefined {
 }
 
 /** Writes `demo/ward.json` whole or not at all. */
-export function writeWardFile(contents: Omit<WardFile, "org" | "dashboard">): void {
-  const whole: WardFile = { ...contents, org, dashboard: { credential: dashboardCredential } };
+export function writeWardFile(
+  contents: Omit<WardFile, "org" | "dashboard">,
+  login: DashboardLogin | undefined,
+): void {
+  const ofDashboard = { credential: dashboardCredential, ...(login && { login }) };
+  const whole: WardFile = { ...contents, org, dashboard: ofDashboard };
   writeFileSync(`${wardFile}.new`, `${JSON.stringify(whole, undefined, 2)}\n`, { mode: 0o600 });
   renameSync(`${wardFile}.new`, wardFile);
 }

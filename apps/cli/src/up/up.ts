@@ -13,6 +13,7 @@ import { type Serving, serve } from "../serve.ts";
 import { type Signals, takeSignals } from "../signals.ts";
 import {
   type DemoProvider,
+  dashboardLogin,
   startDemoProvider,
   writeDemoIssuers,
   writeDemoProfile,
@@ -107,7 +108,7 @@ async function serveWard(
   print(serving.readyLine);
   try {
     writeDemoProfile(provider, serving.host, serving.tokenWssPort ?? 0);
-    await prepareWard(directory, serving, report);
+    await prepareWard(directory, serving, provider, report);
     const code = signals.stop.aborted ? 0 : await runWard(directory, serving, signals);
     serving.stop();
     return Math.max(code, await serving.ended);
@@ -119,12 +120,14 @@ async function serveWard(
 
 async function prepareWard(
   directory: string,
-  { host, mqttsPort }: Serving,
+  { host, mqttsPort, tokenWssPort = 0 }: Serving,
+  provider: DemoProvider,
   report: (line: string) => void,
 ): Promise<void> {
   const devices = await completeRoster(report);
   const connect = connectLines(join(directory, ownCredential), mqttsPort);
-  writeWardFile({ host, port: mqttsPort, devices, connect });
+  const login = dashboardLogin(provider, tokenWssPort);
+  writeWardFile({ host, port: mqttsPort, devices, connect }, login);
 }
 
 /** The exit code of the ward, which owns the terminal; 0 when it was ended from outside. */
