@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { benchDeployment, type Deployment } from "./deployment.ts";
 import { documentResults } from "./document.ts";
 import { withLimit } from "./durable.ts";
+import { besideFlood } from "./flooded.ts";
 import { type LoadResult, loadGenerator, runLoad } from "./generator.ts";
 import { firstLine, thisCommit, thisMachine } from "./machine.ts";
 import { serveMosquitto } from "./mosquitto.ts";
@@ -131,7 +132,7 @@ async function measure(
   means: Means,
   report: (line: string) => void,
 ): Promise<Record<string, (LoadResult | undefined)[]>> {
-  const brokers = options.brokers.filter((one) => !workload.withToken || one !== "mosquitto");
+  const brokers = options.brokers.filter((one) => !takesTokens(workload) || one !== "mosquitto");
   const results: Record<string, (LoadResult | undefined)[]> = Object.fromEntries(
     brokers.map((broker) => [broker, []]),
   );
@@ -181,7 +182,7 @@ async function measureOnce(
       ...["--service", deployment.service, "--devices", deployment.devices],
       ...[
         "--topic",
-        workload.name === "ward" ? deployment.ward : deployment.topic,
+        (workload.load ?? workload.name) === "ward" ? deployment.ward : deployment.topic,
         "--filter",
         deployment.wardFilter,
       ],
@@ -189,7 +190,13 @@ async function measureOnce(
     ];
     commands[broker] = current.command.join(" ");
     commands[`load ${workload.name}`] = ["build/load", ...words].join(" ");
-    const result = await runLoad(generator, words, (seconds * 3 + 120) * 1000);
+    const timeoutMs = (seconds * 3 + 120) * 1000;
+    const first = await runLoad(generator, words, timeoutMs);
+    const result = workload.besideFlood
+      ? await besideFlood(first, current.port, deployment, () =>
+          runLoad(generator, words, timeoutMs),
+        )
+      : first;
     await current.stop();
     const hasJournal = workload.name === "durable" && broker !== "mosquitto";
     return hasJournal ? withLimit(result, deployment.directory) : result;
@@ -202,13 +209,18 @@ async function measureOnce(
 function start(
   broker: BrokerName,
   deployment: Deployment,
-  { name, withToken }: Workload,
+  workload: Workload,
 ): Promise<RunningBroker> {
   if (broker === "mosquitto")
-    return serveMosquitto(join(runFolder, "mosquitto"), deployment, name === "durable");
-  const sets = withToken ? [...limitsForLoad, "listeners.mqtts.accept=both"] : limitsForLoad;
+    return serveMosquitto(join(runFolder, "mosquitto"), deployment, workload.name === "durable");
+  const sets = takesTokens(workload)
+    ? [...limitsForLoad, "listeners.mqtts.accept=both"]
+    : limitsForLoad;
   return serveWardmq(deployment.directory, broker === "wardmq-bun" ? "bun" : "node", sets);
 }
+
+const takesTokens = ({ withToken, besideFlood }: Workload) =>
+  withToken === true || besideFlood === true;
 
 function programOf(runtime: "bun" | "node"): string {
   const folder = runtime === "bun" ? "@oven/bun" : "node";

@@ -26,6 +26,8 @@ export interface Workload {
   readonly load?: string;
   /** It logs in with an access token, which Mosquitto does not take. */
   readonly withToken?: true;
+  /** It is measured twice on one broker: as it is, and beside a flood of bad tokens; the result has both. */
+  readonly besideFlood?: true;
   /** How many times `--seconds` it measures. */
   readonly lengthFactor: number;
   readonly figures: readonly Figure[];
@@ -134,6 +136,21 @@ export const workloads: readonly Workload[] = [
     figures: [
       figure("connectsPerSecond", "connects/s", 0),
       figure("brokerCpuMsPerConnect", "CPU ms per connect, all threads", 3),
+    ],
+  },
+  {
+    name: "flood",
+    summary:
+      "the ward, and the ward beside 5,000 tokens a second with a bad signature from 1,000 connections",
+    words: ["--warmup", "10"],
+    load: "ward",
+    besideFlood: true,
+    lengthFactor: 1,
+    figures: [
+      figure("quietP99", "latency p99 ms without the flood", 3),
+      figure("latencyMs.p99", "latency p99 ms beside it", 3),
+      figure("p99Factor", "p99 beside it by p99 without", 2, { of: "value", atMost: 2 }),
+      figure("badTokensPerSecond", "bad tokens/s that were sent", 0),
     ],
   },
   {
