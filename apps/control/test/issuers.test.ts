@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
+import type { ServerResponse } from "node:http";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
@@ -173,9 +174,13 @@ describe("an issuer's keys", () => {
 describe("asking over HTTPS", async () => {
   const root = await issue(undefined, { commonName: "root", isAuthority: true });
   const leaf = await issue(root, { commonName: "idp", names: [{ dns: "localhost" }] });
+  const trickles: NodeJS.Timeout[] = [];
+  const trickle = (response: ServerResponse) => setInterval(() => response.write(" "), 5);
   const server = createServer({ key: leaf.key, cert: leaf.chain }, (request, response) => {
     if (request.url === "/redirect") response.writeHead(302, { location: "/ok" }).end();
     else if (request.url === "/long") response.end(Buffer.alloc(300_000, 0x20));
+    else if (request.url === "/slow") trickles.push(trickle(response));
+    else if (request.url === "/silent") trickles.push(setInterval(() => {}, 1_000));
     else if (request.url === "/error") response.writeHead(500).end("secret of the server");
     else response.end("as it is");
   });
@@ -194,9 +199,15 @@ describe("asking over HTTPS", async () => {
     await fails(`${base}/redirect`, ca, /answered 302/);
     await fails(`${base}/long`, ca, /too long/);
     await fails(`${base}/error`, ca, /^it answered 500$/);
+    for (const path of ["slow", "silent"]) {
+      const asked = askHttps({ url: `${base}/${path}`, ca, timeoutMs: 300 });
+      await assert.rejects(asked, /did not answer in time/, path);
+    }
+    for (const timer of trickles) clearInterval(timer);
     await fails(`${base}/ok`, undefined, /^[A-Z_]+$/);
     await fails(base.replace("https:", "http:"), ca, /not HTTPS/);
     assert.equal(await askHttps({ url: `${base}/ok`, ca }), "as it is");
+    server.closeAllConnections();
     server.close();
   });
 });
