@@ -37,7 +37,8 @@ whoever logged in with \`wardmq login\`. On the machine of the deployment
 ## Calls
 
 Arguments in braces stand in the path; those with \`?\` in the query; all others in a JSON object in the body. What a call does not know
-is an error. Each role may do what the ones before it may: ${"`viewer`, `operator`, `security-officer`"}.
+is an error. Each role may do what the ones before it may: ${"`viewer`, `operator`, `security-officer`"}; ${"`authenticated`"} is
+anybody who was let in, such as a person whose token only says what may be [taken in an emergency](tokens.md#break-glass).
 
 | Command | Call | Other arguments | Who | Does |
 |---|---|---|---|---|
