@@ -54,7 +54,7 @@ export const tokenCommands = {
   },
   bans: {
     summary:
-      "list the addresses and certificates whose tokens are not judged for a time, and whose tokens the refused ones said they were",
+      "list the addresses and certificates whose tokens are not judged for a time, and the names refused tokens bore",
     role: "viewer",
     route: "GET /bans",
     arguments: nothing,
