@@ -218,7 +218,6 @@ export const controlErrors = {
   },
   ERR_BREAK_GLASS: {
     exitCode: 1,
-    status: 403,
     meaning: "the person may not take this, or not now",
   },
   ERR_BREAK_GLASS_UNKNOWN: {

@@ -128,7 +128,7 @@ export class FeedPublisher {
 
   /** Has every broker judge tokens of a banned address or certificate again. */
   liftBan(of: string): void {
-    this.#toAll(this.#line({ type: "lift-ban", of }, this.#version));
+    for (const follower of this.#followers) this.#sayAside(follower, { type: "lift-ban", of });
   }
 
   /** Has every broker seal what it keeps under a new key; tells what became of each, `undefined` where it is unknown. */
@@ -239,21 +239,21 @@ export class FeedPublisher {
     }
   }
 
-<<<<<<< HEAD
+  async #introspect(follower: Follower, id: number, token: string): Promise<void> {
+    const introspected = await this.#options.onIntrospect(token);
+    const message = { type: "introspected", id, ...(introspected && { introspected }) };
+    this.#sayAside(follower, message);
+  }
+
+  /** One that is catching up stands at a version that nothing but changes may follow. */
+  #sayAside(follower: Follower, message: object): void {
+    if (follower.state === "following") follower.socket.write(this.#line(message, follower.sent));
+  }
+
   /**
    * Brings a broker that stands `at` a version of ours to the present, no faster than it reads: by changes while they are
    * kept, else by a snapshot.
    */
-=======
-  async #introspect(follower: Follower, id: number, token: string): Promise<void> {
-    const introspected = await this.#options.onIntrospect(token);
-    if (follower.state !== "following") return;
-    const message = { type: "introspected", id, ...(introspected && { introspected }) };
-    this.#send(follower, this.#line(message, this.#version));
-  }
-
-  /** Brings a broker that stands `at` a version of ours to the present: by changes while all are kept, else by a snapshot. */
->>>>>>> 3416062 (Hear of logouts, ask about opaque tokens, and let a role be taken in an emergency)
   async #catchUp(follower: Follower, at: number | undefined): Promise<void> {
     const { socket } = follower;
     let version = at !== undefined && at <= this.#version ? at : undefined;
