@@ -11,6 +11,7 @@ import {
   parseJwkSet,
   type RoleMapping,
   type TokenCheck,
+  type TokenRefusal,
   type TokenSurroundings,
   tokenChecks,
   verifyToken,
@@ -185,11 +186,13 @@ describe("a token is refused", () => {
   test("by a sentence that names no person", async () => {
     const token = await sign(privateKey, { sub: "ann.smith@hospital.example" });
     const verified = await verifyToken(token, surroundings(issuer, { username: "mrs.jones" }));
-    assert.deepEqual(verified, {
+    const { claimed = "", ...said } = verified as TokenRefusal;
+    assert.deepEqual(said, {
       check: "username",
       why: "expected username to be no user name, or the subject's",
       issuer: "idp",
     });
+    assert.match(claimed, /^person:idp__[A-Za-z0-9_-]{32}$/);
   });
 });
 
