@@ -1,12 +1,14 @@
 import { randomUUID } from "node:crypto";
 import { type ListenerName, listenerNames, printable, type SecurityEvent } from "@wardmq/events";
 import type {
+  BrokerMessage,
   BrokerSettings,
   Ended,
   FeedBody,
   FeedNews,
   LifecycleNotice,
   StorePosition,
+  ShadowPolicy,
   SubjectRecord,
   WorldChange,
 } from "@wardmq/feed";
@@ -34,6 +36,7 @@ import { Enforcement } from "./enforcement/enforcement.ts";
 import { GrantClock } from "./enforcement/grant-clock.ts";
 import { OpenCommands } from "./enforcement/open-commands.ts";
 import { RecordTable } from "./enforcement/record-table.ts";
+import { ShadowTrial } from "./enforcement/shadow-trial.ts";
 import { type SubjectState, Subjects } from "./enforcement/subjects.ts";
 import { Freshness } from "./feed/freshness.ts";
 import { lifecycleMessage } from "./routing/lifecycle.ts";
@@ -71,6 +74,8 @@ export interface BrokerParts {
   readonly keyMissing?: (issuer: string) => void;
   /** What the issuer says of an opaque token; undefined where nobody can say. */
   readonly introspect?: (token: string) => Promise<Introspected | undefined>;
+  /** Says something to control; false where it is away. */
+  readonly tell?: (message: BrokerMessage) => boolean;
 }
 
 const rememberedTopics = 200_000;
@@ -79,6 +84,9 @@ const rememberedBytes = 64 * 1024 * 1024;
 const spareBytes = 64 * 1024 * 1024;
 /** How often what has expired is looked for. */
 const sweepMs = 30_000;
+/** How often control hears which rules were used and what the policy on trial would change. */
+const tellMs = 2_000;
+const dayMs = 24 * 60 * 60 * 1000;
 
 /** The data plane: what the feed says, enforced on every connection. Accepts nobody before the first snapshot. */
 export class Broker {
@@ -111,6 +119,9 @@ export class Broker {
   readonly #feedLines: FeedLines;
   #incarnation: string | undefined;
   readonly #sweep: NodeJS.Timeout;
+  readonly #telling: NodeJS.Timeout;
+  /** The day, counted from 1970, on which every rule in use was asked last. */
+  #askedDay: number;
 
   constructor(parts: BrokerParts) {
     this.#parts = parts;
@@ -140,11 +151,11 @@ export class Broker {
       record,
       this.#tokenClock.now,
       new OpenCommands({ wheel: this.#wheel, budget: this.#budget, limits }),
+      parts.failed,
     );
     this.#grantClock = new GrantClock(this.#wheel, this.#tokenClock.now, (policy) => {
       this.#enforcement.usePolicy(policy);
-      this.#router.dropAllRoutes();
-      this.#sessions.authorizeAgain(undefined)?.catch(parts.failed);
+      this.#askAgain();
     });
     this.#budget.retained = () => this.#retained.bytes + this.#retained.treeBytes;
     this.#journal = new Journal({
@@ -209,6 +220,9 @@ export class Broker {
     };
     this.#sweep = setInterval(() => this.#removeExpired(), sweepMs);
     this.#sweep.unref();
+    this.#askedDay = Math.floor(now() / dayMs);
+    this.#telling = setInterval(() => this.tellOfPolicy(), tellMs);
+    this.#telling.unref();
   }
 
   /** What the feed has said; nothing runs before it has. */
@@ -292,8 +306,10 @@ export class Broker {
     this.#staged = new RecordTable();
     for (const subject of body.subjects) subjects.put(subject);
     if (body.type === "snapshot") {
-      const { lifecycle = [], ...world } = body.world;
-      const ended = this.#applyChange(world, () => this.#subjects.replaceAll(subjects));
+      const { lifecycle = [], shadow = null, ...world } = body.world;
+      const ended = this.#applyChange({ ...world, shadow }, () =>
+        this.#subjects.replaceAll(subjects),
+      );
       for (const notice of lifecycle) this.#tell(notice);
       return ended;
     }
@@ -350,6 +366,10 @@ export class Broker {
   /** Tokens of this address or certificate are judged again. */
   liftBan(of: string): void {
     this.#context.tokens.attempts.lift(of);
+  /** Tells control which rules were used, and what the policy on trial would change. */
+  tellOfPolicy(): void {
+    const { tell } = this.#parts;
+    if (tell !== undefined) this.#enforcement.watch.tell(tell);
   }
 
   /** Writes everything that is kept anew. */
@@ -361,6 +381,7 @@ export class Broker {
   async close(): Promise<void> {
     void this.#tokens.close();
     clearInterval(this.#sweep);
+    clearInterval(this.#telling);
     this.#wheel.close();
     await this.#journal.close();
   }
@@ -435,6 +456,23 @@ export class Broker {
     this.#router.removeExpired();
     this.#sessions.removeExpired();
     this.#journal.clean();
+    this.#lookAtDay();
+  }
+
+  /** What a connection remembers for weeks is asked again once a day, so that a rule in use is seen in use. */
+  #lookAtDay(): void {
+    const today = Math.floor(this.#parts.now() / dayMs);
+    if (today === this.#askedDay) return;
+    this.#askedDay = today;
+    this.#enforcement.watch.rules.forget();
+    this.#askAgain();
+  }
+
+  /** Has everything asked again that is remembered; the answers are the same unless something has changed. */
+  #askAgain(): void {
+    this.#enforcement.worldChanged();
+    this.#router.dropAllRoutes();
+    this.#sessions.authorizeAgain(undefined)?.catch(this.#parts.failed);
   }
 
   #credentials(
@@ -473,6 +511,7 @@ export class Broker {
       change.policy === undefined
         ? undefined
         : compilePolicy(change.policy as Policy /* it checks what it gets */);
+    if (policy !== undefined) this.tellOfPolicy(); // rules are told by ids of the policy they are of
     const settings = change.settings ?? this.settings;
     const trustAnchors = change.trustAnchors ?? this.#trustAnchors;
     const foreign = change.foreignCas && readForeignCas(change.foreignCas);
@@ -501,6 +540,7 @@ export class Broker {
     const ended = { connectionsClosed: 0, sessionsEnded: 0, messagesWithheld: 0 };
     const found = this.#found;
     if (found === undefined || policy === undefined) {
+      this.#useShadow(change.shadow);
       this.#enforceTokens(change, policy, ended);
       const rest = this.#enforce(put(), policy, ended)?.catch(this.#parts.failed);
       if (foreign !== undefined) ended.connectionsClosed += this.#endForeign();
@@ -509,6 +549,7 @@ export class Broker {
     this.#found = undefined;
     put();
     this.#usePolicy(policy);
+    this.#useShadow(change.shadow);
     this.#restore(found);
     this.#enforceTokens(change, policy, ended);
     return ended;
@@ -611,6 +652,25 @@ export class Broker {
     return this.#sessions.authorizeAgain(policy === undefined ? mayDoOther : undefined, () => {
       ended.connectionsClosed += 1;
     });
+  }
+
+  /** Begins a trial, or ends it; a policy that cannot be tried keeps nothing else of the change out. */
+  #useShadow(shadow: ShadowPolicy | null | undefined): void {
+    if (shadow === undefined) return;
+    const { watch, phi } = this.#enforcement;
+    this.tellOfPolicy();
+    watch.use(undefined);
+    if (shadow === null) return;
+    const { id, until } = shadow;
+    try {
+      const policy = compilePolicy(shadow.policy as Policy /* it checks what it gets */);
+      const shown = (topic: string) => phi.shown(topic);
+      watch.use(new ShadowTrial({ id, policy, until, shown }));
+    } catch (error) {
+      this.#parts.failed(error);
+      return;
+    }
+    if (this.#found === undefined) this.#askAgain();
   }
 
   #usePolicy(policy: CompiledPolicy): void {

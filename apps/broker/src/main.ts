@@ -47,6 +47,7 @@ function main(): void {
     foreignUsed: (certificate) =>
       void send?.({ type: "foreign", certificate: Buffer.from(certificate).toString("base64") }),
     useFeedKeys: (keys) => feedKeys.use(keys),
+    tell: (message) => send?.(message) === true,
     keyMissing: (issuer) => void send?.({ type: "key-missing", issuer }),
     introspect: (token) => introspection.ask(token),
     store,
@@ -199,6 +200,7 @@ function watchServerFiles(directory: string, broker: Broker, outbox: EventOutbox
 
 function drain(broker: Broker, feed: FeedClient, outbox: EventOutbox): void {
   outbox.record({ type: "broker-stopping" });
+  broker.tellOfPolicy();
   broker.drain();
   outbox.flush();
   const deadline = Date.now() + drainMs;

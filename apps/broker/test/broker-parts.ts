@@ -27,7 +27,7 @@ import { MessageRestorer } from "../src/store/message-restorer.ts";
 import { Found } from "../src/store/replay.ts";
 import type { Refused } from "../src/tokens/token-judge.ts";
 import { nobody, TokenSubjects } from "../src/tokens/token-subjects.ts";
-import { withoutInterval } from "./timers.ts";
+import { fail, withoutInterval } from "./timers.ts";
 
 const unknownToken: Refused = { check: "signature", why: "the token is not known" };
 
@@ -128,7 +128,7 @@ export class BrokerParts {
     this.budget = new MemoryBudget(this.limits.memoryBytes);
     this.budget.retained = () => this.retained.bytes;
     const commands = new OpenCommands({ wheel, budget: this.budget, limits });
-    this.enforcement = new Enforcement(this.subjects, record, now, commands);
+    this.enforcement = new Enforcement(this.subjects, record, now, commands, fail);
     this.usePolicy(options.policy ?? openPolicy);
     this.journal = new Journal({
       store: options.store ?? new MemoryJournalStore(),

@@ -66,3 +66,21 @@ export async function asking(
   const expected = operands.length === 0 ? "nothing" : operands.join(" ");
   throw new Failure(2, `expected ${expected} beside --url`, "leave DIR out: --url stands for it");
 }
+
+/** The action of a command that asks control: what it was given without the options of `fromAfar`, and whether they are there. */
+export function atControl<Options extends object>(
+  operands: readonly string[],
+  body: (
+    ask: Asking["ask"],
+    rest: readonly string[],
+    options: Options,
+    isAfar: boolean,
+  ) => Promise<void>,
+): (words: readonly string[], options: Options & Afar) => Promise<void> {
+  return (words, { url, credential, profile, ...rest }) => {
+    const options = rest as unknown as Options;
+    return asking(operands, words, { url, credential, profile }, ({ ask }, left) =>
+      body(ask, left, options, url !== undefined),
+    );
+  };
+}

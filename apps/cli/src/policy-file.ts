@@ -1,14 +1,14 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { apiVocabulary } from "@wardmq/commands";
 import { printable } from "@wardmq/events";
 import {
   checkPolicy,
-  describeFinding,
   describeProblem,
   type Policy,
   PolicyError,
   type PolicyFile,
+  type PolicyFinding,
   parsePolicyFiles,
   provePolicy,
 } from "@wardmq/policy";
@@ -27,6 +27,16 @@ export function readPolicyAt(path: string): Policy {
   return parseFiles(filesAt(resolve(path)));
 }
 
+/** The files of a policy from anywhere, with the names that they get in a deployment. */
+export function policyFilesFrom(path: string): readonly PolicyFile[] {
+  const files = filesAt(path);
+  const isFolder = files.length !== 1 || files[0]?.name !== path;
+  return files.map(({ name, text }) => ({
+    name: isFolder ? `policy/${basename(name)}` : "policy.yaml",
+    text,
+  }));
+}
+
 export function parseFiles(files: readonly PolicyFile[]): Policy {
   try {
     return parsePolicyFiles(files);
@@ -37,18 +47,28 @@ export function parseFiles(files: readonly PolicyFile[]): Policy {
   }
 }
 
-/**
- * What is worth a second look in a deployment's policy, a line each. A policy with problems, or with an assertion that
- * does not hold, is a Failure that lists them.
- */
-export function checkPolicyFiles(directory: string): readonly string[] {
-  const files = readPolicyFiles(directory);
-  const policy = parseFiles(files);
+/** A policy in which an assertion does not hold is a Failure that lists them. */
+export function refuseBroken(policy: Policy, files: readonly PolicyFile[]): void {
   const file = files[0]?.name ?? "policy.yaml";
   const violations = provePolicy(policy).map((one) => describeProblem(one, file));
   if (violations.length > 0) throw new Failure(1, violations.join("\n"), "");
-  const issuers = issuersOf(directory);
-  return checkPolicy(policy, { issuers }).map((one) => describeFinding(one, one.file ?? file));
+}
+
+/** A deployment's policy, with the name of its first file for places that have none of their own. */
+export interface Checked {
+  readonly policy: Policy;
+  readonly file: string;
+  /** What is worth a second look. */
+  readonly findings: readonly PolicyFinding[];
+}
+
+/** Checks a deployment's policy. One with problems, or with an assertion that does not hold, is a Failure that lists them. */
+export function checkPolicyFiles(directory: string): Checked {
+  const files = readPolicyFiles(directory);
+  const policy = parseFiles(files);
+  refuseBroken(policy, files);
+  const file = files[0]?.name ?? "policy.yaml";
+  return { policy, file, findings: checkPolicy(policy, { issuers: issuersOf(directory) }) };
 }
 
 /** The names of the issuers whose tokens count. */

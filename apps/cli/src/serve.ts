@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ControlListenerName, ListenerName } from "@wardmq/events";
+import { describeFinding } from "@wardmq/policy";
 import type { RuntimeName } from "../bin/runtimes.mjs";
 import {
   describeEnding,
@@ -66,7 +67,8 @@ export async function serve(
   const { settings, findings } = config;
   for (const { key, value, message } of findings) report(`${key} is ${String(value)}: ${message}`);
   for (const finding of keyFindings()) report(finding);
-  for (const warning of checkPolicyFiles(directory)) report(warning);
+  const checked = checkPolicyFiles(directory);
+  for (const one of checked.findings) report(describeFinding(one, one.file ?? checked.file));
   await refuseSecondServe(directory, report);
   for (const [name, listener] of openListeners(config)) await refuseTakenPort(name, listener);
   if (stopSignal.aborted) return 0;

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { describeFinding } from "@wardmq/policy";
 import { Failure } from "../src/failure.ts";
 import { checkPolicyFiles } from "../src/policy-file.ts";
 
@@ -22,7 +23,10 @@ const issuers = (audience: string) =>
     audience: ${audience}
 `,
   );
-const said = () => checkPolicyFiles(folder).join("\n");
+const said = () => {
+  const { findings, file } = checkPolicyFiles(folder);
+  return findings.map((one) => describeFinding(one, file)).join("\n");
+};
 
 test("a role that claims give is bound to somebody, and an issuer that nobody follows is told", () => {
   policy("");

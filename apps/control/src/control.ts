@@ -6,6 +6,7 @@ import type { SecurityEvent } from "@wardmq/events";
 import type { SubjectRecord, World } from "@wardmq/feed";
 import { readPrivateText } from "@wardmq/keys";
 import { enforcedPart, type Policy, tokenRoles } from "@wardmq/policy";
+import { enforcedPart, loadPolicy, tokenRoles } from "@wardmq/policy";
 import { TokenClock } from "@wardmq/tokens";
 import { OperatorTokens } from "./api/operator-token.ts";
 import { type Authority, openAuthority } from "./ca/authority.ts";
@@ -34,8 +35,10 @@ import { type Https, openHttps } from "./https.ts";
 import { BreakGlassWatch } from "./pending/break-glass-watch.ts";
 import { canGrant, withTaken } from "./policy/break-glass-grants.ts";
 import { Policies } from "./policy/policies.ts";
-import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
+import { digestOf, readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
+import { PolicyTrial } from "./policy/policy-trial.ts";
 import { PolicyVersions } from "./policy/policy-versions.ts";
+import { RuleUsage } from "./policy/rule-usage.ts";
 import type { Registry } from "./registry/registry.ts";
 import { type RegisteredSubject, type RegistryChange, recordForBrokers } from "./registry/rows.ts";
 import { reload, type Sources } from "./reload.ts";
@@ -73,6 +76,8 @@ export class Control {
   readonly #revocations: TokenRevocations;
   readonly #bans: Bans;
   readonly #versions: PolicyVersions;
+  readonly #trial: PolicyTrial;
+  readonly #usage: RuleUsage;
   readonly #manufacturers: Manufacturers;
   readonly #foreignCas: ForeignCas;
   #sources: Sources;
@@ -127,6 +132,8 @@ export class Control {
       onIntrospect: (token) => this.#introspection.of(token),
       onUsed: (fingerprint) => this.#certificateUsed(fingerprint),
       onForeign: (certificate) => this.#foreignCas.adopt(certificate),
+      onRulesUsed: (ruleIds) => this.#usage.used(ruleIds),
+      onShadowCounts: (counts) => this.#trial.hear(counts),
       report,
     });
     this.#brokerStore = new BrokerStore(files.brokerStore, (event) => this.#record(event));
@@ -209,6 +216,15 @@ export class Control {
     });
     this.#versions = new PolicyVersions(files.policies, sources.feed.signer, sources.feed.former);
     this.#versions.record(sources.policyFiles, "start", { actor: "control", at: now() });
+    this.#usage = new RuleUsage({ file: files.ruleUsage, now });
+    this.#usage.follow(sources.policy);
+    this.#trial = new PolicyTrial({
+      file: files.policyTrial,
+      now,
+      load: (text) => loadPolicy(text, this.#sources.settings.environment),
+      publish: (change) => void this.#publish(change),
+      record: (event) => this.#record(event),
+    });
   }
 
   /** Publishes the CRLs of all CAs that sign; that it can not is a line for a person. */
@@ -278,8 +294,10 @@ export class Control {
           this.#issuers.use(sources.issuers);
           const doing = { actor, at: this.#options.now() };
           this.#versions.record(sources.policyFiles, reason, doing);
+          if (change.policy !== undefined) this.#usage.follow(sources.policy);
           this.#registry.recordChange("files.reload", doing);
           if (Object.keys(change).length > 0) this.#publish(change);
+          if (change.policy !== undefined) this.#trial.inForce(digestOf(sources.policyFiles));
           this.#renewHttps();
         },
       }),
@@ -325,6 +343,8 @@ export class Control {
     this.#lists.close();
     this.#issuers.close();
     this.#publisher.close();
+    this.#usage.close();
+    this.#trial.close();
     this.#state.close();
   }
 
@@ -361,6 +381,8 @@ export class Control {
       rekeyBrokers: () => this.#publisher.rekey(),
       canGrant: (role) => canGrant(this.#sources.policy, role),
       breakGlassChanged: () => this.#breakGlass.changed(),
+      trial: this.#trial,
+      usage: this.#usage,
       policies: new Policies({
         store: this.#versions,
         readFiles: readPolicyFiles,
@@ -381,7 +403,9 @@ export class Control {
   #world(): World {
     const { settings, policy, authority } = this.#sources;
     const subjects = this.#forBrokers(this.#registry.subjects());
+    const shadow = this.#trial.forBrokers();
     return {
+      ...(shadow === undefined ? {} : { shadow }),
       settings,
       policy: this.#policyForBrokers(policy),
       trustAnchors: authority.trustAnchors,

@@ -32,6 +32,8 @@ export const paths = {
   keysChange: "control/keys-change.json",
   brokerLock: "broker/state/.lock",
   policies: "control/policies",
+  policyTrial: "control/policy-trial.sealed",
+  ruleUsage: "control/rule-usage.sealed",
   registry: "control/registry.db",
   issuerKeys: "control/issuer-keys.json",
   tokenRevocations: "control/token-revocations.sealed",

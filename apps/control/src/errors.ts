@@ -265,6 +265,10 @@ export const controlErrors = {
     exitCode: 1,
     meaning: "a version of the policy does not exist, or is not as control has written it",
   },
+  ERR_POLICY_SHADOW: {
+    exitCode: 1,
+    meaning: "no policy is on trial",
+  },
   ERR_POLICY_CHANGED: {
     exitCode: 1,
     meaning: "the policy files are no longer those that were looked at",

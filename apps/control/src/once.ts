@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import type { CommandRequest, CommandResponse } from "@wardmq/commands";
 import { FeedError, LineSplitter } from "@wardmq/feed";
 import { readPrivateText } from "@wardmq/keys";
-import { tokenRoles } from "@wardmq/policy";
+import { loadPolicy, tokenRoles } from "@wardmq/policy";
 import { currentActor } from "./actor.ts";
 import { backup } from "./backup/backup.ts";
 import { restore } from "./backup/restore.ts";
@@ -25,7 +25,9 @@ import { takeLock } from "./lock.ts";
 import { canGrant } from "./policy/break-glass-grants.ts";
 import { Policies } from "./policy/policies.ts";
 import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
+import { PolicyTrial } from "./policy/policy-trial.ts";
 import { PolicyVersions } from "./policy/policy-versions.ts";
+import { RuleUsage } from "./policy/rule-usage.ts";
 import type { Doing } from "./registry/registry.ts";
 import { openSealedState } from "./sealed-state.ts";
 import { askHttps } from "./tokens/https-text.ts";
@@ -35,7 +37,7 @@ import { TokenRevocations } from "./tokens/token-revocations.ts";
 
 const lockWaitMs = 10_000;
 /** A thousand devices of an import. */
-const longestRequest = 4 * 1024 * 1024;
+const longestRequest = 16 * 1024 * 1024;
 
 /**
  * Does the requests on standard input directly on the files, one after the other, answers each on standard output, and
@@ -195,6 +197,20 @@ async function openFiles(
     rekeyBrokers: async () => [],
     canGrant: (role) => canGrant(readOperatorFiles([], registry.identity).policy, role),
     breakGlassChanged: () => {},
+    get trial() {
+      const trial = new PolicyTrial({
+        file: files.policyTrial,
+        now: Date.now,
+        load: (text) => loadPolicy(text, registry.identity.environment),
+        publish: () => {},
+        record: (event) => events.append([{ ...event, at: Date.now() }]),
+      });
+      stack.defer(() => trial.close());
+      return trial;
+    },
+    get usage() {
+      return new RuleUsage({ file: files.ruleUsage, now: Date.now });
+    },
     get policies() {
       const parts = { readFiles: readPolicyFiles, writeFiles: writePolicyFiles, takeOver };
       return new Policies({ store: versions(), ...parts });

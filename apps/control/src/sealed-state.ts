@@ -54,6 +54,8 @@ function sealedFilesOf(keys: KeyFile) {
     ),
     brokerStore: sealedStateFile(paths.brokerStore, controlPlace(keys, "broker-store")),
     fleet: sealedStateFile(paths.fleet, controlPlace(keys, "fleet")),
+    policyTrial: sealedStateFile(paths.policyTrial, controlPlace(keys, "policy-trial")),
+    ruleUsage: sealedStateFile(paths.ruleUsage, controlPlace(keys, "rule-usage")),
     policies: sealedNumberedTexts(paths.policies, controlPlace(keys, "policies")),
   };
 }

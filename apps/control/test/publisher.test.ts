@@ -35,6 +35,8 @@ async function publishing(options: Partial<FeedPublisherOptions> = {}) {
     onUsed: () => {},
     onForeign: () => {},
     onIntrospect: async () => undefined,
+    onRulesUsed: () => {},
+    onShadowCounts: () => {},
     report: () => {},
     ...options,
   });

@@ -114,6 +114,11 @@ export const eventTypes = {
     severity: "alert",
     summary: "a policy file has errors; the last good policy stays",
   },
+  "policy-trial-started": {
+    severity: "notice",
+    summary: "a policy is decided beside the one in force, without effect, until a time",
+  },
+  "policy-trial-ended": { severity: "notice", summary: "a policy is on trial no longer" },
   "settings-changed": { severity: "notice", summary: "control read new settings" },
   "settings-refused": {
     severity: "alert",

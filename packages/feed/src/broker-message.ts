@@ -1,5 +1,6 @@
 import { FeedError } from "./feed-error.ts";
 import type { BrokerMessage } from "./message.ts";
+import { decodeRules, decodeShadowCounts } from "./policy-use.ts";
 import { parseObject } from "./signed.ts";
 
 /** One message to control as a line. */
@@ -94,6 +95,16 @@ export function decodeBrokerMessage(line: string): BrokerMessage {
     case "foreign":
       if (isBase64(certificate)) return { type, certificate };
       break;
+    case "rules-used": {
+      const rules = decodeRules(said["rules"]);
+      if (rules === undefined) break;
+      return { type, rules };
+    }
+    case "shadow-counts": {
+      const counts = decodeShadowCounts(said);
+      if (counts === undefined) break;
+      return { type, ...counts };
+    }
     case "events":
       if (Array.isArray(events)) return { type, events };
       break;

@@ -3,5 +3,6 @@ export * from "./feed-error.ts";
 export * from "./lines.ts";
 export * from "./message.ts";
 export * from "./packed-subject.ts";
+export * from "./policy-use.ts";
 export * from "./signed.ts";
 export * from "./world.ts";

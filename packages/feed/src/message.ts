@@ -1,4 +1,5 @@
 import type { Introspected } from "@wardmq/tokens";
+import type { ShadowCounts } from "./policy-use.ts";
 import type { SubjectRecord, World, WorldChange } from "./world.ts";
 
 /** Where a message stands: `lineage` is random and new whenever control's state does not continue the former one. */
@@ -108,4 +109,7 @@ export type BrokerMessage =
   | { readonly type: "used"; readonly fingerprint: string }
   /** A device came with a certificate of a foreign CA, DER in base64, that is not bound to its record yet. */
   | { readonly type: "foreign"; readonly certificate: string }
+  /** Ids of rules of the policy in force that have decided something; each at least once a day. */
+  | { readonly type: "rules-used"; readonly rules: readonly string[] }
+  | ({ readonly type: "shadow-counts" } & ShadowCounts)
   | { readonly type: "events"; readonly events: readonly unknown[] };

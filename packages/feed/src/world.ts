@@ -2,6 +2,7 @@
 import type { ListenerName } from "@wardmq/events";
 import type { Issuer, TokenRevocation } from "@wardmq/tokens";
 import type { MappingRule } from "@wardmq/x509";
+import type { ShadowPolicy } from "./policy-use.ts";
 
 export type SubjectKind = "device" | "service" | "person" | "app";
 
@@ -149,6 +150,8 @@ export interface World {
   readonly feedKeys: readonly string[];
   /** The parsed policy (packages/policy `Policy`), compiled by the broker. */
   readonly policy: unknown;
+  /** Absent where no policy is on trial. */
+  readonly shadow?: ShadowPolicy;
   /** Whose tokens count, with the keys they are signed with. */
   readonly issuers: readonly Issuer[];
   readonly revokedTokens: readonly TokenRevocation[];
@@ -163,6 +166,8 @@ export interface WorldChange {
   readonly foreignCas?: readonly ForeignCa[];
   readonly feedKeys?: readonly string[];
   readonly policy?: unknown;
+  /** `null` ends the trial. */
+  readonly shadow?: ShadowPolicy | null;
   readonly issuers?: readonly Issuer[];
   readonly revokedTokens?: readonly TokenRevocation[];
   readonly subjects?: readonly SubjectRecord[];

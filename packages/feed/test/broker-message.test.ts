@@ -10,6 +10,17 @@ import {
 
 const ended = { connectionsClosed: 2, sessionsEnded: 1, messagesWithheld: 3 };
 
+const difference = {
+  act: "publish",
+  kind: "device",
+  topic: "{org}/{site}",
+  inForce: { effect: "Permit", ruleId: "r/publish[0]", terms: "QoS 1" },
+  onTrial: { effect: "Deny" },
+  count: 2,
+  example: { subject: "device:a", topic: "o/s" },
+} as const;
+const shadow = { id: "0".repeat(64), decisions: 3, uncounted: 0, differences: [difference] };
+
 const refused: readonly (readonly [string, unknown])[] = [
   ["of an unknown type", { type: "bogus" }],
   ["without a type", {}],
@@ -40,6 +51,27 @@ const refused: readonly (readonly [string, unknown])[] = [
   ],
   ["ready without addresses", { type: "ready" }],
   ["events that are no list", { type: "events", events: {} }],
+  ["rules that are no texts", { type: "rules-used", rules: [1] }],
+  ["a rule of 5000 characters", { type: "rules-used", rules: ["x".repeat(5000)] }],
+  ["counts of nothing", { type: "shadow-counts" }],
+  ["counts of a policy that is none", { type: "shadow-counts", ...shadow, id: "x" }],
+  ["counts below zero", { type: "shadow-counts", ...shadow, decisions: -1 }],
+  [
+    "a difference without its example",
+    { type: "shadow-counts", ...shadow, differences: [{ ...difference, example: undefined }] },
+  ],
+  [
+    "a difference that decides otherwise than any policy",
+    {
+      type: "shadow-counts",
+      ...shadow,
+      differences: [{ ...difference, onTrial: { effect: "Maybe" } }],
+    },
+  ],
+  [
+    "more differences than a message may have",
+    { type: "shadow-counts", ...shadow, differences: Array(501).fill(difference) },
+  ],
 ];
 
 const accepted: readonly BrokerMessage[] = [
@@ -54,6 +86,8 @@ const accepted: readonly BrokerMessage[] = [
   { type: "foreign", certificate: "MIIB" },
   { type: "snapshot-wanted" },
   { type: "ready", mqtts: "127.0.0.1:1", wss: "127.0.0.1:2" },
+  { type: "rules-used", rules: ["r/publish[0]"] },
+  { type: "shadow-counts", ...shadow },
   { type: "events", events: [{ type: "connected" }, null] },
 ];
 

@@ -7,6 +7,7 @@ import {
   type PolicyCheck,
   parsePolicy,
   policyChecks,
+  unusedRules,
   wildcardsOf,
 } from "../src/index.ts";
 import { otherUuid, policyText, type Rules, uuid } from "./world.ts";
@@ -320,6 +321,47 @@ describe("checkPolicy", () => {
     assert.deepEqual(checks(`- ${claim}\n- ${claim.replace("nurses", "ward")}\n`), []);
   });
 
+  test("finds roles and rules that nobody has used for a time, and none that is too new to tell", () => {
+    const day = (text: string) => Date.parse(`${text}T00:00:00Z`);
+    const policy = parsePolicy(
+      `roles:\n  r:\n    subscribe: [${alarm}, "{org}/deid/#"]\n  gone:\n    publish: ["{org}/deid/x"]\n`,
+    );
+    const rule = (
+      role: string,
+      action: "publish" | "subscribe",
+      filter: string,
+      lastUsed?: string,
+    ) => ({
+      role,
+      action,
+      filter,
+      since: day("2026-10-01"),
+      ...(lastUsed === undefined ? {} : { lastUsed: day(lastUsed) }),
+    });
+    const found = (...uses: Parameters<typeof unusedRules>[1]) =>
+      unusedRules(policy, uses, day("2026-11-01")).map((one) =>
+        describeFinding(one, "policy.yaml"),
+      );
+    const used = rule("r", "subscribe", "{org}/+/+/device/+/alarm", "2026-11-20");
+    const hint = "take the right away, or keep it for what is rare";
+    assert.deepEqual(
+      found(
+        used,
+        rule("r", "subscribe", "{org}/deid/#"),
+        rule("gone", "publish", "{org}/deid/x", "2026-10-31"),
+      ),
+      [
+        `policy.yaml:3:44: notice: roles.r.subscribe[1]: was never used since it is in force (2026-10-01); ${hint}`,
+        `policy.yaml:4:3: warning: roles.gone: was last used on 2026-10-31; ${hint}`,
+      ],
+    );
+    assert.deepEqual(
+      found(used, { ...rule("r", "subscribe", "{org}/deid/#"), since: day("2026-11-02") }),
+      [],
+    );
+    assert.deepEqual(found(rule("gone", "publish", "{org}/deid/x", "2026-11-01")), []);
+  });
+
   test("lists every wildcard with what stands open by it", () => {
     const reach = wildcardsOf(parsePolicy(defaultPolicyText())).map((one) => [
       one.ruleId,
@@ -347,6 +389,8 @@ describe("checkPolicy", () => {
       "already-bound",
       "no-schema",
       "unknown-issuer",
+      "unused-role",
+      "unused-rule",
       ...wholeRows.map(([check]) => check),
     ];
     assert.deepEqual(

@@ -14,6 +14,8 @@ roles:
     limits: { messagesPerSecond: 10, connections: 1 }
   nurse:
     requires: { amr: [mfa] }
+grants:
+  - { role: pump, to: "service:a", where: { ward: icu }, until: "2026-12-01T00:00:00Z", reason: x, approvedBy: y }
 claims:
   - { issuer: idp, claim: groups, value: nurses, role: nurse }
 phi: { mode: block, recordNumbers: ["MR######"], allow: [unit-7] }
@@ -34,6 +36,9 @@ roles:
     limits: { messagesPerSecond: 20, inflight: 5 }
   nurse:
     requires: { amr: [mfa, hwk], certificateBound: true }
+grants:
+  - { role: pump, to: "service:a", where: { ward: icu }, until: "2026-11-01T00:00:00Z", reason: z, approvedBy: y }
+  - { role: pump, to: "service:b", from: "2026-11-01T00:00:00Z", reason: z, approvedBy: y }
 claims:
   - { issuer: idp, claim: [realm, roles], value: nurses, role: nurse }
 phi: { mode: warn, recordNumbers: ["MR######"], detectors: { name: block } }
@@ -54,6 +59,8 @@ describe("what differs beside rights", () => {
       "tenants.st-anna.topics.schema: now strict",
       "tenants.st-anna.topics.templates: now {org}/{uuid}",
       "tenants: now st-carl",
+      "grants: now pump to service:a, ward icu, until 2026-11-01T00:00:00Z",
+      "grants: now pump to service:b, from 2026-11-01T00:00:00Z, without end",
       "claims: now tokens of idp with realm.roles = nurses have the role nurse",
       "roles.pump.limits.messagesPerSecond: 20, was 10",
       "roles.pump.limits.inflight: now 5",
@@ -66,6 +73,7 @@ describe("what differs beside rights", () => {
       "topics.templates: no longer {org}/old/{name}",
       "tenants: no longer st-bert",
       "tenants.st-bert.topics.schema: no longer off",
+      "grants: no longer pump to service:a, ward icu, until 2026-12-01T00:00:00Z",
       "claims: no longer tokens of idp with groups = nurses have the role nurse",
       "roles.pump.limits.connections: no longer 1",
       "phi.allow: no longer unit-7",
@@ -83,7 +91,7 @@ describe("what differs beside rights", () => {
     const { others } = diffPolicies(parsePolicy(former), parsePolicy(next));
     const lines = Object.fromEntries(others.map(({ path, place }) => [path, place.line]));
     assert.equal(lines["roles.pump.limits.messagesPerSecond"], 11);
-    assert.equal(lines["assert.no-commands"], 18);
-    assert.equal(lines["assert.gone"], 18);
+    assert.equal(lines["assert.no-commands"], 21);
+    assert.equal(lines["assert.gone"], 20);
   });
 });

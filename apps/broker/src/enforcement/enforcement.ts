@@ -19,6 +19,8 @@ import {
   type OpenCommands,
 } from "./open-commands.ts";
 import { type FreeText, PhiWatch } from "./phi-watch.ts";
+import { PolicyWatch } from "./policy-watch.ts";
+import type { Asked } from "./shadow-trial.ts";
 import type { SubjectState, Subjects } from "./subjects.ts";
 
 export type Act = "publish" | "subscribe" | "will" | "delivery" | "command" | "response";
@@ -59,6 +61,7 @@ export class Enforcement {
   epoch = 1;
   readonly phi: PhiWatch;
   readonly commands: OpenCommands;
+  readonly watch: PolicyWatch;
   #policy: CompiledPolicy | undefined;
   readonly #subjects: Subjects;
   readonly #record: (event: Omit<SecurityEvent, "at">) => void;
@@ -70,11 +73,13 @@ export class Enforcement {
     record: (event: Omit<SecurityEvent, "at">) => void,
     tokenNow: () => number,
     commands: OpenCommands,
+    failed: (error: unknown) => void,
   ) {
     this.#subjects = subjects;
     this.commands = commands;
     this.#record = record;
     this.phi = new PhiWatch(record);
+    this.watch = new PolicyWatch(failed);
     this.#tokenNow = tokenNow;
   }
 
@@ -87,6 +92,7 @@ export class Enforcement {
   usePolicy(policy: CompiledPolicy): void {
     this.#policy = { ...policy }; // another one than before: rights that were worked out belong to a policy
     this.phi.use(policy.phi);
+    this.watch.rules.forget();
     this.#subjects.forgetRights();
     this.worldChanged();
   }
@@ -103,11 +109,11 @@ export class Enforcement {
   }
 
   decidePublish(subject: SubjectState, topicName: string): Decision {
-    return this.#decide(subject, "publish", (rights) => rights.decidePublish(topicName));
+    return this.#decide(subject, "decidePublish", topicName);
   }
 
   decideReceive(subject: SubjectState, topicName: string): Decision {
-    return this.#decide(subject, "subscribe", (rights) => rights.decideReceive(topicName));
+    return this.#decide(subject, "decideReceive", topicName);
   }
 
   /** Whether messages to this topic may be published, and the terms they must keep to. */
@@ -154,9 +160,7 @@ export class Enforcement {
     responseTopic: string,
   ): Decision {
     if (this.phi.blocks(requester, "response topic", responseTopic)) return deniedByPhi;
-    const decision = this.#decide(requester.subject, "subscribe", (rights) =>
-      rights.decideSubscribe(responseTopic),
-    );
+    const decision = this.#decide(requester.subject, "decideSubscribe", responseTopic);
     this.#enforce(requester, act, responseTopic, decision, "response-topic");
     return decision;
   }
@@ -200,8 +204,7 @@ export class Enforcement {
   authorizeSubscribe(requester: Requester, topicFilter: string): Decision {
     const { subject } = requester;
     const decision =
-      this.#endedOf(subject) ??
-      this.#decide(subject, "subscribe", (rights) => rights.decideSubscribe(topicFilter));
+      this.#endedOf(subject) ?? this.#decide(subject, "decideSubscribe", topicFilter);
     this.#enforce(requester, "subscribe", topicFilter, decision);
     return decision;
   }
@@ -243,18 +246,19 @@ export class Enforcement {
     return this.hasEnded(subject) ? undecided("the token has ended") : undefined;
   }
 
-  #decide(
-    subject: SubjectState,
-    action: TokenAction,
-    ask: (rights: NonNullable<SubjectState["rights"]>) => Decision,
-  ): Decision {
+  #decide(subject: SubjectState, asked: Asked, topic: string): Decision {
+    const action: TokenAction = asked === "decidePublish" ? "publish" : "subscribe";
     if (this.#policy === undefined) return undecided("no policy has been received yet");
     if (!subject.isAdmitted) return undecided(`the subject is ${subject.record.state}`);
     if (subject.grant?.actions.includes(action) === false) {
       return undecided(`the scopes of the token leave no right to ${action}`);
     }
     try {
-      return ask(this.#subjects.rightsOf(subject, this.#policy, this.#tokenNow()));
+      const now = this.#tokenNow();
+      const rights = this.#subjects.rightsOf(subject, this.#policy, now);
+      const decision = rights[asked](topic);
+      this.watch.look(subject, rights, asked, topic, decision, now);
+      return decision;
     } catch {
       return undecided("the decision failed; see internal-error events");
     }

@@ -1,31 +1,44 @@
+import { resolve } from "node:path";
 import { commands } from "@wardmq/commands";
 import {
+  describeFinding,
   diffPolicies,
   explain,
+  type Policy,
+  type PolicyEdit,
   policyJsonSchema,
   readyMadePolicyText,
   runPolicyTests,
+  unusedRules,
   whatCan,
   whoCan,
   wildcardsOf,
 } from "@wardmq/policy";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
+import { ask } from "../ask.ts";
 import { collect, count, group, type Json, print, printJson, report } from "../command-line.ts";
-import { controlCommand } from "../control-command.ts";
+import { atControl, controlCommand, remoteOptions } from "../control-command.ts";
 import { deploymentCommand, inDeployment, type Operand } from "../deployment-command.ts";
 import { Failure } from "../failure.ts";
-import { applyPolicy, rollBack } from "../policy/roll-out.ts";
-import { actionOf, type Given, subjectOf, timeOf } from "../policy/subject.ts";
+import { applyPolicy, editAndApply, rollBack, tryPolicy } from "../policy/roll-out.ts";
+import { actionOf, parsePair, type Given as Said, subjectOf, timeOf } from "../policy/subject.ts";
 import {
   diffText,
   explanationText,
   reachersText,
   rightsText,
+  shadowText,
   testText,
   versionsText,
   wildcardsText,
 } from "../policy/texts.ts";
-import { checkPolicyFiles, parseFiles, readPolicyAt, readPolicyFiles } from "../policy-file.ts";
+import {
+  checkPolicyFiles,
+  parseFiles,
+  policyFilesFrom,
+  readPolicyAt,
+  readPolicyFiles,
+} from "../policy-file.ts";
 
 const subject: Operand = ["SUBJECT", "device:UUID, service:NAME, person:NAME or app:NAME"];
 const action: Operand = ["ACTION", "publish or subscribe"];
@@ -40,6 +53,7 @@ export function addPolicyCommands(program: Command): void {
   );
   addReadingCommands(policy);
   addRollOutCommands(policy);
+  addEditingCommands(policy);
   policy
     .command("diff")
     .summary("tell who gains and who loses what between two policies")
@@ -76,25 +90,45 @@ function policyOf(directory: string) {
   return { policy: parseFiles(files), file: files[0]?.name ?? "policy.yaml" };
 }
 
+interface Checking {
+  readonly wildcards?: boolean;
+  /** Seconds. */
+  readonly unusedFor?: number;
+}
+
+async function unused(policy: Policy, unusedFor: number | undefined) {
+  if (unusedFor === undefined) return [];
+  const { rules } = await ask("policy.usage", {});
+  return unusedRules(policy, rules, Date.now() - unusedFor * 1000);
+}
+
 function addReadingCommands(policy: Command): void {
   deploymentCommand(policy, "check", {
     summary:
       "check the policy: problems end with 2, assertions that do not hold with 1, findings with 0",
-    examples: ["wardmq policy check /srv/wardmq", "wardmq policy check /srv/wardmq --json"],
+    examples: [
+      "wardmq policy check /srv/wardmq",
+      "wardmq policy check /srv/wardmq --unused-for 30d",
+    ],
   })
     .option("--wildcards", "list every rule with a wildcard, and what stands open by it")
-    .option("--json", "print the warnings as JSON")
+    .option(
+      "--unused-for <time>",
+      "find roles and rules that decided nothing for so long, such as 30d",
+      seconds,
+    )
+    .option("--json", "print the findings as JSON")
     .action(
-      inDeployment([], (_, { json, wildcards }: Json & { wildcards?: boolean }, directory) => {
-        const warnings = checkPolicyFiles(directory);
+      inDeployment([], async (_, { json, wildcards, unusedFor }: Json & Checking, directory) => {
+        const { policy: checked, file, findings } = checkPolicyFiles(directory);
         if (wildcards) {
-          const { policy: checked, file } = policyOf(directory);
           const open = wildcardsOf(checked);
           return json ? printJson(open) : print(wildcardsText(open, file));
         }
-        if (json) return printJson({ warnings });
-        for (const warning of warnings) report(warning);
-        print(`policy.yaml is valid, ${count(warnings.length, "warning")}`);
+        const all = [...findings, ...(await unused(checked, unusedFor))];
+        if (json) return printJson({ findings: all });
+        for (const one of all) report(describeFinding(one, one.file ?? file));
+        print(`policy.yaml is valid, ${count(all.length, "finding")}`);
       }),
     );
 
@@ -116,7 +150,7 @@ function addReadingCommands(policy: Command): void {
         ["SUBJECT", "ACTION", "TOPIC"],
         async (
           [id = "", verb = "", asked = ""],
-          { at, json, ...given }: Json & Given & { at?: string },
+          { at, json, ...given }: Json & Said & { at?: string },
           directory,
         ) => {
           const { policy: explained, file } = policyOf(directory);
@@ -160,7 +194,7 @@ function addReadingCommands(policy: Command): void {
     .action(
       inDeployment(
         ["can", "SUBJECT", "do"],
-        async ([, id = ""], { at, json, ...given }: Json & Given & { at?: string }, directory) => {
+        async ([, id = ""], { at, json, ...given }: Json & Said & { at?: string }, directory) => {
           const { policy: searched, file } = policyOf(directory);
           const { subject } = await subjectOf(id, given, searched);
           const rights = whatCan(searched, subject, timeOf(at));
@@ -191,42 +225,205 @@ function addReadingCommands(policy: Command): void {
     );
 }
 
-interface RollOut extends Json {
+interface Change {
   readonly reason: string;
   readonly yes?: boolean;
 }
 
-function addRollOutCommands(policy: Command): void {
-  deploymentCommand(policy, "apply", {
-    summary: "show what the policy files would change, ask, and apply them",
-    examples: ["wardmq policy apply /srv/wardmq --reason 'ward icu-4 opens'"],
-  })
+/** Adds what every change of the policy takes. */
+function changeOptions(command: Command): Command {
+  return remoteOptions(command)
     .requiredOption("--reason <text>", "why, for who reads it later")
-    .option("--yes", "do not ask")
+    .option("--yes", "do not ask");
+}
+
+function addRollOutCommands(policy: Command): void {
+  const apply = deploymentCommand(policy, "apply", {
+    summary: "show what a policy would change, ask, and apply it",
+    examples: [
+      "wardmq policy apply /srv/wardmq --reason 'ward icu-4 opens'",
+      "wardmq policy apply /srv/wardmq --from next.yaml --shadow 24h --reason 'before icu-4 opens'",
+      "wardmq policy apply --url https://control:9443 --credential alice --from next.yaml --reason 'ward icu-4 opens'",
+    ],
+  });
+  changeOptions(apply)
+    .option(
+      "--from <path>",
+      "a file or folder to put in place of the files that are there",
+      (path) => resolve(path),
+    )
+    .option(
+      "--shadow <time>",
+      "only decide by it beside the one in force, for 30s, 10m, 24h or 7d",
+      seconds,
+    )
     .action(
-      inDeployment([], async (_, { reason, yes = false }: RollOut) =>
-        print(await applyPolicy(reason, yes)),
+      atControl<Change & { from?: string; shadow?: number }>(
+        [],
+        async (ask, _, { reason, yes = false, from, shadow }, isRemote) => {
+          if (isRemote && from === undefined) {
+            throw new Failure(
+              2,
+              "--from is missing",
+              "beside --url, name the file that is to count",
+            );
+          }
+          const files = from === undefined ? readPolicyFiles("") : policyFilesFrom(from);
+          const rollOut = { ask, reason, isSure: yes };
+          if (shadow !== undefined) print(await tryPolicy(rollOut, files, shadow));
+          else print(await applyPolicy(rollOut, files, from === undefined));
+        },
       ),
     );
-  deploymentCommand(policy, "rollback", {
+  const back = deploymentCommand(policy, "rollback", {
     summary: commands["policy.rollback"].summary,
     operands: [["VERSION", "as wardmq policy versions lists it"]],
     examples: ["wardmq policy rollback /srv/wardmq 3 --reason 'the new one keeps pumps away'"],
-  })
-    .requiredOption("--reason <text>", "why, for who reads it later")
-    .option("--yes", "do not ask")
-    .action(
-      inDeployment(["VERSION"], async ([version = ""], { reason, yes = false }: RollOut) => {
-        if (!/^[1-9]\d{0,5}$/.test(version)) {
-          throw new Failure(2, "VERSION is no number", "wardmq policy versions DIR lists them");
-        }
-        print(await rollBack(Number(version), reason, yes));
-      }),
-    );
+  });
+  changeOptions(back).action(
+    atControl<Change>(["VERSION"], async (ask, [version = ""], { reason, yes = false }) => {
+      if (!/^[1-9]\d{0,5}$/.test(version)) {
+        throw new Failure(2, "VERSION is no number", "wardmq policy versions DIR lists them");
+      }
+      print(await rollBack({ ask, reason, isSure: yes }, Number(version)));
+    }),
+  );
   controlCommand(policy, "versions", "policy.versions", {
     examples: ["wardmq policy versions /srv/wardmq"],
     arguments: () => ({}),
     text: ({ versions }) => versionsText(versions),
     json: ({ versions }) => versions,
   });
+  const shadow = deploymentCommand(policy, "shadow", {
+    summary: commands["policy.shadow"].summary,
+    examples: ["wardmq policy shadow /srv/wardmq", "wardmq policy shadow /srv/wardmq --end"],
+  });
+  remoteOptions(shadow)
+    .option("--end", "end the trial before its time")
+    .option("--json", "print it as JSON")
+    .action(
+      atControl<Json & { end?: boolean }>([], async (ask, _, { json, end }) => {
+        const status = await ask(end ? "policy.shadow.end" : "policy.shadow", {});
+        if (json) printJson(status);
+        else print(shadowText(status));
+      }),
+    );
+}
+
+const role: Operand = ["ROLE", "a role of the policy"];
+const to: Operand = [
+  "TO",
+  "service:NAME, device:UUID, person:NAME, app:NAME, group:NAME or device:*",
+];
+
+interface Narrowed {
+  readonly where?: readonly string[];
+}
+
+interface Term extends Narrowed {
+  readonly from?: string;
+  readonly until?: string;
+  readonly approvedBy: string;
+}
+
+/** Commands that write the policy's files themselves: what they do not change stays as it is, comments and order too. */
+function addEditingCommands(policy: Command): void {
+  const grant = group(
+    policy,
+    "grant",
+    "give a role for a time, or end that",
+    "wardmq policy grant add /srv/wardmq field-service service:acme --until 2026-12-01T16:00:00Z --reason 'pump maintenance' --approved-by 'head of biomed'",
+  );
+  editing<Term>(grant, "add", "give a role for a time, which begins and ends by itself", {
+    example:
+      "field-service service:acme --until 2026-12-01T16:00:00Z --where ward=icu-3 --approved-by 'head of biomed'",
+    edit: ({ from, until, approvedBy, ...given }, reason) => ({
+      do: "grant",
+      grant: {
+        ...given,
+        ...(from === undefined ? {} : { from }),
+        ...(until === undefined ? {} : { until }),
+        reason,
+        approvedBy,
+      },
+    }),
+  })
+    .option("--from <time>", "when it begins, as 2026-12-01T08:00:00Z (default: at once)")
+    .option("--until <time>", "when it ends; without it never, which is a finding")
+    .requiredOption("--approved-by <name>", "who agreed");
+  editing<Narrowed>(grant, "end", "end a grant at once, and keep it to be read", {
+    example: "field-service service:acme",
+    edit: (binding) => ({ do: "end-grant", binding, until: now() }),
+  });
+  editing<Narrowed>(policy, "bind", "give a role to somebody for good", {
+    example: "clinical-dashboard service:dashboard-2 --where ward=icu-3",
+    edit: (binding) => ({ do: "bind", binding }),
+  });
+  editing<Narrowed>(policy, "unbind", "take a role from somebody", {
+    example: "clinical-dashboard service:dashboard-2",
+    edit: (binding) => ({ do: "unbind", binding }),
+  });
+}
+
+/** This second: whatever ends now has ended when it is read. */
+const now = () => new Date().toISOString().replace(/\.\d+Z$/, "Z");
+
+type Given<Options> = Omit<Options, "where"> & {
+  readonly role: string;
+  readonly to: string;
+  readonly where?: Readonly<Record<string, string>>;
+};
+
+function editing<Options extends Narrowed>(
+  parent: Command,
+  word: string,
+  summary: string,
+  {
+    example,
+    edit,
+  }: { example: string; edit: (given: Given<Options>, reason: string) => PolicyEdit },
+): Command {
+  const command = deploymentCommand(parent, word, {
+    summary,
+    operands: [role, to],
+    examples: [
+      `wardmq policy ${parent.name() === "policy" ? "" : `${parent.name()} `}${word} /srv/wardmq ${example} --reason 'pump maintenance'`,
+    ],
+  });
+  return changeOptions(command)
+    .option(
+      "--where <key=value>",
+      "narrows it to org, site, ward or model; may be repeated",
+      collect,
+    )
+    .action(
+      atControl<Change & Options>(
+        ["ROLE", "TO"],
+        async (
+          ask,
+          [named = "", receiver = ""],
+          { reason, yes = false, where = [], ...more },
+          isRemote,
+        ) => {
+          const place = Object.fromEntries(where.map(parsePair));
+          const narrowed = where.length === 0 ? {} : { where: place };
+          const given = {
+            ...more,
+            role: named,
+            to: receiver,
+            ...narrowed,
+          } as unknown as Given<Options>;
+          print(await editAndApply({ ask, reason, isSure: yes }, edit(given, reason), isRemote));
+        },
+      ),
+    );
+}
+
+/** Seconds of `30s`, `10m`, `24h` or `7d`. */
+function seconds(text: string): number {
+  const [, number, unit] = /^([1-9]\d{0,6})([smhd])$/.exec(text) ?? [];
+  if (number !== undefined && unit !== undefined) {
+    return Number(number) * { s: 1, m: 60, h: 3_600, d: 86_400 }[unit as "s" | "m" | "h" | "d"];
+  }
+  throw new InvalidArgumentError("write a time such as 30s, 10m, 24h or 7d");
 }

@@ -1,31 +1,101 @@
 import { createHash } from "node:crypto";
 import { createInterface } from "node:readline/promises";
-import { diffPolicies, type PolicyFile } from "@wardmq/policy";
-import { ask } from "../ask.ts";
+import { printable } from "@wardmq/events";
+import {
+  diffPolicies,
+  type EditedLines,
+  editPolicy,
+  type PolicyEdit,
+  PolicyEditError,
+  type PolicyFile,
+} from "@wardmq/policy";
 import { print } from "../command-line.ts";
+import type { Ask } from "../control-command.ts";
 import { Failure } from "../failure.ts";
-import { checkPolicyFiles, parseFiles, readPolicyFiles } from "../policy-file.ts";
+import { parseFiles, readPolicyFiles, refuseBroken } from "../policy-file.ts";
 import { diffText } from "./texts.ts";
 
-/** Shows what would change, asks, and has control take over exactly what was shown. */
-export async function applyPolicy(reason: string, isSure: boolean): Promise<string> {
-  const files = readPolicyFiles("");
+/** How a change of the policy is made. */
+export interface RollOut {
+  readonly ask: Ask;
+  readonly reason: string;
+  /** The difference was looked at before: nobody is asked. */
+  readonly isSure: boolean;
+}
+
+/** The policy of these files, whose assertions hold, and the one in force that it was shown against. */
+async function shown(ask: Ask, files: readonly PolicyFile[]) {
   const current = await ask("policy.current", {});
   const next = parseFiles(files);
-  checkPolicyFiles("");
-  print(
-    `in force: version ${current.version}; ${diffText(diffPolicies(parseFiles(current.files), next))}`,
-  );
+  refuseBroken(next, files);
+  const difference = diffPolicies(parseFiles(current.files), next);
+  print(`in force: version ${current.version}; ${diffText(difference)}`);
+  return current;
+}
+
+/** Shows what files would change, asks, and has control take them over: in place of those that lie there, or as they lie there. */
+export async function applyPolicy(
+  { ask, reason, isSure }: RollOut,
+  files: readonly PolicyFile[],
+  isInPlace: boolean,
+): Promise<string> {
+  const { version: replaces } = await shown(ask, files);
   if (!isSure) await confirm("apply this policy?");
-  const { version, changed } = await ask("policy.apply", { digest: digestOf(files), reason });
+  const digest = digestOf(files);
+  const wanted = isInPlace ? { digest, reason } : { digest, files: [...files], replaces, reason };
+  const { version, changed } = await ask("policy.apply", wanted);
   return changed ? `version ${version} is in force` : `version ${version} was in force already`;
 }
 
 /** Shows what a former version would change, asks, and has control take it back. */
-export async function rollBack(version: number, reason: string, isSure: boolean): Promise<string> {
+export async function rollBack({ ask, reason, isSure }: RollOut, version: number): Promise<string> {
   if (!isSure) await confirm(`write the files of version ${version} and apply them?`);
   const result = await ask("policy.rollback", { version, reason });
   return `version ${result.version} is in force, with the files of version ${version}`;
+}
+
+/** Shows what files would change, and has brokers decide by them beside the policy in force. */
+export async function tryPolicy(
+  { ask, reason }: Omit<RollOut, "isSure">,
+  files: readonly PolicyFile[],
+  seconds: number,
+): Promise<string> {
+  await shown(ask, files);
+  const { trial } = await ask("policy.shadow.start", { files: [...files], seconds, reason });
+  const until = new Date(trial?.until ?? 0).toISOString();
+  return `on trial until ${until}; nothing is decided by it. See wardmq policy shadow`;
+}
+
+/** Makes one change in the files of the deployment, or in those in force at an API; comments and order stay. */
+export async function editAndApply(
+  rollOut: RollOut,
+  edit: PolicyEdit,
+  isRemote: boolean,
+): Promise<string> {
+  const files = isRemote ? (await rollOut.ask("policy.current", {})).files : readPolicyFiles("");
+  const { files: next, lines } = edited(files, edit);
+  print(linesText(lines));
+  return applyPolicy(rollOut, next, false);
+}
+
+function edited(files: readonly PolicyFile[], edit: PolicyEdit) {
+  try {
+    parseFiles(files); // what is wrong before is told by its own sentence
+    return editPolicy(files, edit);
+  } catch (error) {
+    if (error instanceof PolicyEditError) throw new Failure(1, error.message, "");
+    throw error;
+  }
+}
+
+function linesText({ file, line, removed, added }: EditedLines): string {
+  // Quotes stay: these are lines to be compared with the file.
+  const shownAs = (text: string) => (/^[\x20-\x7e]*$/.test(text) ? text : printable(text));
+  const shownLines = [
+    ...removed.map((text) => `- ${shownAs(text)}`),
+    ...added.map((text) => `+ ${shownAs(text)}`),
+  ];
+  return [`${printable(file)}:${line}`, ...shownLines].join("\n");
 }
 
 async function confirm(question: string): Promise<void> {

@@ -72,7 +72,8 @@ async function recordOf(id: string, kind: string, isGiven: boolean) {
   }
 }
 
-function parsePair(text: string): [string, string] {
+/** `ward=icu-3`, in the closed alphabet. */
+export function parsePair(text: string): [string, string] {
   const [, name, value] = /^(\w+)=([A-Za-z0-9_-]{1,64})$/.exec(text) ?? [];
   if (name !== undefined && value !== undefined) return [name, value];
   throw new Failure(2, `"${printable(text, 80)}" is no attribute`, "write it as ward=icu-3");

@@ -1,3 +1,4 @@
+import type { Commands } from "@wardmq/commands";
 import { printable } from "@wardmq/events";
 import {
   type Change,
@@ -159,4 +160,38 @@ export function versionsText(
     printable(reason),
   ]);
   return table(["VERSION", "SINCE", "BY", "DIGEST", "REASON"], rows);
+}
+
+type Shadow = Commands["policy.shadow"]["result"];
+type ShadowDifference = NonNullable<Shadow["trial"]>["differences"][number];
+
+/** What became of a trial, in words; texts of brokers are made printable once more. */
+export function shadowText({ trial }: Shadow): string {
+  if (trial === undefined) return "no policy is on trial, and none was";
+  const { startedAt, until, endedAt, actor, reason, decisions, differences, uncounted } = trial;
+  const end = endedAt === undefined ? `runs until ${time(until)}` : `ended ${time(endedAt)}`;
+  const since =
+    trial.countedSince === startedAt
+      ? ""
+      : `, counted since ${time(trial.countedSince)}, when another policy came into force`;
+  const other = differences.reduce((sum, one) => sum + one.count, uncounted);
+  return [
+    `the trial ${end} (${trial.digest.slice(0, 12)}, since ${time(startedAt)} by ${printable(actor)}: ${printable(reason)})`,
+    `${decisions} decisions were compared${since}: ${other} would be others`,
+    ...differences.map(shadowLine),
+    ...(uncounted === 0 ? [] : [`${uncounted} more, of too many kinds to tell apart`]),
+  ].join("\n");
+}
+
+function shadowLine({ act, kind, topic, inForce, onTrial, count, example }: ShadowDifference) {
+  const side = ({ effect, ruleId, terms }: ShadowDifference["inForce"]) =>
+    [
+      effect,
+      ...(terms === undefined ? [] : [`with ${printable(terms)}`]),
+      ruleId === undefined ? "by no rule" : `by ${printable(ruleId)}`,
+    ].join(" ");
+  return [
+    `${count}x ${kind} ${act} ${printable(topic)}: now ${side(inForce)}, then ${side(onTrial)}`,
+    `  for example ${printable(example.subject)} on ${printable(example.topic)}`,
+  ].join("\n");
 }

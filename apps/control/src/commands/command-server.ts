@@ -5,7 +5,7 @@ import type { Failure } from "../failure.ts";
 import { wrongRequest } from "./requests.ts";
 
 /** A thousand devices of an import. */
-const longestRequest = 4 * 1024 * 1024;
+const longestRequest = 16 * 1024 * 1024;
 const idleMs = 60_000;
 
 /** Answers one connection's requests, one after the other, in order. */

@@ -18,6 +18,8 @@ import type { Manufacturers } from "../est/manufacturers.ts";
 import type { ForeignCas } from "../foreign/foreign-cas.ts";
 import type { Pending } from "../pending/pending.ts";
 import type { Policies } from "../policy/policies.ts";
+import type { PolicyTrial } from "../policy/policy-trial.ts";
+import type { RuleUsage } from "../policy/rule-usage.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
 import type { RegistryChange } from "../registry/rows.ts";
 import type { Bans } from "../tokens/bans.ts";
@@ -86,6 +88,8 @@ export interface Surroundings {
   readonly canGrant: (role: string) => boolean;
   /** Something was taken for an emergency, or ended. */
   readonly breakGlassChanged: () => void;
+  readonly trial: PolicyTrial;
+  readonly usage: RuleUsage;
 }
 
 /** Who gives a command, and when. */

@@ -10,6 +10,8 @@ import {
 const ofControl: ReadonlySet<EventType> = new Set<EventType>([
   "policy-changed",
   "policy-refused",
+  "policy-trial-started",
+  "policy-trial-ended",
   "settings-changed",
   "issuer-keys-changed",
   "issuer-unavailable",

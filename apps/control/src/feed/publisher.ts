@@ -12,6 +12,7 @@ import {
   partsOf,
   type Rekeyed,
   type StorePosition,
+  type ShadowCounts,
   type SubjectRecord,
   type World,
   type WorldChange,
@@ -35,6 +36,8 @@ export interface FeedPublisherOptions {
   readonly onUsed: (fingerprint: string) => void;
   /** A device has come with this certificate (DER) of a foreign CA, which is not bound yet. */
   readonly onForeign: (certificate: Uint8Array) => void;
+  readonly onRulesUsed: (ruleIds: readonly string[]) => void;
+  readonly onShadowCounts: (counts: ShadowCounts) => void;
   readonly report: (line: string) => void;
   readonly aliveMs?: number;
   readonly confirmMs?: number;
@@ -220,6 +223,11 @@ export class FeedPublisher {
         if (follower.state !== "following") break; // one comes, or the changes that lead to the present
         follower.state = "catching up";
         void this.#catchUp(follower, undefined);
+      case "rules-used":
+        this.#options.onRulesUsed(message.rules);
+        break;
+      case "shadow-counts":
+        this.#options.onShadowCounts(message);
         break;
       case "key-missing":
         this.#options.onKeyMissing(message.issuer);

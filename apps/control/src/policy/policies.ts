@@ -1,3 +1,4 @@
+import type { Commands } from "@wardmq/commands";
 import type { PolicyFile } from "@wardmq/policy";
 import { Failure } from "../failure.ts";
 import type { Doing } from "../registry/registry.ts";
@@ -37,28 +38,35 @@ export class Policies {
     });
   }
 
-  /** Takes the files over that lie there, if they are those whose digest was shown. */
-  async apply(digest: string, reason: string, doing: Doing): Promise<Applied> {
-    if (digestOf(this.#parts.readFiles()) !== digest) {
-      throw new Failure(
-        "ERR_POLICY_CHANGED",
-        "the policy files have changed since they were shown",
-        {
-          hint: "look at the difference again",
-        },
-      );
+  /**
+   * Takes the files over that lie there, or these in their place, if they are those whose digest was shown, and if the
+   * version in force is still the one they were compared with.
+   */
+  async apply(wanted: Commands["policy.apply"]["arguments"], doing: Doing): Promise<Applied> {
+    const { digest, files, replaces, reason } = wanted;
+    if (digestOf(files ?? this.#parts.readFiles()) !== digest) {
+      throw changed("the policy files have changed since they were shown");
     }
-    return this.#takeOver(reason, doing);
+    if (replaces !== undefined && this.#latest().version !== replaces) {
+      throw changed("another policy is in force than the one that was shown");
+    }
+    return files === undefined
+      ? this.#takeOver(reason, doing)
+      : this.#replace(files, reason, doing);
   }
 
   /** Writes the files of a former version, and takes them over; where they no longer fit, the files stay as they were. */
   async rollback(version: number, reason: string, doing: Doing): Promise<Applied> {
-    const { store, readFiles, writeFiles } = this.#parts;
-    const { files } = store.read(version);
+    const { files } = this.#parts.store.read(version);
+    return this.#replace(files, `rollback to version ${version}: ${reason}`, doing);
+  }
+
+  async #replace(files: readonly PolicyFile[], reason: string, doing: Doing): Promise<Applied> {
+    const { readFiles, writeFiles } = this.#parts;
     const before = readFiles();
     writeFiles(files);
     try {
-      return await this.#takeOver(`rollback to version ${version}: ${reason}`, doing);
+      return await this.#takeOver(reason, doing);
     } catch (error) {
       writeFiles(before);
       throw error;
@@ -79,4 +87,8 @@ export class Policies {
       hint: "start wardmq serve once",
     });
   }
+}
+
+function changed(message: string): Failure {
+  return new Failure("ERR_POLICY_CHANGED", message, { hint: "look at the difference again" });
 }

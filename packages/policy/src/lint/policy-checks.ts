@@ -57,6 +57,10 @@ export const policyChecks = {
     severity: "warning",
     summary: "a service may publish telemetry or alarms of every device, in no place in particular",
   },
+  "unused-role": {
+    severity: "warning",
+    summary: "no rule of a role has decided anything for so many days (`--unused-for 30d`)",
+  },
   "never-bound": { severity: "notice", summary: "a role is bound to nobody" },
   "allows-nothing": { severity: "notice", summary: "a role has no rules" },
   "already-allowed": {
@@ -70,6 +74,10 @@ export const policyChecks = {
   "denies-nothing": {
     severity: "notice",
     summary: "a deny rule meets nothing that any rule allows",
+  },
+  "unused-rule": {
+    severity: "notice",
+    summary: "a rule of a role that is used has decided nothing for so many days (`--unused-for`)",
   },
   "unused-group": { severity: "notice", summary: "a group is named by nothing" },
   "envelope-not-enforced": {

@@ -1,6 +1,13 @@
 import { printable } from "@wardmq/events";
 import { describeClaim } from "../decide/assignments.ts";
-import type { Assertion, Place, Policy, Topics } from "../language/policy.ts";
+import {
+  type Assertion,
+  type Grant,
+  type Place,
+  type Policy,
+  placeAttributes,
+  type Topics,
+} from "../language/policy.ts";
 
 /** Something of a policy that is no right, and that only one of two policies says, or says otherwise. */
 export interface PartDifference {
@@ -22,8 +29,8 @@ interface Fact {
 }
 
 /**
- * What differs beside rights: the environment, tenants, the topic schema, claims, what roles require, limits, the search
- * for identifiers of patients, and assertions. The order of lists means nothing.
+ * What differs beside rights: the environment, tenants, the topic schema, grants with their times, claims, what roles
+ * require, limits, the search for identifiers of patients, and assertions. The order of lists means nothing.
  */
 export function diffParts(former: Policy, next: Policy): readonly PartDifference[] {
   const [before, after] = [byKey(former), byKey(next)];
@@ -61,6 +68,7 @@ function factsOf(policy: Policy): readonly Fact[] {
       ...items("tenants", [tenant.name], tenant),
       ...topicFacts(`tenants.${tenant.name}.topics`, tenant.topics),
     ]),
+    ...policy.grants.flatMap((one) => items("grants", [grantText(one)], one)),
     ...claims.flatMap((claim) =>
       items("claims", [`${describeClaim(claim)} have the role ${claim.role}`], claim),
     ),
@@ -86,6 +94,18 @@ function topicFacts(path: string, topics: Topics | undefined): readonly Fact[] {
     ...templates.flatMap((one) => items(`${path}.templates`, [one.template], one)),
     ...levels.flatMap((level) => items(`${path}.levels.${level.name}`, level.values, level)),
   ];
+}
+
+function grantText({ role, to, where, from, until }: Grant): string {
+  const places = Object.entries(where ?? {}).filter(([key]) =>
+    (placeAttributes as readonly string[]).includes(key),
+  );
+  return [
+    `${role} to ${to}`,
+    ...places.map(([key, value]) => `${key} ${value}`),
+    ...(from === undefined ? [] : [`from ${from}`]),
+    until === undefined ? "without end" : `until ${until}`,
+  ].join(", ");
 }
 
 function assertionText({ never, on, by, except, across }: Assertion): string {
