@@ -154,7 +154,7 @@ describe("a one-shot", () => {
       ["another command", '{"command":"drop","arguments":{}}\n'],
       [
         "a line of 5 MB",
-        `{"command":"service.add","arguments":{"name":"${"x".repeat(5_000_000)}"}}\n`,
+        `{"command":"service.add","arguments":{"name":"${"x".repeat(17_000_000)}"}}\n`,
       ],
     ] as const) {
       const { code, out } = await runMain(["once", folder.deployment], line);

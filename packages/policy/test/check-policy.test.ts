@@ -351,7 +351,7 @@ describe("checkPolicy", () => {
         rule("gone", "publish", "{org}/deid/x", "2026-10-31"),
       ),
       [
-        `policy.yaml:3:44: notice: roles.r.subscribe[1]: was never used since it is in force (2026-10-01); ${hint}`,
+        `policy.yaml:3:45: notice: roles.r.subscribe[1]: was never used since it is in force (2026-10-01); ${hint}`,
         `policy.yaml:4:3: warning: roles.gone: was last used on 2026-10-31; ${hint}`,
       ],
     );
