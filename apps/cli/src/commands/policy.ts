@@ -154,8 +154,9 @@ function addReadingCommands(policy: Command): void {
           directory,
         ) => {
           const { policy: explained, file } = policyOf(directory);
+          const asking = { action: actionOf(verb), topic: asked, at: timeOf(at) };
           const { subject, mapped } = await subjectOf(id, given, explained);
-          const request = { subject, action: actionOf(verb), topic: asked, at: timeOf(at) };
+          const request = { subject, ...asking };
           const explanation = explain(explained, request);
           const changes = explanation.changes.map(({ changed: _, ...change }) => change);
           if (json) printJson({ ...explanation, changes, rolesOfClaims: mapped });

@@ -29,13 +29,13 @@ export async function subjectOf(
     const hint = "write device:UUID, service:NAME, person:NAME or app:NAME";
     throw new Failure(2, `"${printable(id, 80)}" names no subject`, hint);
   }
+  const mapped = claim.length === 0 ? [] : mappedTo(kind, name, claim, policy);
   const record = await recordOf(id, kind, given.length > 0);
   const attributes = {
     ...record?.attributes,
     ...Object.fromEntries(given.map(parsePair)),
     id: name,
   };
-  const mapped = claim.length === 0 ? [] : mappedTo(kind, name, claim, policy);
   const roles = mapped.flatMap(({ role, missing }) => (missing === undefined ? role : []));
   return { subject: { id, kind: kind as Subject["kind"], attributes, roles }, mapped };
 }
