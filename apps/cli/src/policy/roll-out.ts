@@ -7,6 +7,7 @@ import {
   editPolicy,
   type PolicyEdit,
   PolicyEditError,
+  PolicyError,
   type PolicyFile,
 } from "@wardmq/policy";
 import { print } from "../command-line.ts";
@@ -84,6 +85,7 @@ function edited(files: readonly PolicyFile[], edit: PolicyEdit) {
     return editPolicy(files, edit);
   } catch (error) {
     if (error instanceof PolicyEditError) throw new Failure(1, error.message, "");
+    if (error instanceof PolicyError) throw new Failure(2, error.message, "");
     throw error;
   }
 }
