@@ -7,8 +7,8 @@ import type {
   FeedBody,
   FeedNews,
   LifecycleNotice,
-  StorePosition,
   ShadowPolicy,
+  StorePosition,
   SubjectRecord,
   WorldChange,
 } from "@wardmq/feed";

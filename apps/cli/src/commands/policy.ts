@@ -16,8 +16,9 @@ import {
 } from "@wardmq/policy";
 import { type Command, InvalidArgumentError } from "commander";
 import { ask } from "../ask.ts";
+import { atControl, fromAfar } from "../asking.ts";
 import { collect, count, group, type Json, print, printJson, report } from "../command-line.ts";
-import { atControl, controlCommand, remoteOptions } from "../control-command.ts";
+import { controlCommand } from "../control-command.ts";
 import { deploymentCommand, inDeployment, type Operand } from "../deployment-command.ts";
 import { Failure } from "../failure.ts";
 import { applyPolicy, editAndApply, rollBack, tryPolicy } from "../policy/roll-out.ts";
@@ -233,7 +234,7 @@ interface Change {
 
 /** Adds what every change of the policy takes. */
 function changeOptions(command: Command): Command {
-  return remoteOptions(command)
+  return fromAfar(command)
     .requiredOption("--reason <text>", "why, for who reads it later")
     .option("--yes", "do not ask");
 }
@@ -299,7 +300,7 @@ function addRollOutCommands(policy: Command): void {
     summary: commands["policy.shadow"].summary,
     examples: ["wardmq policy shadow /srv/wardmq", "wardmq policy shadow /srv/wardmq --end"],
   });
-  remoteOptions(shadow)
+  fromAfar(shadow)
     .option("--end", "end the trial before its time")
     .option("--json", "print it as JSON")
     .action(

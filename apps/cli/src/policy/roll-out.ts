@@ -10,22 +10,22 @@ import {
   PolicyError,
   type PolicyFile,
 } from "@wardmq/policy";
+import type { Asking } from "../asking.ts";
 import { print } from "../command-line.ts";
-import type { Ask } from "../control-command.ts";
 import { Failure } from "../failure.ts";
 import { parseFiles, readPolicyFiles, refuseBroken } from "../policy-file.ts";
 import { diffText } from "./texts.ts";
 
 /** How a change of the policy is made. */
 export interface RollOut {
-  readonly ask: Ask;
+  readonly ask: Asking["ask"];
   readonly reason: string;
   /** The difference was looked at before: nobody is asked. */
   readonly isSure: boolean;
 }
 
 /** The policy of these files, whose assertions hold, and the one in force that it was shown against. */
-async function shown(ask: Ask, files: readonly PolicyFile[]) {
+async function shown(ask: Asking["ask"], files: readonly PolicyFile[]) {
   const current = await ask("policy.current", {});
   const next = parseFiles(files);
   refuseBroken(next, files);
