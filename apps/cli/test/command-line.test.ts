@@ -159,13 +159,14 @@ describe("policy check", () => {
     assert.match(stderr, /policy\.yaml:4:\d+: warning: /);
     assert.match(stdout, /valid, [1-9]/);
     const asJson = await wardmq(["policy", "check", made.directory, "--json"]);
-    assert.match(JSON.parse(asJson.stdout).warnings.join(), /policy\.yaml:4:\d+: /);
+    const [first] = JSON.parse(asJson.stdout).findings;
+    assert.deepEqual([first.severity, first.line], ["warning", 4]);
   });
 
   test("ends with 0 and no warning for the policy that init writes", async () => {
     await using made = await deployment();
     const { code, stdout, stderr } = await wardmq(["policy", "check", made.directory]);
-    assert.deepEqual([code, stdout, stderr], [0, "policy.yaml is valid, 0 warnings\n", ""]);
+    assert.deepEqual([code, stdout, stderr], [0, "policy.yaml is valid, 0 findings\n", ""]);
   });
 
   test("ends with 2 for a file that is not UTF-8, not readable, or not there", async () => {
