@@ -223,6 +223,7 @@ export class FeedPublisher {
         if (follower.state !== "following") break; // one comes, or the changes that lead to the present
         follower.state = "catching up";
         void this.#catchUp(follower, undefined);
+        break;
       case "rules-used":
         this.#options.onRulesUsed(message.rules);
         break;
