@@ -366,6 +366,8 @@ export class Broker {
   /** Tokens of this address or certificate are judged again. */
   liftBan(of: string): void {
     this.#context.tokens.attempts.lift(of);
+  }
+
   /** Tells control which rules were used, and what the policy on trial would change. */
   tellOfPolicy(): void {
     const { tell } = this.#parts;
