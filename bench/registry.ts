@@ -14,7 +14,7 @@ const liveConnections = 5_000;
 const revocations = 100;
 /** A fleet that enrols: so many certificates, so many devices asking at a time. */
 const certificates = 1_000;
-const lanes = 8;
+const lanes = 32;
 const revokedEntries = 100_000;
 
 /** One thing that was measured, and what the project asks of it. */
