@@ -234,7 +234,8 @@ function printRestored(
     `the data is of ${createdAt}, ${ageText(ageMs)} old; restoring took ${(milliseconds / 1000).toFixed(1)} s`,
   );
   if (withCaKey) return;
-  print("the backup has no keys of the CAs: put control/issuing-ca.key back before you serve it");
+  print("the backup has no keys of the CAs: put control/issuing-ca.key back before you serve it;");
+  print("it opens with the credential, passphrase or token of the host it comes from");
 }
 
 function ageText(milliseconds: number): string {
