@@ -1,9 +1,15 @@
 import assert from "node:assert/strict";
 import { X509Certificate } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { test } from "node:test";
 import type { CommandName, Commands } from "@wardmq/commands";
-import { makeToken, softHsmIsMissing, withSoftHsm } from "../../../packages/keys/test/soft-hsm.ts";
+import {
+  deleteObject,
+  labelsIn,
+  makeToken,
+  softHsmIsMissing,
+  withSoftHsm,
+} from "../../../packages/keys/test/soft-hsm.ts";
 import { newKey, requestFor, runMain, TestFolder } from "./control-under-test.ts";
 
 test("a CA whose keys never leave a token, and files whose keys a token wraps", {
@@ -16,9 +22,10 @@ test("a CA whose keys never leave a token, and files whose keys a token wraps", 
     command: Name,
     values: Commands[Name]["arguments"],
     env = environment,
+    directory = folder.deployment,
   ) => {
     const input = `${JSON.stringify({ command, arguments: values })}\n`;
-    const { out } = await runMain(["once", folder.deployment], input, env);
+    const { out } = await runMain(["once", directory], input, env);
     return JSON.parse(out) as { ok: boolean; result?: unknown; error?: { code: string } };
   };
   const wanted = { org: "Hospital_1", environment: "prod", hosts: ["localhost"] };
@@ -35,6 +42,21 @@ test("a CA whose keys never leave a token, and files whose keys a token wraps", 
     assert.match(text, /"pkcs11": ".*object=ca-(root|issuing)/);
   }
   assert.ok(!readdirSync(folder.in("control")).includes("kek.key"));
+
+  const made = ["ca-issuing", "ca-root", "kek"];
+  assert.deepEqual(labelsIn("ward", environment), made);
+  using another = new TestFolder();
+  const again = { ...wanted, keys: uriOf("kek-2"), caToken: uriOf("ca") };
+  const failed = await once("init", again, environment, another.deployment);
+  assert.equal(failed.error?.code, "ERR_KEY_PROVIDER"); // after kek-2 was made: the token holds ca-root already
+  assert.deepEqual(labelsIn("ward", environment), made);
+  const half = { ...wanted, keys, caToken: uriOf("half") };
+  await once("init", half, environment, another.deployment);
+  deleteObject("ward", "half-root", environment);
+  rmSync(another.deployment, { recursive: true });
+  const failedLater = await once("init", half, environment, another.deployment);
+  assert.equal(failedLater.error?.code, "ERR_KEY_PROVIDER"); // after half-root was made again
+  assert.deepEqual(labelsIn("ward", environment), [...made, "half-issuing"].sort());
 
   await once("service.add", { name: "dashboard" });
   const certificateRequest = await requestFor(newKey());

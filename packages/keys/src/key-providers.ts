@@ -36,6 +36,8 @@ function splitOnce(text: string): readonly [string, string | undefined] {
 export class KeyProviders {
   readonly environment: KeyEnvironment;
   readonly #opened = new Map<string, KeyProvider>();
+  /** What undoes the making of keys in tokens, in its order. */
+  readonly #made: (() => void)[] = [];
 
   constructor(environment: KeyEnvironment) {
     this.environment = environment;
@@ -59,8 +61,18 @@ export class KeyProviders {
       case "passphrase":
         return newPassphraseProvider(this.environment);
       case "pkcs11":
-        return newPkcs11Provider(choice, this.environment, folder);
+        return newPkcs11Provider(choice, this.environment, folder, this.made);
     }
+  }
+
+  /** A key was made in a token: takes what undoes that. */
+  readonly made = (undo: () => void): void => {
+    this.#made.push(undo);
+  };
+
+  /** Takes the keys away again that were made in tokens: what they were made for has failed. */
+  undoMade(): void {
+    for (const undo of this.#made.splice(0)) undo();
   }
 
   #open(description: ProviderDescription, folder: string): KeyProvider {

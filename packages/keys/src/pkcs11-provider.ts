@@ -25,14 +25,17 @@ export function pkcs11Provider(
   );
 }
 
-/** Takes the key of this name, or makes it in the token. */
+/** Takes the key of this name, or makes it in the token; `made` gets what undoes that. */
 export function newPkcs11Provider(
   description: Description,
   environment: KeyEnvironment,
   folder: string,
+  made: (undo: () => void) => void,
 ): KeyProvider {
   const { token, object } = openToken(description, environment, folder);
-  const key = token.findKey(secretKey(token), object) ?? generateKey(token, object);
+  const found = token.findKey(secretKey(token), object);
+  const key = found ?? generateKey(token, object);
+  if (found === undefined) made(token.undoOf(key));
   return providerOf(description, token, key);
 }
 

@@ -33,12 +33,13 @@ export function pkcs11Signer(
   throw refused(`the token holds no EC key ${printable(object, 80)}`, hint);
 }
 
-/** Makes a key pair in the token, which must have none of this name, and gives its Signer. */
+/** Makes a key pair in the token, which must have none of this name, and gives its Signer; `made` gets what undoes that. */
 export function newPkcs11Signer(
   uri: string,
   type: TokenKeyType,
   environment: KeyEnvironment,
   folder: string,
+  made: (undo: () => void) => void,
 ): LocalSigner {
   const { object, ...rest } = parsePkcs11Uri(uri);
   const token = Pkcs11Token.open({ object, ...rest }, environment, folder);
@@ -70,6 +71,7 @@ export function newPkcs11Signer(
       { type: pkcs11.CKA_SIGN, value: true },
     ],
   );
+  made(token.undoOf(pair.privateKey, pair.publicKey));
   return signerOf(token, pair.privateKey, object);
 }
 

@@ -56,6 +56,19 @@ export class Pkcs11Token {
     return Buffer.isBuffer(found?.value) ? found.value : Buffer.alloc(0);
   }
 
+  /** Gives what takes objects away again that were made in the token; that it can not is of no use to anybody then. */
+  undoOf(...objects: readonly Handle[]): () => void {
+    return () => {
+      for (const object of objects) {
+        try {
+          this.module.C_DestroyObject(this.session, object);
+        } catch {
+          // the token is gone, or keeps what it has
+        }
+      }
+    };
+  }
+
   /** The one secret or private key of a label that never leaves the token; undefined when there is none. */
   findKey(template: Template, label: string): Handle | undefined {
     const { CKA_LABEL, CKA_SENSITIVE, CKA_EXTRACTABLE } = this.pkcs11;

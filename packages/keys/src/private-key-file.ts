@@ -47,9 +47,9 @@ export function writeTokenKeyFile(
   path: string,
   uri: string,
   type: TokenKeyType,
-  { environment }: KeyProviders,
+  { environment, made }: KeyProviders,
 ): LocalSigner {
-  const signer = newPkcs11Signer(uri, type, environment, dirname(path));
+  const signer = newPkcs11Signer(uri, type, environment, dirname(path), made);
   const publicKey = Buffer.from(signer.publicKey).toString("base64");
   writeNewFile(path, textOf({ about, version: 1, publicKey, pkcs11: uri }), 0o600);
   return signer;

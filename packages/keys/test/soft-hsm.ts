@@ -46,8 +46,25 @@ export function makeToken(
     `pkcs11:token=${label};object=${object}?module-path=${modulePath}&pin-source=file:${join(folder, "pin")}`;
 }
 
+/** The labels of all objects in a token, each once. */
+export function labelsIn(token: string, env: NodeJS.ProcessEnv): readonly string[] {
+  const { stdout } = pkcs11ToolIn(env, token, "--list-objects");
+  const labels = [...stdout.matchAll(/^ *label: +(.*)$/gm)].map(([, found]) => found ?? "");
+  return [...new Set(labels)].sort();
+}
+
+/** Deletes a key pair from a token. */
+export function deleteObject(token: string, label: string, env: NodeJS.ProcessEnv): void {
+  for (const type of ["privkey", "pubkey"])
+    pkcs11ToolIn(env, token, "--delete-object", "--type", type, "--label", label);
+}
+
 /** Runs pkcs11-tool of OpenSC on a token: another eye on what we made there. */
 export function pkcs11Tool(label: string, ...words: readonly string[]) {
+  return pkcs11ToolIn(process.env, label, ...words);
+}
+
+function pkcs11ToolIn(env: NodeJS.ProcessEnv, label: string, ...words: readonly string[]) {
   const given = ["--module", String(modulePath), "--token-label", label, "--login", "--pin", pin];
-  return spawnSync("pkcs11-tool", [...given, ...words], { encoding: "utf8" });
+  return spawnSync("pkcs11-tool", [...given, ...words], { encoding: "utf8", env });
 }

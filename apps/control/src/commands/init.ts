@@ -62,6 +62,7 @@ export async function intoNewFolder(directory: string, write: Write): Promise<vo
   try {
     await (isEmptyFolder(directory) ? fillFolder(directory, write) : makeFolder(directory, write));
   } catch (error) {
+    keyProviders.undoMade();
     throw notMade(directory, error);
   }
 }

@@ -113,6 +113,7 @@ function rewrapAll(choice: ProviderChoice, passphrase: string | undefined): numb
     replaceSecretFiles(paths.keysChange, contents, former);
     return contents.size;
   } catch (error) {
+    providers.undoMade();
     for (const path of made) if (!left.includes(path)) destroyFile(path);
     throw error;
   }
