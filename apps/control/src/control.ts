@@ -457,7 +457,8 @@ export class Control {
 
 function readSources({ overrides, now }: ControlOptions, { identity }: Registry): Sources {
   const files = readOperatorFiles(overrides, identity);
-  return { authority: openAuthority(now()), feed: openFeedKeys(), ...files };
+  const authority = openAuthority(now(), files.published);
+  return { authority, feed: openFeedKeys(), ...files };
 }
 
 /** That a file of an issuer can not be read is like an issuer that can not be asked: others go on. */

@@ -1,6 +1,11 @@
 import { existsSync, statSync } from "node:fs";
 import { apiVocabulary } from "@wardmq/commands";
-import { ConfigError, type ControlListeners, parseConfig } from "@wardmq/config";
+import {
+  ConfigError,
+  type ControlListeners,
+  type PublishedAddresses,
+  parseConfig,
+} from "@wardmq/config";
 import { printable } from "@wardmq/events";
 import type { BrokerSettings } from "@wardmq/feed";
 import { loadPolicy, type Policy, type PolicyFile } from "@wardmq/policy";
@@ -86,6 +91,7 @@ export function enterDeployment(directory: string): void {
 export interface OperatorFiles {
   readonly settings: BrokerSettings;
   readonly controlListeners: ControlListeners;
+  readonly published: PublishedAddresses;
   readonly policy: Policy;
   /** What it was read from. */
   readonly policyFiles: readonly PolicyFile[];
@@ -98,7 +104,8 @@ export function readOperatorFiles(
   overrides: readonly string[],
   identity: DeploymentIdentity,
 ): OperatorFiles {
-  const { settings, controlListeners, places } = parseConfig(readText(paths.settings), overrides);
+  const config = parseConfig(readText(paths.settings), overrides);
+  const { settings, controlListeners, published, places } = config;
   for (const key of ["org", "environment", "trustDomain"] as const) {
     if (settings[key] === identity[key]) continue;
     // Every certificate and every record says it: a new value would lock all of them out.
@@ -109,7 +116,7 @@ export function readOperatorFiles(
   }
   const policyFiles = readPolicyFiles();
   const policy = loadPolicy(policyFiles, settings.environment);
-  return { settings, controlListeners, policy, policyFiles, issuers: readIssuers() };
+  return { settings, controlListeners, published, policy, policyFiles, issuers: readIssuers() };
 }
 
 /** Nobody where there is no issuers.yaml. */

@@ -135,7 +135,8 @@ async function openFiles(
     record: () => {}, // the one who asks hears it
   });
   const kept = () => keptIssuers(readIssuers(), stateFile(paths.issuerKeys).read());
-  const authority = () => openAuthority(Date.now());
+  const authority = () =>
+    openAuthority(Date.now(), readOperatorFiles([], registry.identity).published);
   const lists = new RevocationLists({
     issuers: () => authority().signing,
     registry,

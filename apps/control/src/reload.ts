@@ -39,19 +39,22 @@ export async function reload(
   const [before, after] = [partsOf(current), partsOf(next)];
   const changed = parts.filter((part) => !isDeepStrictEqual(before[part], after[part]));
   if (changed.length === 0) return [];
-  // Brokers trust the issuing CAs only, and hear of issuers with their keys.
-  const told = changed.filter((part) => part !== "roots" && part !== "issuers");
+  const told = changed.filter((part) => !untold.includes(part));
   const toldOf = (part: Part) => (part === "policy" ? forBrokers(next.policy) : after[part]);
   apply(next, Object.fromEntries(told.map((part) => [part, toldOf(part)])));
   for (const part of changed) {
     const type = part === "policy" ? "policy-changed" : "settings-changed";
     record({ type, details: { actor, file: fileOf[part] } });
   }
-  return changed.map((part) => fileOf[part]);
+  return [...new Set(changed.map((part) => fileOf[part]))];
 }
+
+/** Brokers trust the issuing CAs only, hear of issuers with their keys, and issue nothing. */
+const untold: readonly Part[] = ["roots", "issuers", "published"];
 
 const fileOf = {
   settings: paths.settings,
+  published: paths.settings,
   policy: paths.policy,
   issuers: paths.issuers,
   roots: paths.rootCertificate,

@@ -289,6 +289,15 @@ describe("a command that needs a second person", () => {
     assert.equal(decided?.details?.["actor"], "operator:second");
   });
 
+  test("is not done by somebody who was revoked, and waits for another", async () => {
+    const officer = await newOperatorOfOfficer("leaver", "security-officer");
+    const id = await request();
+    await control.result("operator.revoke", { operator: "operator:leaver" });
+    await assert.rejects(call(control, officer, `POST /v1/approvals/${id}/approve`));
+    const { approvals } = await control.result("approvals.list", {});
+    assert.equal(approvals.find((one) => one.id === id)?.state, "waiting");
+  });
+
   test("is not done for somebody who was revoked meanwhile", async () => {
     const officer = await newOperatorOfOfficer("leaving", "security-officer");
     const id = await request(officer);

@@ -31,7 +31,7 @@ before(async () => {
   folder = await newDeployment();
   enterDeployment(folder.deployment);
   registry = openRegistry(folder);
-  authority = openAuthority(doing.at);
+  authority = openAuthority(doing.at, { crl: [], ocsp: [], caIssuers: [] });
 });
 
 after(() => {

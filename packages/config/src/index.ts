@@ -5,6 +5,7 @@ export {
   type Config,
   type ControlListeners,
   type Finding,
+  type PublishedAddresses,
   parseConfig,
   trustDomainOf,
 } from "./parse.ts";

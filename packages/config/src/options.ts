@@ -81,6 +81,27 @@ const origin: Form = {
   hint: "write what the browser sends, such as https://console.hospital.example",
 };
 
+const publicAddress: Form = {
+  name: "an address that begins with http:// or https://",
+  accepts: (text) =>
+    /^https?:\/\/[!-~]+$/.test(text) &&
+    text.length <= 255 &&
+    isPublicUrl(text.replaceAll("{ca}", "0")),
+  hint: "write an address such as http://pki.hospital.example/ocsp",
+};
+
+const addressOfCa: Form = {
+  name: "an address that begins with http:// or https:// and names the CA as {ca}",
+  accepts: (text) => publicAddress.accepts(text) && text.includes("{ca}"),
+  hint: "write an address such as http://pki.hospital.example/crl/{ca}.crl: each CA has its own",
+};
+
+function isPublicUrl(text: string): boolean {
+  if (!URL.canParse(text) || /[{}]/.test(text)) return false;
+  const { username, password } = new URL(text);
+  return username + password === "";
+}
+
 const port: ValueType = { kind: "integer", minimum: 0, maximum: 65_535 };
 
 const systemChooses = "0 lets the system choose, the line `ready` tells";
@@ -207,6 +228,27 @@ export const options: readonly Option[] = [
     address: "where the API of operators is served",
     port: `the port of the API; ${systemChooses}`,
   }),
+  {
+    key: "certificates.crl",
+    type: { kind: "list", form: addressOfCa, minimum: 0 },
+    default: [],
+    summary:
+      "where others find the CRL of the CA that issued a certificate (CRL distribution point): control serves it at `/crl/{ca}.crl` of `listeners.est`; `{ca}` is the id of the CA",
+  },
+  {
+    key: "certificates.ocsp",
+    type: { kind: "list", form: publicAddress, minimum: 0 },
+    default: [],
+    summary:
+      "where others ask for the state of a certificate (authority information access): control answers at `/ocsp` of `listeners.est`",
+  },
+  {
+    key: "certificates.caIssuers",
+    type: { kind: "list", form: addressOfCa, minimum: 0 },
+    default: [],
+    summary:
+      "where others find the certificate of the CA that issued one (authority information access): control serves it at `/ca/{ca}.cer` of `listeners.est`",
+  },
   {
     key: "tls.profile",
     type: { kind: "choice", values: ["nist", "modern"] },

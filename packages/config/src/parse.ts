@@ -21,8 +21,16 @@ export interface ControlListeners {
   readonly api: ListenerPlace;
 }
 
+/** What certificates say about where to ask about them; `{ca}` stands for the id of their issuer. */
+export interface PublishedAddresses {
+  readonly crl: readonly string[];
+  readonly ocsp: readonly string[];
+  readonly caIssuers: readonly string[];
+}
+
 export interface Config {
   readonly settings: BrokerSettings;
+  readonly published: PublishedAddresses;
   readonly controlListeners: ControlListeners;
   readonly findings: readonly Finding[];
   /** Where each key that was written stands. */
@@ -243,7 +251,9 @@ function numberOf(values: Reading["values"], key: string): number {
   return Number(textOf(values, key));
 }
 
-function settingsOf({ values }: Reading): Pick<Config, "settings" | "controlListeners"> {
+function settingsOf({
+  values,
+}: Reading): Pick<Config, "settings" | "published" | "controlListeners"> {
   const tree: Record<string, unknown> = {};
   for (const { key, default: byItself } of options) {
     const levels = key.split(".");
@@ -256,12 +266,16 @@ function settingsOf({ values }: Reading): Pick<Config, "settings" | "controlList
     group[last] = values.get(key)?.value ?? byItself;
   }
   // INVARIANT: the rows of `options` are the leaves of these; a test compares them.
-  const written = tree as unknown as BrokerSettings & { readonly listeners: ControlListeners };
+  const { certificates: published, ...written } = tree as unknown as BrokerSettings & {
+    readonly listeners: ControlListeners;
+    readonly certificates: PublishedAddresses;
+  };
   const { est, api, ...listeners } = written.listeners;
   const trustDomain = values.has("trustDomain")
     ? written.trustDomain
     : trustDomainOf(written.environment, written.org);
-  return { settings: { ...written, listeners, trustDomain }, controlListeners: { est, api } };
+  const settings = { ...written, listeners, trustDomain };
+  return { settings, published, controlListeners: { est, api } };
 }
 
 /** The trust domain a deployment has by itself. */

@@ -135,6 +135,24 @@ describe("wardmq.yaml is refused", () => {
       /is not an origin/,
     ],
     [
+      "an address of a CRL that names no CA",
+      `${minimal}certificates: { crl: ["http://a/b.crl"] }\n`,
+      "3:23 certificates.crl",
+      /names the CA as \{ca\}/,
+    ],
+    [
+      "an address of a responder with a password",
+      `${minimal}certificates: { ocsp: ["http://a:b@c/ocsp"] }\n`,
+      "3:23 certificates.ocsp",
+      /begins with http/,
+    ],
+    [
+      "an address over LDAP",
+      `${minimal}certificates: { caIssuers: ["ldap://a/{ca}"] }\n`,
+      "3:28 certificates.caIssuers",
+      /begins with http/,
+    ],
+    [
       "an origin with a path",
       `${minimal}webSocketOrigins: [https://a/b]\n`,
       "3:19 webSocketOrigins",
@@ -360,8 +378,11 @@ describe("a finding is made", () => {
 
 describe("the table of options", () => {
   test("has exactly the keys of the settings", () => {
-    const { settings, controlListeners } = parseConfig(minimal, []);
-    const found = [...leaves(settings), ...leaves({ listeners: controlListeners })];
+    const { settings, controlListeners, published } = parseConfig(minimal, []);
+    const found = [
+      ...leaves(settings),
+      ...leaves({ listeners: controlListeners, certificates: published }),
+    ];
     assert.deepEqual(found.sort(), options.map(({ key }) => key).sort());
   });
 

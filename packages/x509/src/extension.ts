@@ -112,9 +112,10 @@ export function nameConstraints(uriHost: string): Extension {
   };
 }
 
-/** One point: a URI where the CRL of the issuer lies (RFC 5280 section 4.2.1.13). */
-export function crlDistributionPoints(uri: string): Extension {
-  const fullName = element(contextTag(0, "constructed"), encodeGeneralName({ uri }));
+/** One point: URIs of which each leads to the CRL of the issuer (RFC 5280 section 4.2.1.13). */
+export function crlDistributionPoints(uris: readonly string[]): Extension {
+  const names = uris.map((uri) => encodeGeneralName({ uri }));
+  const fullName = element(contextTag(0, "constructed"), ...names);
   const distributionPoint = element(contextTag(0, "constructed"), fullName);
   return {
     oid: extensionOids.crlDistributionPoints,
@@ -125,17 +126,17 @@ export function crlDistributionPoints(uri: string): Extension {
 
 /** Where to ask for the state of the certificate, and where its issuer's certificate lies (section 4.2.2.1). */
 export function authorityInfoAccess(at: {
-  readonly ocsp: string;
-  readonly caIssuers: string;
+  readonly ocsp: readonly string[];
+  readonly caIssuers: readonly string[];
 }): Extension {
-  const access = (method: string, uri: string) =>
+  const access = (method: string) => (uri: string) =>
     sequence(objectIdentifier(method), encodeGeneralName({ uri }));
   return {
     oid: extensionOids.authorityInfoAccess,
     critical: false,
     value: sequence(
-      access("1.3.6.1.5.5.7.48.1", at.ocsp),
-      access("1.3.6.1.5.5.7.48.2", at.caIssuers),
+      ...at.ocsp.map(access("1.3.6.1.5.5.7.48.1")),
+      ...at.caIssuers.map(access("1.3.6.1.5.5.7.48.2")),
     ),
   };
 }

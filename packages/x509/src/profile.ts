@@ -123,12 +123,20 @@ export interface Issuance {
   readonly published?: PublishedAt;
 }
 
-/** URIs. */
+/** URIs; what is nowhere has none. */
 export interface PublishedAt {
-  readonly crl: string;
-  readonly ocsp: string;
-  readonly caIssuers: string;
+  readonly crl: readonly string[];
+  readonly ocsp: readonly string[];
+  readonly caIssuers: readonly string[];
 }
+
+/** The addresses for certificates of one CA: `{ca}` stands for its key identifier in hex. */
+export function publishedBy(ca: string, { crl, ocsp, caIssuers }: PublishedAt): PublishedAt {
+  const ofCa = (uris: readonly string[]) => uris.map((uri) => uri.replaceAll("{ca}", ca));
+  return { crl: ofCa(crl), ocsp: ofCa(ocsp), caIssuers: ofCa(caIssuers) };
+}
+
+const nowhere: PublishedAt = { crl: [], ocsp: [], caIssuers: [] };
 
 /** Devices' clocks run behind; a certificate of this minute must not be "not yet valid" to them. */
 const backdatedMs = 5 * 60 * 1000;
@@ -141,7 +149,8 @@ export function certificateFields(
   const profile: CertificateProfile = certificateProfiles[name];
   const names = issuance.subjectAltName ?? [];
   if (!namesFit(profile.subjectAltName, names)) throw new X509Error("ERR_X509_PROFILE", name);
-  const published = profile.isPublished ? issuance.published : undefined;
+  const { crl, ...access } = (profile.isPublished && issuance.published) || nowhere;
+  const isAccessible = access.ocsp.length + access.caIssuers.length > 0;
   const extensions: readonly (Extension | undefined)[] = [
     basicConstraints(profile.basicConstraints),
     keyUsage(profile.keyUsage),
@@ -150,8 +159,8 @@ export function certificateFields(
     authorityKeyIdentifier(issuance.authorityKeyIdentifier),
     names.length > 0 ? subjectAltName(names) : undefined,
     issuance.permittedUriHost ? nameConstraints(issuance.permittedUriHost) : undefined,
-    published && crlDistributionPoints(published.crl),
-    published && authorityInfoAccess(published),
+    crl.length > 0 ? crlDistributionPoints(crl) : undefined,
+    isAccessible ? authorityInfoAccess(access) : undefined,
     ...profile.other,
   ];
   return {

@@ -129,7 +129,7 @@ describe("a profile", () => {
     const has = (extensions: typeof fields.extensions) =>
       extensions.some(({ oid }) => oid === extensionOids.crlDistributionPoints);
     assert.equal(has(fields.extensions), false);
-    const published = { crl: "http://a/c", ocsp: "http://a/o", caIssuers: "http://a/i" };
+    const published = { crl: ["http://a/c"], ocsp: ["http://a/o"], caIssuers: ["http://a/i"] };
     const issuance = {
       serialNumber: bytes("01"),
       issuer: issuing.name,

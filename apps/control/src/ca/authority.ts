@@ -1,9 +1,15 @@
 import { existsSync } from "node:fs";
-import type { Certificate } from "@wardmq/x509";
+import { type Certificate, type PublishedAt, publishedBy } from "@wardmq/x509";
 import { paths } from "../deployment.ts";
 import { Failure } from "../failure.ts";
 import { openCaSigner } from "./ca-keys.ts";
-import { certificatePem, type Issuer, isIssuedBy, sha256Hex } from "./certificate-authority.ts";
+import {
+  caIdOf,
+  certificatePem,
+  type Issuer,
+  isIssuedBy,
+  sha256Hex,
+} from "./certificate-authority.ts";
 import { day, decodeCertificates } from "./server-certificate.ts";
 
 /** The certification authority of a deployment. */
@@ -28,12 +34,13 @@ export interface Authority {
  * Opens the CA after checking that its files belong together and are still good. The first certificate of
  * issuing-ca.pem signs; what stands behind the first of either file is trusted as well, for the time of a change of CA.
  */
-export function openAuthority(now: number): Authority {
+export function openAuthority(now: number, published: PublishedAt): Authority {
   const roots = decodeCertificates(paths.rootCertificate);
   const issuers = decodeCertificates(paths.issuingCertificate);
   const signing = issuers.flatMap((certificate) => {
     const signer = openCaSigner(certificate);
-    return signer === undefined ? [] : [{ certificate, signer }];
+    if (signer === undefined) return [];
+    return [{ certificate, signer, published: publishedBy(caIdOf(certificate), published) }];
   });
   const [issuer] = signing;
   if (issuer === undefined || issuer.certificate !== issuers[0]) {

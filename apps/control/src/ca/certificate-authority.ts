@@ -9,6 +9,7 @@ import {
   decodePublicKey,
   encodePem,
   type GeneralName,
+  type PublishedAt,
   type SignatureAlgorithm,
   type Signer,
   sameBytes,
@@ -21,6 +22,8 @@ import { Failure } from "../failure.ts";
 export interface Issuer {
   readonly certificate: Certificate;
   readonly signer: Signer;
+  /** What its certificates say about where its CRL, its OCSP responder and its own certificate are. */
+  readonly published?: PublishedAt;
 }
 
 /** What a new certificate is for: everything comes from a record, nothing from who asks. */
@@ -88,6 +91,7 @@ export function fieldsOf(issuer: Issuer, order: CertificateOrder): CertificateFi
   if (authorityKeyIdentifier === undefined) throw new Error("the issuer has no key identifier");
   return certificateFields(profile, {
     ...rest,
+    ...(issuer.published === undefined ? {} : { published: issuer.published }),
     issuer: issuer.certificate.subject,
     authorityKeyIdentifier,
     subjectKeyIdentifier: keyIdentifierOf(order.publicKey),

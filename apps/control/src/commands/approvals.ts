@@ -104,7 +104,15 @@ function decide(
         : "say which operator a person is: wardmq operator link DIR OPERATOR PERSON",
     });
   }
-  refuseGoneRequester(registry, tokens, found);
+  for (const [actor, since, did] of [
+    [requestedBy, found.requestedAt, "gave the command"],
+    [caller.actor, caller.at, "decides about it"], // however the request came through until here
+  ] as const) {
+    if (!isGone(registry, tokens, actor, since)) continue;
+    throw new Failure("ERR_APPROVAL_DECIDED", `${actor}, who ${did}, is revoked`, {
+      hint: "give the command again",
+    });
+  }
   const decided = pending.approvals.decide(id, decision, caller);
   if (decided === undefined) throw alreadyDecided(found);
   const details = { actor: caller.actor, command: found.command, approval: id, decision };
@@ -112,18 +120,7 @@ function decide(
   return decided;
 }
 
-/** What somebody wanted who has been revoked since is wanted by nobody. */
-function refuseGoneRequester(
-  registry: Surroundings["registry"],
-  tokens: Surroundings["tokens"],
-  { requestedBy, requestedAt }: Approval,
-): void {
-  if (!isGone(registry, tokens, requestedBy, requestedAt)) return;
-  throw new Failure("ERR_APPROVAL_DECIDED", `${requestedBy}, who gave the command, is revoked`, {
-    hint: "give the command again",
-  });
-}
-
+/** What somebody wants who has been revoked since is wanted by nobody. */
 function isGone(
   registry: Surroundings["registry"],
   { revocations }: Surroundings["tokens"],
