@@ -54,6 +54,8 @@ export interface Wanted {
   readonly notBefore?: number;
   readonly notAfter?: number;
   readonly keyType?: "P-256" | "RSA";
+  /** Of the subject, beside its commonName. */
+  readonly serialNumber?: string;
   /** PEM of a private key that is there already. */
   readonly key?: string;
 }
@@ -62,7 +64,12 @@ export interface Wanted {
 export async function issue(issuer: Authority | undefined, wanted: Wanted): Promise<Authority> {
   const pair = keyPairOf(wanted);
   const publicKey = new Uint8Array(pair.publicKey.export({ type: "spki", format: "der" }));
-  const name = encodeName({ organizationName: "Hospital", commonName: wanted.commonName });
+  const { commonName, serialNumber } = wanted;
+  const name = encodeName({
+    organizationName: "Hospital",
+    commonName,
+    ...(serialNumber === undefined ? {} : { serialNumber }),
+  });
   const by = issuer ?? { name, privateKey: pair.privateKey, publicKey, isRoot: false, chain: "" };
   const usages = wanted.usages ?? [];
   const der = await certificate(

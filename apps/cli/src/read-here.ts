@@ -12,3 +12,8 @@ export function readHere(path: string): string {
     throw new Failure(2, `cannot read ${printable(path)}: ${why}`, "name a file that you can read");
   }
 }
+
+/** An address, or a path that is relative to where the user is and not to the deployment. */
+export function placeHere(place: string): string {
+  return place.includes("://") ? place : resolve(place);
+}

@@ -112,7 +112,12 @@ export class Control {
     this.#state = state;
     this.#registry = registry;
     this.#sources = sources;
-    this.#manufacturers = openManufacturers(paths.manufacturers, () => this.#renewHttps());
+    this.#manufacturers = openManufacturers({
+      folder: paths.manufacturers,
+      now,
+      record: (event) => this.#record(event),
+      changed: () => this.#renewHttps(),
+    });
     this.#publisher = new FeedPublisher({
       world: () => this.#world(),
       sign: (bytes) => this.#sources.feed.signer.sign(bytes),
@@ -330,7 +335,9 @@ export class Control {
 
   /** Reads the CRLs of other CAs that are due: called every few seconds. */
   lookAtForeignCrls(): void {
-    this.#foreignCas.look().catch((error: unknown) => this.#failed(error));
+    for (const crls of [this.#foreignCas, this.#manufacturers]) {
+      crls.look().catch((error: unknown) => this.#failed(error));
+    }
   }
 
   #failed(error: unknown): void {

@@ -180,7 +180,12 @@ async function openFiles(
       liftBan: () => false,
     },
     pending,
-    manufacturers: openManufacturers(paths.manufacturers),
+    manufacturers: openManufacturers({
+      folder: paths.manufacturers,
+      now: Date.now,
+      record,
+      changed: () => {}, // nobody enrols
+    }),
     foreignCas: new ForeignCas({
       folder: paths.foreignCas,
       registry,

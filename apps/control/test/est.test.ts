@@ -3,9 +3,11 @@ import { spawnSync } from "node:child_process";
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import type { SecurityEvent } from "@wardmq/events";
 import { decodeCertsOnly, decodePem } from "@wardmq/x509";
 import fc from "fast-check";
+import { OtherCa } from "../../../test/support/other-ca.ts";
 import {
   newDeployment,
   newKey,
@@ -419,6 +421,36 @@ describe("a maker's certificate", () => {
     assert.equal((await enrol("simplereenroll", { credential })).status, 403);
     await control.result("manufacturer.remove", { name: "acme" });
     await assert.rejects(enrol("simpleenroll", { credential }));
+  });
+
+  test("enrols nothing that the maker's CRL lists, and nothing while it is too old; a file that is no CRL is not taken", async () => {
+    const maker = await OtherCa.make("Acme IDevID CA");
+    const idevid = async (serialNumber: string) => {
+      const { key, pem, x509, ...rest } = await maker.device("IDevID", { serialNumber });
+      await newDevice({ maker: "crl-maker", serial: serialNumber });
+      return { ...rest, key, pem, x509, credential: { key, cert: pem } };
+    };
+    const [good, bad] = [await idevid("SN-30"), await idevid("SN-31")];
+    const crl = folder.in("maker.crl");
+    writeFileSync(crl, "no CRL");
+    const wanted = { name: "crl-maker", certificate: maker.pem, crl };
+    const refused = await control.ask("manufacturer.add", wanted);
+    assert.ok(!refused.ok && refused.error.code === "ERR_CRL", JSON.stringify(refused));
+    await assert.rejects(enrol("simpleenroll", { credential: good.credential }));
+    writeFileSync(crl, await maker.crl([bad], { ageMs: 60_000, lifeMs: 66_000 }));
+    const added = await control.result("manufacturer.add", wanted);
+    assert.deepEqual([added.crl?.revoked, added.crl?.crlNumber], [1, 1]);
+    const answer = await enrol("simpleenroll", { credential: bad.credential });
+    assert.deepEqual([answer.status, (await lastRefusal())?.check], [403, "maker-revoked"]);
+    certificateOf(await enrol("simpleenroll", { credential: good.credential }));
+    const isStale = async () =>
+      (await control.result("manufacturer.list", {})).manufacturers.some(
+        (one) => one.name === "crl-maker" && one.crl?.freshness === "stale",
+      );
+    for (let i = 0; i < 1_000 && !(await isStale()); i += 1) await delay(20);
+    const late = await enrol("simpleenroll", { credential: good.credential });
+    assert.deepEqual([late.status, (await lastRefusal())?.check], [403, "maker-stale"]);
+    await control.result("manufacturer.remove", { name: "crl-maker" });
   });
 
   test("is not taken for a maker's CA", async () => {

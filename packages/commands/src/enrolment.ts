@@ -1,11 +1,13 @@
 import { z } from "zod";
 import type { CommandTable } from "./command.ts";
+import { crlPlace, crlStatus } from "./foreign-cas.ts";
 import { attribute, deviceSubject, longText, milliseconds, nothing } from "./forms.ts";
 
 export const manufacturer = z.strictObject({
   name: z.string().meta({ examples: ["acme"] }),
   fingerprint: z.string().meta({ description: "SHA-256 of the CA certificate in lower-case hex" }),
   notAfter: milliseconds,
+  crl: crlStatus.exactOptional(),
 });
 
 const manufacturerName = attribute("the maker's name", "acme");
@@ -45,6 +47,7 @@ export const enrolmentCommands = {
       certificate: longText.meta({
         description: "the CA that signs the maker's device identities, in PEM",
       }),
+      crl: crlPlace.exactOptional(),
     }),
     result: manufacturer,
   },

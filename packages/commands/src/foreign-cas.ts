@@ -23,6 +23,16 @@ const mapping = z
     examples: [{ field: "common-name", equals: "serial", maker: "acme" }],
   });
 
+export const crlPlace = z
+  .string()
+  .min(1)
+  .max(2_048)
+  .meta({
+    description:
+      "where the CRL of the CA lies: an absolute path on control's machine, or an address (HTTP, HTTPS)",
+    examples: ["http://pki.acme.example/devices.crl"],
+  });
+
 /** What is known of the CRL of a CA that is not ours. */
 export const crlStatus = z.strictObject({
   source: z.string().meta({ examples: ["http://pki.acme.example/devices.crl"] }),
@@ -66,14 +76,7 @@ export const foreignCaCommands = {
       }),
       site: site.exactOptional(),
       mapping,
-      crl: z
-        .string()
-        .min(1)
-        .max(2_048)
-        .meta({
-          description: "an absolute path on control's machine, or an address (HTTP, HTTPS)",
-          examples: ["http://pki.acme.example/devices.crl"],
-        }),
+      crl: crlPlace,
     }),
     result: foreignCaSummary,
   },

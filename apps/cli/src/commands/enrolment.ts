@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { day, group, wholeNumber } from "../command-line.ts";
 import { controlCommand } from "../control-command.ts";
-import { readHere } from "../read-here.ts";
+import { placeHere, readHere } from "../read-here.ts";
 import { table } from "../table.ts";
 
 /** `device` is the group that commands/subjects.ts made. */
@@ -28,7 +28,7 @@ export function addEnrolmentCommands(program: Command, device: Command): void {
     "makers whose certificates let a device enrol",
     "wardmq manufacturer add /srv/wardmq acme --certificate acme-idevid-ca.pem",
   );
-  controlCommand<"manufacturer.add", { certificate: string }>(
+  controlCommand<"manufacturer.add", { certificate: string; crl?: string }>(
     manufacturer,
     "add",
     "manufacturer.add",
@@ -36,12 +36,22 @@ export function addEnrolmentCommands(program: Command, device: Command): void {
       operands: [["NAME", "the maker, as `device add --maker` has it"]],
       examples: ["wardmq manufacturer add /srv/wardmq acme --certificate acme-idevid-ca.pem"],
       options: (command) =>
-        command.requiredOption(
-          "--certificate <file>",
-          "the CA that signs the maker's device identities, in PEM",
-          readHere,
-        ),
-      arguments: ([name = ""], { certificate }) => ({ name, certificate }),
+        command
+          .requiredOption(
+            "--certificate <file>",
+            "the CA that signs the maker's device identities, in PEM",
+            readHere,
+          )
+          .option(
+            "--crl <place>",
+            "its CRL, if it has one: a file on control's machine, or http(s)://...",
+            placeHere,
+          ),
+      arguments: ([name = ""], { certificate, crl }) => ({
+        name,
+        certificate,
+        ...(crl === undefined ? {} : { crl }),
+      }),
       text: ({ name, fingerprint }) => `trusting ${name}, ${fingerprint} (SHA-256)`,
     },
   );
@@ -53,10 +63,11 @@ export function addEnrolmentCommands(program: Command, device: Command): void {
       manufacturers.length === 0
         ? "no manufacturers yet"
         : table(
-            ["NAME", "UNTIL", "SHA-256"],
-            manufacturers.map(({ name, notAfter, fingerprint }) => [
+            ["NAME", "UNTIL", "CRL", "SHA-256"],
+            manufacturers.map(({ name, notAfter, fingerprint, crl }) => [
               name,
               day(notAfter),
+              crl?.freshness ?? "none",
               fingerprint,
             ]),
           ),

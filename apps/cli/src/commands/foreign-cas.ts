@@ -1,4 +1,3 @@
-import { resolve } from "node:path";
 import type { ForeignCaSummary } from "@wardmq/commands";
 import { printable } from "@wardmq/events";
 import { type IdentifyingField, identifyingFields } from "@wardmq/x509";
@@ -6,7 +5,7 @@ import { type Command, Option } from "commander";
 import { count, day, group } from "../command-line.ts";
 import { controlCommand } from "../control-command.ts";
 import { Failure } from "../failure.ts";
-import { readHere } from "../read-here.ts";
+import { placeHere, readHere } from "../read-here.ts";
 import { table } from "../table.ts";
 import { brokerLines, refuseUnconfirmed } from "./effect.ts";
 
@@ -113,11 +112,6 @@ export function addForeignCaCommands(program: Command): void {
   });
 }
 
-/** A path is relative to where the user is, not to the deployment. */
-function placeHere(place: string): string {
-  return place.includes("://") ? place : resolve(place);
-}
-
 function mappingOf(field: IdentifyingField, equals: "uuid" | "serial", maker?: string) {
   if (equals === "uuid" && maker === undefined) return { field, equals };
   if (equals === "serial" && maker !== undefined) return { field, equals, maker };
@@ -140,12 +134,7 @@ function textOf({ ca, fingerprint, notAfter, site, mapping, devices, crl }: Fore
 }
 
 /** The state of a CRL that is not ours. */
-export function crlText({
-  freshness,
-  nextUpdate,
-  crlNumber,
-  revoked = 0,
-}: ForeignCaSummary["crl"]) {
+function crlText({ freshness, nextUpdate, crlNumber, revoked = 0 }: ForeignCaSummary["crl"]) {
   if (nextUpdate === undefined) return "none was read yet";
   const number = crlNumber === undefined ? "" : `number ${crlNumber}, `;
   return `${freshness}, ${number}good until ${time(nextUpdate)}, ${count(revoked, "certificate")} revoked`;

@@ -16,8 +16,8 @@ export const enrolmentHandlers: HandlersOf<typeof enrolmentCommands> = {
     return { subject, code, expiresAt };
   },
 
-  "manufacturer.add": ({ manufacturers, record }, { name, certificate }, { actor }) => {
-    const added = manufacturers.add(name, certificate);
+  "manufacturer.add": async ({ manufacturers, record }, { name, certificate, crl }, { actor }) => {
+    const added = await manufacturers.add(name, certificate, crl);
     record({ type: "manufacturer-changed", subject: name, details: { actor, change: "added" } });
     return added;
   },

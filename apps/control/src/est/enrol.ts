@@ -133,6 +133,11 @@ function identifyByMaker(
       "the certificate is not of a maker's CA that is trusted here; to renew, use simplereenroll",
     );
   }
+  const why = manufacturers.refuses(maker, certificate);
+  if (why !== undefined) {
+    const sentence = { revoked: "has revoked the certificate", stale: "has no CRL that is fresh" };
+    throw new EstRefusal(403, `maker-${why}`, `${maker} ${sentence[why]}`);
+  }
   const [serial, ...more] = serialNumbersOf(certificate);
   if (serial === undefined || more.length > 0)
     throw new EstRefusal(403, "serial-number", "the certificate's subject has no serialNumber");

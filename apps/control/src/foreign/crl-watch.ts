@@ -1,10 +1,19 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
+import type { ForeignCaSummary } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import { replaceFile } from "@wardmq/keys";
 import type { Certificate, CertificateList } from "@wardmq/x509";
+import { Failure } from "../failure.ts";
 import { acceptCrl, CrlRefused } from "./accept-crl.ts";
-import { type CrlSource, CrlUnavailable, maximumCrlBytes, readCrl, stampOf } from "./crl-source.ts";
+import {
+  type CrlSource,
+  CrlUnavailable,
+  maximumCrlBytes,
+  readCrl,
+  refuseSource,
+  stampOf,
+} from "./crl-source.ts";
 
 /** Whose CRL is watched. */
 export interface Watched {
@@ -73,6 +82,22 @@ export class CrlWatch {
 
   constructor(parts: CrlWatchParts) {
     this.#parts = parts;
+  }
+
+  /** Follows one more whose CRL can be read now; throws, and follows nothing, where it can not. */
+  async begin(watched: Watched): Promise<void> {
+    const { name, source } = watched;
+    const wrong = refuseSource(source);
+    if (wrong !== undefined) {
+      throw new Failure("ERR_CRL", wrong, { hint: "write /path/to/ca.crl or http://host/ca.crl" });
+    }
+    this.follow(watched);
+    const { failure } = await this.refresh(name);
+    if (failure === undefined) return;
+    this.forget(name);
+    throw new Failure("ERR_CRL", `the CRL of ${name} was not taken: ${failure}`, {
+      hint: "nobody of a CA without a fresh CRL gets in",
+    });
   }
 
   /** Follows one more, from the CRL that was kept of it. */
@@ -222,6 +247,27 @@ export class CrlWatch {
     if (list === undefined || list.nextUpdate <= now) return "stale";
     return now * 2 > list.thisUpdate + list.nextUpdate ? "ageing" : "fresh";
   }
+}
+
+/** The state of a CRL as results show it. */
+export function crlSummary(
+  source: CrlSource,
+  { freshness, list, readAt, failure }: CrlStatus,
+): ForeignCaSummary["crl"] {
+  return {
+    source,
+    freshness,
+    ...(list === undefined
+      ? {}
+      : {
+          thisUpdate: list.thisUpdate,
+          nextUpdate: list.nextUpdate,
+          revoked: list.revokedSerialNumbers.length,
+          ...(list.crlNumber === undefined ? {} : { crlNumber: list.crlNumber }),
+        }),
+    ...(readAt === undefined ? {} : { readAt }),
+    ...(failure === undefined ? {} : { failure }),
+  };
 }
 
 function isSame(one: CertificateList | undefined, other: CertificateList | undefined): boolean {

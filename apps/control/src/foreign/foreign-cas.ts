@@ -26,8 +26,7 @@ import { Failure } from "../failure.ts";
 import { readText } from "../files.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { DeviceOrService, RegisteredSubject, RegistryChange } from "../registry/rows.ts";
-import { refuseSource } from "./crl-source.ts";
-import { CrlWatch, type CrlWatchParts } from "./crl-watch.ts";
+import { CrlWatch, type CrlWatchParts, crlSummary } from "./crl-watch.ts";
 
 /** What an operator says of a foreign CA. */
 export interface NewForeignCa {
@@ -92,20 +91,10 @@ export class ForeignCas {
     if (this.#known.has(name)) throw refused(`there is a foreign CA ${name}`, "remove it first");
     if (this.#known.size >= mostCas) throw refused(`there are ${mostCas} foreign CAs`);
     const certificate = this.#checked(wanted.certificate);
-    const wrong = refuseSource(crl);
-    if (wrong !== undefined) {
-      throw new Failure("ERR_CRL", wrong, { hint: "write /path/to/ca.crl or http://host/ca.crl" });
-    }
     const kept: Kept = { ...wanted, certificate: certificatePem(certificate), refused: [] };
+    await this.#watch.begin({ name, ca: certificate, source: crl });
     this.#write(kept);
-    this.#hold(kept, certificate);
-    const { failure } = await this.#watch.refresh(name);
-    if (failure !== undefined) {
-      this.#forget(name);
-      throw new Failure("ERR_CRL", `the CRL of ${name} was not taken: ${failure}`, {
-        hint: "nobody of a CA without a fresh CRL gets in",
-      });
-    }
+    this.#known.set(name, { kept, certificate });
     this.#parts.changed({ foreignCas: this.told(), subjects: this.#covered(kept) });
     return this.show(name);
   }
@@ -124,7 +113,6 @@ export class ForeignCas {
 
   show(name: string): ForeignCaSummary {
     const { kept, certificate } = this.#existing(name);
-    const { list, freshness, readAt, failure } = this.#watch.status(name);
     const { registry } = this.#parts;
     const id = caIdOfForeign(certificate);
     const devices = registry
@@ -140,20 +128,7 @@ export class ForeignCas {
       ...(kept.site === undefined ? {} : { site: kept.site }),
       mapping: kept.mapping,
       devices: devices.length,
-      crl: {
-        source: kept.crl,
-        freshness,
-        ...(list === undefined
-          ? {}
-          : {
-              thisUpdate: list.thisUpdate,
-              nextUpdate: list.nextUpdate,
-              revoked: list.revokedSerialNumbers.length,
-              ...(list.crlNumber === undefined ? {} : { crlNumber: list.crlNumber }),
-            }),
-        ...(readAt === undefined ? {} : { readAt }),
-        ...(failure === undefined ? {} : { failure }),
-      },
+      crl: crlSummary(kept.crl, this.#watch.status(name)),
     };
   }
 
@@ -314,7 +289,8 @@ export class ForeignCas {
       );
   }
 
-  #hold(kept: Kept, certificate = decodeAuthority(kept.certificate)): void {
+  #hold(kept: Kept): void {
+    const certificate = decodeAuthority(kept.certificate);
     this.#known.set(kept.name, { kept, certificate });
     this.#watch.follow({ name: kept.name, ca: certificate, source: kept.crl });
   }
