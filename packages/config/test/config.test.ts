@@ -137,7 +137,7 @@ describe("wardmq.yaml is refused", () => {
     [
       "an address of a CRL that names no CA",
       `${minimal}certificates: { crl: ["http://a/b.crl"] }\n`,
-      "3:23 certificates.crl",
+      "3:22 certificates.crl",
       /names the CA as \{ca\}/,
     ],
     [
