@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { KeyProviders, keyEnvironment, openPrivateKeyFile } from "@wardmq/keys";
 import type { Deployment } from "./deployment.ts";
 import { endProcess, type RunningBroker } from "./running-broker.ts";
 import { mosquittoProgram } from "./system-packages.ts";
@@ -56,6 +57,12 @@ function writeFiles(
 ): void {
   const { directory, service, topic, ward, wardFilter } = deployment;
   const caFile = join(folder, "ca.pem");
+  const keyFile = join(folder, "server.key");
+  const key = openPrivateKeyFile(
+    join(directory, "broker", "server.key"),
+    new KeyProviders(keyEnvironment({})),
+  );
+  writeFileSync(keyFile, key.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
   const aclFile = join(folder, "access.list");
   const authorities = ["issuing-ca.pem", "root-ca.pem"].map((name) =>
     readFileSync(join(directory, "control", name), "utf8"),
@@ -79,7 +86,7 @@ function writeFiles(
     listener: `${port} 127.0.0.1`,
     cafile: caFile,
     certfile: join(directory, "broker", "server.pem"),
-    keyfile: join(directory, "broker", "server.key"),
+    keyfile: keyFile,
     tls_version: "tlsv1.3",
     require_certificate: true,
     use_identity_as_username: true,

@@ -58,12 +58,15 @@ export interface Wanted {
   readonly serialNumber?: string;
   /** PEM of a private key that is there already. */
   readonly key?: string;
+  /** Of somebody else's key, in place of one that is made: SubjectPublicKeyInfo, DER. */
+  readonly publicKey?: Uint8Array;
 }
 
 /** A certificate by `issuer`, or a self-signed one; nothing is checked, for tests need the wrong ones too. */
 export async function issue(issuer: Authority | undefined, wanted: Wanted): Promise<Authority> {
   const pair = keyPairOf(wanted);
-  const publicKey = new Uint8Array(pair.publicKey.export({ type: "spki", format: "der" }));
+  const made = new Uint8Array(pair.publicKey.export({ type: "spki", format: "der" }));
+  const publicKey = wanted.publicKey ?? made;
   const { commonName, serialNumber } = wanted;
   const name = encodeName({
     organizationName: "Hospital",

@@ -231,6 +231,14 @@ export class Broker {
     return this.#settings;
   }
 
+  /** What its own certificate has to fit. */
+  get serverWorld(): {
+    readonly hosts: readonly string[];
+    readonly trustAnchors: readonly string[];
+  } {
+    return { hosts: this.settings.hosts, trustAnchors: this.#trustAnchors };
+  }
+
   /** What the broker knows of a subject. */
   subject(id: string): SubjectRecord | undefined {
     return this.#subjects.get(id)?.record;

@@ -4,7 +4,8 @@ import type { BrokerMessage } from "@wardmq/feed";
 import { KeyFile, KeyProviders, KeysError, keyEnvironment } from "@wardmq/keys";
 import { environmentFaults } from "@wardmq/tls";
 import { Broker } from "./broker.ts";
-import { CredentialFault, readServerFiles, serverFilesStamp } from "./door/server-files.ts";
+import { ServerCertificateRenewal } from "./door/server-certificate.ts";
+import { CredentialFault, ServerFiles } from "./door/server-files.ts";
 import { EventOutbox } from "./feed/event-outbox.ts";
 import { FeedClient } from "./feed/feed-client.ts";
 import { FeedKeys } from "./feed/feed-keys.ts";
@@ -27,7 +28,11 @@ function main(): void {
   const faults = environmentFaults(process.env, process.execArgv);
   if (faults.length > 0) stop(2, faults.join("\nwardmq: "));
   const directory = process.argv[2] ?? ".";
-  const keys = openKeys(directory);
+  const providers = new KeyProviders(keyEnvironment(process.env));
+  const keys = openKeys(directory, providers);
+  const provider = providers.open(keys.provider, `${directory}/broker`);
+  const serverFiles = new ServerFiles(directory, providers, provider);
+  serverFiles.settle();
   const store = openStore(directory, keys);
   const outbox = new EventOutbox(Date.now);
   const feedKeys = readFeedKeys(directory);
@@ -51,7 +56,18 @@ function main(): void {
     keyMissing: (issuer) => void send?.({ type: "key-missing", issuer }),
     introspect: (token) => introspection.ask(token),
     store,
-    serverFiles: (hosts) => readServerFiles(directory, hosts, Date.now()),
+    serverFiles: (hosts) => serverFiles.read(hosts, Date.now()),
+  });
+  const certificate = new ServerCertificateRenewal({
+    files: serverFiles,
+    world: () => broker.serverWorld,
+    send: (message) => send?.(message) ?? false,
+    use: () => broker.reloadServerFiles(),
+    now: Date.now,
+    failed: (why) => {
+      outbox.record({ type: "settings-refused", why });
+      report(`${why}; the former certificate stays`);
+    },
   });
   const storeNews = new StoreNews(() => broker.storePosition);
   let ready: BrokerMessage | undefined;
@@ -64,14 +80,23 @@ function main(): void {
       const ended = broker.apply(body);
       if (!isListening) {
         isListening = true;
-        listen(broker, outbox).then((message) => {
+        listen(broker, certificate, outbox).then((message) => {
           ready = message;
           send?.(message);
+          certificate.tell();
         }, stopped);
       }
       return ended;
     },
-    onAlive: (issuedAt) => broker.freshAt(issuedAt),
+    onAlive: (issuedAt) => {
+      broker.freshAt(issuedAt);
+      certificate.look();
+    },
+    onServerCertificate: (message) => {
+      if (message.type === "renew-server-certificate") certificate.renew();
+      else if (message.type === "server-certificate") certificate.take(message.certificate);
+      else certificate.refused(message.why);
+    },
     keep: (lines, type) => broker.keepFeed(lines, type),
     rekey: async () => {
       const rekeyed = await rekey(keys, store, () => broker.rewriteStore(), Date.now);
@@ -87,7 +112,10 @@ function main(): void {
     onConnected: (to) => {
       send = to;
       storeNews.tell(to);
-      if (ready !== undefined) to(ready);
+      if (ready !== undefined) {
+        to(ready);
+        certificate.tell();
+      }
       outbox.connect((events) => to({ type: "events", events }));
     },
     onLost: () => {
@@ -105,7 +133,7 @@ function main(): void {
   setInterval(() => {
     if (send !== undefined) storeNews.tell(send);
   }, storedMs).unref();
-  watchServerFiles(directory, broker, outbox);
+  watchServerFiles(serverFiles, broker, certificate, outbox);
   setInterval(() => broker.lookAtFreshness(), 1_000).unref();
   let isEnding = false;
   const end = () => {
@@ -143,7 +171,12 @@ function endWithSupervisor(end: () => void): void {
   process.stdin.resume();
 }
 
-async function listen(broker: Broker, outbox: EventOutbox): Promise<BrokerMessage> {
+async function listen(
+  broker: Broker,
+  certificate: ServerCertificateRenewal,
+  outbox: EventOutbox,
+): Promise<BrokerMessage> {
+  await certificate.ready();
   const addresses = await broker.listen();
   const { mqtts = "", wss = "" } = addresses;
   outbox.record({ type: "broker-started", details: { ...addresses } });
@@ -160,9 +193,8 @@ function openStore(directory: string, keys: KeyFile): SqliteJournalStore {
 }
 
 /** The key ring that seals what the broker keeps on the disk; without it nothing starts. */
-function openKeys(directory: string): KeyFile {
+function openKeys(directory: string, providers: KeyProviders): KeyFile {
   try {
-    const providers = new KeyProviders(keyEnvironment(process.env));
     return KeyFile.open(`${directory}/broker/keys.json`, "broker", providers);
   } catch (error) {
     if (!(error instanceof KeysError)) throw error;
@@ -180,14 +212,20 @@ function readFeedKeys(directory: string): FeedKeys {
 }
 
 /** Takes a new certificate when its files change or SIGHUP asks; a bad one changes nothing. */
-function watchServerFiles(directory: string, broker: Broker, outbox: EventOutbox): void {
-  let stamp = serverFilesStamp(directory);
+function watchServerFiles(
+  files: ServerFiles,
+  broker: Broker,
+  certificate: ServerCertificateRenewal,
+  outbox: EventOutbox,
+): void {
+  let stamp = files.stamp();
   const look = (isForced: boolean) => {
-    const now = serverFilesStamp(directory);
+    const now = files.stamp();
     if (now === "" || (now === stamp && !isForced)) return;
     stamp = now;
     try {
       broker.reloadServerFiles();
+      certificate.tell();
     } catch (error) {
       const why = error instanceof Error ? error.message : "unknown";
       outbox.record({ type: "settings-refused", why });

@@ -150,6 +150,7 @@ function startBroker(path: string) {
   const kept: string[] = [];
   const asides: string[] = [];
   const state = { fails: false, lost: 0, isLong: false };
+  const aboutCertificate: string[] = [];
   const client = new FeedClient({
     path,
     verify: (bytes, signature) => verify(null, bytes, publicKey, signature),
@@ -167,6 +168,7 @@ function startBroker(path: string) {
       kept.push(type);
       return state.isLong;
     },
+    onServerCertificate: (message) => aboutCertificate.push(message.type),
     rekey: async () => ({ current: "00000001", destroyed: ["00000000"] }),
     aside: (body) => asides.push(body.type),
     onConnected() {},
@@ -176,7 +178,7 @@ function startBroker(path: string) {
     onRefused: (_, why) => refused.push(why),
   });
   client.open();
-  return { client, applied, staged, refused, fresh, kept, asides, state };
+  return { client, applied, staged, refused, fresh, kept, aboutCertificate, asides, state };
 }
 
 /** What control says after a broker that stands at version 2 has connected, and that must change nothing. */
@@ -225,6 +227,22 @@ describe("FeedClient", () => {
       assert.equal((await control.hears("applied")).version, 3);
     });
   }
+
+  test("takes what is said of its own certificate at any time, even between parts, and only from control", async () => {
+    await standsAtTwo();
+    const about = {
+      type: "renew-server-certificate",
+      lineage: "a1",
+      version: 2,
+      issuedAt: 1,
+    } as const;
+    control.say(line(part(3, 0)), line(about), line({ ...change(3), parts: 1 } as FeedBody));
+    assert.equal((await control.hears("applied")).version, 3);
+    assert.deepEqual(broker.aboutCertificate, ["renew-server-certificate"]);
+    control.say(line(about, stranger));
+    await control.hears("refused");
+    assert.equal(broker.aboutCertificate.length, 1);
+  });
 
   test("refuses everything before its first snapshot", async () => {
     await control.hears("hello");

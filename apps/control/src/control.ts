@@ -9,19 +9,22 @@ import { enforcedPart, loadPolicy, type Policy, tokenRoles } from "@wardmq/polic
 import { TokenClock } from "@wardmq/tokens";
 import { OperatorTokens } from "./api/operator-token.ts";
 import { type Authority, openAuthority } from "./ca/authority.ts";
-import { caIdOf } from "./ca/certificate-authority.ts";
+import { caIdOf, isIssuedBy } from "./ca/certificate-authority.ts";
 import { FleetRotation } from "./ca/fleet-rotation.ts";
 import { Issuance } from "./ca/issuance.ts";
 import { OcspResponder } from "./ca/ocsp-responder.ts";
+import { day } from "./ca/pem-file.ts";
 import { type PublicObjects, publicObject } from "./ca/public-objects.ts";
-import { RevocationLists, registrySerialNumber } from "./ca/revocation-lists.ts";
+import { RevocationLists } from "./ca/revocation-lists.ts";
 import { settleRotations } from "./ca/rotations.ts";
-import { day, decodeCertificates, renewServerCertificate } from "./ca/server-certificate.ts";
+import { signForBroker } from "./ca/server-certificate.ts";
+import { ServerCertificates } from "./ca/server-certificates.ts";
 import { execute } from "./commands/execute.ts";
 import type { Surroundings } from "./commands/handler.ts";
 import { parseRequest } from "./commands/requests.ts";
 import { revokeTokens } from "./commands/tokens.ts";
 import { paths, readOperatorFiles } from "./deployment.ts";
+import { RequestRate } from "./door/request-rate.ts";
 import { type Manufacturers, openManufacturers } from "./est/manufacturers.ts";
 import { parseBrokerEvent } from "./events/broker-event.ts";
 import { responseOf } from "./failure.ts";
@@ -56,6 +59,9 @@ export interface ControlOptions {
   readonly now: () => number;
 }
 
+/** Of all brokers: one that was taken over can not have control sign without end. */
+const serverCertificatesPerHour = 60;
+
 /** The parts of a control that serves, joined. Whoever opens one holds the deployment's lock. */
 export class Control {
   readonly #options: ControlOptions;
@@ -79,6 +85,12 @@ export class Control {
   readonly #usage: RuleUsage;
   readonly #manufacturers: Manufacturers;
   readonly #foreignCas: ForeignCas;
+  readonly #servers = new ServerCertificates(paths.serverCertificates);
+  readonly #serverRate = new RequestRate(
+    serverCertificatesPerHour / 3600,
+    serverCertificatesPerHour,
+    () => performance.now(),
+  );
   #sources: Sources;
   #https: Https | undefined;
   /** One reload after the other. */
@@ -95,7 +107,6 @@ export class Control {
       settleRotations();
       const sources = readSources(options, state.registry);
       const control = new Control(options, state, sources);
-      await control.#renewServerCertificate(sources);
       warnOfEnd(sources.authority, options);
       control.publishRevocationLists();
       return control;
@@ -116,7 +127,7 @@ export class Control {
       folder: paths.manufacturers,
       now,
       record: (event) => this.#record(event),
-      changed: () => this.#renewHttps(),
+      changed: () => this.renewHttps(),
     });
     this.#publisher = new FeedPublisher({
       world: () => this.#world(),
@@ -138,6 +149,7 @@ export class Control {
       onForeign: (certificate) => this.#foreignCas.adopt(certificate),
       onRulesUsed: (ruleIds) => this.#usage.used(ruleIds),
       onShadowCounts: (counts) => this.#trial.hear(counts),
+      onCertificateRequest: (request) => this.#signForBroker(request),
       report,
     });
     this.#brokerStore = new BrokerStore(files.brokerStore, (event) => this.#record(event));
@@ -159,6 +171,7 @@ export class Control {
     this.#issuance = new Issuance({
       registry,
       authority: () => this.#sources.authority,
+      servers: this.#servers,
       publisher: { publish: (change) => this.#publish(change) },
       record: (event) => this.#record(event),
     });
@@ -175,7 +188,7 @@ export class Control {
       responder: new OcspResponder({
         issuers: signing,
         registry,
-        isOwnCertificate: isServerCertificate,
+        isOwnCertificate: (caId, serialNumber) => this.#isOfBroker(caId, serialNumber),
         now,
       }),
     };
@@ -285,12 +298,7 @@ export class Control {
   reload(actor: string, reason = "reload"): Promise<readonly string[]> {
     const reloaded = this.#lastReload.then(() =>
       reload(this.#sources, actor, {
-        read: async () => {
-          const sources = readSources(this.#options, this.#registry);
-          // First the certificate, then the hosts: a broker takes no host that its certificate does not name.
-          await this.#renewServerCertificate(sources);
-          return sources;
-        },
+        read: async () => readSources(this.#options, this.#registry),
         record: (event) => this.#record(event),
         forBrokers: (policy) => this.#policyForBrokers(policy),
         apply: (sources, change) => {
@@ -302,7 +310,7 @@ export class Control {
           this.#registry.recordChange("files.reload", doing);
           if (Object.keys(change).length > 0) this.#publish(change);
           if (change.policy !== undefined) this.#trial.inForce(digestOf(sources.policyFiles));
-          this.#renewHttps();
+          this.renewHttps();
         },
       }),
     );
@@ -310,13 +318,8 @@ export class Control {
     return reloaded;
   }
 
-  /** Issues the broker's certificate again when it is time; that it can not is a line for a person. */
-  renewServerCertificate(): void {
-    this.#renewServerCertificate(this.#sources).catch((error: unknown) => this.#failed(error));
-    this.#renewHttps();
-  }
-
-  #renewHttps(): void {
+  /** Issues the certificate of control's own listeners again when it is time; that it can not is a line for a person. */
+  renewHttps(): void {
     this.#https?.renew().catch((error: unknown) => this.#failed(error));
   }
 
@@ -359,6 +362,11 @@ export class Control {
       registry: this.#registry,
       authority: () => this.#sources.authority,
       issuance: this.#issuance,
+      servers: {
+        issued: this.#servers,
+        shown: () => this.#publisher.serverCertificates(),
+        renew: () => this.#publisher.renewServerCertificates(),
+      },
       lists: this.#lists,
       fleet: this.#fleet,
       publisher: { publish: (change) => this.#publish(change) },
@@ -398,12 +406,29 @@ export class Control {
     };
   }
 
-  async #renewServerCertificate({ settings, authority }: Sources): Promise<void> {
-    const at = this.#options.now();
-    const files = { keyPath: paths.serverKey, certificatePath: paths.serverCertificate };
-    if (!(await renewServerCertificate(authority, files, settings.hosts, at))) return;
-    this.#registry.recordChange("server-certificate.issue", { actor: "control", at });
-    this.#options.report("the server certificate was issued again");
+  /** The answer to a broker's request for a certificate of its own. */
+  async #signForBroker(request: Uint8Array) {
+    const on = {
+      registry: this.#registry,
+      authority: () => this.#sources.authority,
+      servers: this.#servers,
+      hosts: () => this.#sources.settings.hosts,
+      isAllowed: () => this.#serverRate.take("brokers") === "ok",
+      record: (event: Omit<SecurityEvent, "at">) => this.#record(event),
+    };
+    const doing = { actor: "broker", at: this.#options.now() };
+    try {
+      return { certificate: await signForBroker(on, request, doing) };
+    } catch (error) {
+      return { why: this.refuse(error).error.message };
+    }
+  }
+
+  /** Whether a CA has signed a certificate of this serial number for a broker. */
+  #isOfBroker(caId: string, serialNumber: string): boolean {
+    const found = this.#servers.find(serialNumber);
+    const ca = this.#sources.authority.issuers.find((one) => caIdOf(one) === caId);
+    return found !== undefined && ca !== undefined && isIssuedBy(found, ca);
   }
 
   #world(): World {
@@ -477,16 +502,6 @@ function ofIssuer(read: (path: string) => string): (path: string) => string {
       throw new IssuerUnavailable(error instanceof Error ? error.message : "unreadable");
     }
   };
-}
-
-/** The broker's certificate is no subject's; its serial number is as OpenSSL prints it. */
-function isServerCertificate(caId: string, serialNumber: string): boolean {
-  const [server, ca] = decodeCertificates(paths.serverCertificate);
-  return (
-    ca !== undefined &&
-    caIdOf(ca) === caId &&
-    registrySerialNumber(server.serialNumber) === serialNumber
-  );
 }
 
 const warnMs = 90 * 24 * 60 * 60 * 1000;

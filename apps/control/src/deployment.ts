@@ -51,7 +51,7 @@ export const paths = {
   events: "control/events.sealed",
   plainEvents: "control/events.ndjson",
   serverKey: "broker/server.key",
-  serverCertificate: "broker/server.pem",
+  serverCertificates: "control/server-certificates.pem",
   controlSocket: "run/control.sock",
   feedSocket: "run/feed.sock",
 } as const;

@@ -157,11 +157,6 @@ export const controlErrors = {
     exitCode: 2,
     meaning: "the clock of the machine stands before the CA was made",
   },
-  ERR_SERVER_CERTIFICATE: {
-    exitCode: 2,
-    meaning:
-      "the server certificate does not belong to its key, or is of another CA and has expired",
-  },
   ERR_BACKUP: {
     exitCode: 1,
     meaning: "a file is no backup, or is damaged, cut off or put together from others",

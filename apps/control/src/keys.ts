@@ -2,6 +2,7 @@ import { generateKeyPairSync, type KeyObject, randomBytes } from "node:crypto";
 import { readdirSync, renameSync } from "node:fs";
 import { dirname } from "node:path";
 import {
+  isPlainKeyFile,
   KeyFile,
   KeyProviders,
   keyEnvironment,
@@ -28,14 +29,18 @@ export function controlPlace({ ring, store }: KeyFile, table: string): SealedPla
   return ring.at({ purpose: "control", store, table });
 }
 
-/** The files in folder control that hold a private key, wrapped; what is in a token is none of them. */
+/** The files that hold a private key, wrapped; what is in a token is none of them. */
 export function wrappedKeyFiles(): readonly string[] {
-  return readdirSync("control")
-    .filter((name) => /^[^.].*\.key$/.test(name) && name !== "kek.key")
-    .map((name) => `control/${name}`)
-    .filter((path) => "wrapped" in readPrivateKeyFile(path))
+  return ["broker", "control"]
+    .flatMap((folder) => readdirSync(folder).map((name) => ({ folder, name })))
+    .filter(({ name }) => /^[^.].*\.key$/.test(name) && name !== "kek.key")
+    .map(({ folder, name }) => `${folder}/${name}`)
+    .filter((path) => !isOperatorsKey(path) && "wrapped" in readPrivateKeyFile(path))
     .sort();
 }
+
+/** A key that an operator has put there for the broker's own listeners, before the broker has wrapped it. */
+const isOperatorsKey = (path: string) => path === paths.serverKey && isPlainKeyFile(path);
 
 /** A Signer over the wrapped private key in a file. */
 export function openSigner(path: string): LocalSigner {

@@ -10,6 +10,7 @@ import { openAuthority } from "./ca/authority.ts";
 import { FleetRotation } from "./ca/fleet-rotation.ts";
 import { Issuance } from "./ca/issuance.ts";
 import { RevocationLists } from "./ca/revocation-lists.ts";
+import { ServerCertificates } from "./ca/server-certificates.ts";
 import { execute } from "./commands/execute.ts";
 import type { Surroundings } from "./commands/handler.ts";
 import { init } from "./commands/init.ts";
@@ -155,10 +156,12 @@ async function openFiles(
   const publisher: Surroundings["publisher"] = {
     publish: () => async () => ({ answers: [], unconfirmed: 0 }),
   };
+  const servers = new ServerCertificates(paths.serverCertificates);
   return {
     registry,
     authority,
-    issuance: new Issuance({ registry, authority, publisher, record }),
+    issuance: new Issuance({ registry, authority, servers, publisher, record }),
+    servers: { issued: servers, shown: () => [], renew: async () => [] },
     lists,
     fleet: new FleetRotation({
       registry,

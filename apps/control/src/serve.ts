@@ -54,7 +54,7 @@ export async function serve(
     );
   };
   const hourly = setInterval(() => {
-    control.renewServerCertificate();
+    control.renewHttps();
     control.publishRevocationLists();
     control.endChangeOvers();
   }, hourMs);

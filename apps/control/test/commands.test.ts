@@ -1,17 +1,11 @@
 import assert from "node:assert/strict";
-import {
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  sign,
-  X509Certificate,
-} from "node:crypto";
-import { readFileSync } from "node:fs";
+import { createPublicKey, generateKeyPairSync, sign, X509Certificate } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import type { Commands } from "@wardmq/commands";
 import { openPrivateKeyFile } from "@wardmq/keys";
 import {
   bitString,
+  decodePem,
   element,
   encodePem,
   sequence,
@@ -20,6 +14,8 @@ import {
 } from "@wardmq/x509";
 import { keyProviders } from "../src/keys.ts";
 import {
+  eventually,
+  FakeBroker,
   newDeployment,
   newKey,
   RunningControl,
@@ -195,11 +191,18 @@ describe("credential", () => {
   });
 
   test("refuses the keys of the CAs and of the broker", async () => {
-    for (const path of ["control/root-ca.key", "control/issuing-ca.key", "broker/server.key"]) {
-      const privateKey = path.startsWith("control")
-        ? openPrivateKeyFile(folder.in(path), keyProviders)
-        : createPrivateKey(readFileSync(folder.in(path)));
-      const key = { privateKey, publicKey: createPublicKey(privateKey) };
+    using broker = new FakeBroker(folder.deployment);
+    broker.say({ type: "hello" });
+    await eventually(() => broker.heard.length > 0);
+    const ofBroker = newKey();
+    const request = decodePem("CERTIFICATE REQUEST", await requestFor(ofBroker));
+    broker.say({ type: "certificate-request", request: Buffer.from(request).toString("base64") });
+    await eventually(() => broker.heard.some(({ type }) => type === "server-certificate"));
+    const ofCas = ["control/root-ca.key", "control/issuing-ca.key"].map((path) => {
+      const privateKey = openPrivateKeyFile(folder.in(path), keyProviders);
+      return { privateKey, publicKey: createPublicKey(privateKey) };
+    });
+    for (const key of [...ofCas, ofBroker]) {
       assert.equal(refusal(await credential(await newService(), key)).code, "ERR_KEY_IN_USE");
     }
   });

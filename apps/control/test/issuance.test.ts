@@ -48,6 +48,7 @@ class Held {
   #confirms = Promise.resolve();
   readonly issuance = new Issuance({
     registry,
+    servers: { hasKey: () => false },
     authority: () => {
       const { issuer } = authority;
       const sign = async (tbs: Uint8Array) => {

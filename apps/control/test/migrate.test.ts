@@ -14,7 +14,7 @@ describe("a registry of before it was sealed", () => {
   for (const version of [1, 2] as const) {
     test(`is taken over from version ${version}, all of it, and nothing stays in the clear`, async () => {
       using deployment = await newDeployment();
-      const pem = readFileSync(deployment.in("broker/server.pem"), "utf8");
+      const pem = readFileSync(deployment.in("control/issuing-ca.pem"), "utf8");
       const [, base64 = ""] = /-----BEGIN CERTIFICATE-----([^-]*)-----END/.exec(pem) ?? [];
       using folder = new TestFolder();
       const path = join(folder.path, "registry.db");
@@ -50,7 +50,7 @@ describe("a registry of before it was sealed", () => {
       ]);
       assert.throws(() => registry.refuseUsedKey("k2", "service:new"), { code: "ERR_KEY_REVOKED" });
       const files = ["", "-wal", "-shm"].map((end) => readFileSync(path + end, "latin1")).join("");
-      for (const word of ["Hospital_1", uuid, "icu", "spiffe", "WardMQ broker"]) {
+      for (const word of ["Hospital_1", uuid, "icu", "spiffe", "WardMQ issuing"]) {
         assert.ok(!files.includes(word), word);
       }
       registry.close();

@@ -132,13 +132,7 @@ describe("init", () => {
       for (const file of readdirSync(folder.in(name)))
         assert.equal(mode(folder.in(name, file)), "600", file);
     }
-    assert.deepEqual(readdirSync(folder.in("broker")).sort(), [
-      "feed.pub",
-      "kek.key",
-      "keys.json",
-      "server.key",
-      "server.pem",
-    ]);
+    assert.deepEqual(readdirSync(folder.in("broker")).sort(), ["feed.pub", "kek.key", "keys.json"]);
     for (const key of ["root-ca.key", "issuing-ca.key", "feed.key"]) {
       assert.match(readFileSync(folder.in("control", key), "utf8"), /"wrapped": "/);
     }

@@ -32,7 +32,7 @@ async function plainDeployment(): Promise<TestFolder> {
     mode,
   );
   rmSync(folder.in("control/registry.db"));
-  const pem = readFileSync(folder.in("broker/server.pem"), "utf8");
+  const pem = readFileSync(folder.in("control/issuing-ca.pem"), "utf8");
   const [, base64 = ""] = /-----BEGIN CERTIFICATE-----([^-]*)-----END/.exec(pem) ?? [];
   writePlainRegistry(folder.in("control/registry.db"), 2, Buffer.from(base64, "base64"));
   return folder;

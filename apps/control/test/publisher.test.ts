@@ -37,6 +37,7 @@ async function publishing(options: Partial<FeedPublisherOptions> = {}) {
     onIntrospect: async () => undefined,
     onRulesUsed: () => {},
     onShadowCounts: () => {},
+    onCertificateRequest: async () => ({ why: "nobody signs here" }),
     report: () => {},
     ...options,
   });
@@ -163,6 +164,59 @@ describe("the publisher of the feed", () => {
         ["change", 3],
       ],
     );
+  });
+
+  test("answers a request for a certificate to who asked alone, with the certificate or the reason why not", async () => {
+    const onCertificateRequest = async (request: Uint8Array) =>
+      request.length === 3 ? { certificate: "PEM" } : { why: "no request" };
+    await using at = await publishing({ onCertificateRequest });
+    const [asking, other] = [at.broker(), at.broker()];
+    for (const { socket } of [asking, other]) socket.write(encodeBrokerMessage({ type: "hello" }));
+    await eventually(() => asking.heard.length === 1 && other.heard.length === 1);
+    for (const request of ["AAAA", "AA=="])
+      asking.socket.write(encodeBrokerMessage({ type: "certificate-request", request }));
+    await eventually(() => asking.heard.length === 3);
+    const said = asking.heard
+      .slice(1)
+      .map((body) => [
+        body.type,
+        body.type === "server-certificate" ? body.certificate : "why" in body ? body.why : "",
+      ]);
+    assert.deepEqual(said, [
+      ["server-certificate", "PEM"],
+      ["server-certificate-refused", "no request"],
+    ]);
+    assert.equal(other.heard.length, 1);
+  });
+
+  test("has every broker renew, and tells of each whether it did", async () => {
+    await using at = await publishing();
+    const brokers = [at.broker(), at.broker(), at.broker()] as const;
+    const shows = (serialNumber: string) =>
+      encodeBrokerMessage({
+        type: "server-certificate",
+        serialNumber,
+        notBefore: 1,
+        notAfter: 2,
+        isOurs: true,
+      });
+    for (const { socket } of brokers)
+      socket.write(encodeBrokerMessage({ type: "hello" }) + shows("01"));
+    await eventually(() => at.publisher.serverCertificates().length === 3);
+    await eventually(() => brokers.every(({ heard }) => heard.length === 1));
+    const renewed = at.publisher.renewServerCertificates();
+    const isAsked = ({ heard }: { heard: FeedBody[] }) =>
+      heard.some(({ type }) => type === "renew-server-certificate");
+    await eventually(() => brokers.every(isAsked));
+    const [good, full, gone] = brokers;
+    good.socket.write(shows("01")); // said again: nothing new
+    good.socket.write(shows("02"));
+    full.socket.write(encodeBrokerMessage({ type: "not-renewed", why: "the disk is full" }));
+    gone.socket.destroy();
+    const why = await renewed;
+    assert.deepEqual(why.toSorted(), ["a broker did not answer in time", "the disk is full"]);
+    const shown = at.publisher.serverCertificates().map((one) => one.serialNumber);
+    assert.deepEqual(shown.toSorted(), ["01", "02"]);
   });
 
   test("says that it is alive, at the version it stands at", async () => {

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
+import { keySigner } from "@wardmq/keys";
 import {
   type Certificate,
   decodeCertificate,
@@ -15,6 +16,7 @@ import { horizonOf } from "../src/ca/horizon.ts";
 import { OcspResponder } from "../src/ca/ocsp-responder.ts";
 import { publicObject } from "../src/ca/public-objects.ts";
 import { RevocationLists, registrySerialNumber } from "../src/ca/revocation-lists.ts";
+import { issueServerCertificate } from "../src/ca/server-certificate.ts";
 import { enterDeployment } from "../src/deployment.ts";
 import { openSigner } from "../src/keys.ts";
 import {
@@ -125,7 +127,15 @@ describe("what is revoked", { skip: opensslIsMissing }, () => {
     const registry = openRegistry(folder);
     const certificate = authorityOf(folder);
     const issuer = { certificate, signer: openSigner(folder.in("control/issuing-ca.key")) };
-    const server = new X509Certificate(readFileSync(folder.in("broker/server.pem")));
+    const { publicKey } = keySigner(newKey().privateKey);
+    const path = await issueServerCertificate(
+      { issuer, cross: [] },
+      publicKey,
+      ["localhost"],
+      Date.now(),
+    );
+    writeFileSync(folder.in("server.pem"), path);
+    const server = new X509Certificate(path);
     const responder = new OcspResponder({
       issuers: () => [issuer],
       registry,
@@ -165,7 +175,7 @@ describe("what is revoked", { skip: opensslIsMissing }, () => {
       assert.match(revoked, /Response verify OK/);
       assert.match(revoked, /: revoked/);
       assert.match(await ask(folder.in("good.pem")), /: good/);
-      assert.match(await ask(folder.in("broker/server.pem")), /: good/);
+      assert.match(await ask(folder.in("server.pem")), /: good/);
       // A certificate of the root: another CA, of which the responder of the issuing CA knows nothing.
       const root = folder.in("control/root-ca.pem");
       assert.match(await ask(folder.in("control/issuing-ca.pem"), root), /: unknown/);

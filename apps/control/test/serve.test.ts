@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import {
   appendFileSync,
   chmodSync,
@@ -16,7 +16,7 @@ import { describe, test } from "node:test";
 import type { FeedBody } from "@wardmq/feed";
 import { keySigner, writePrivateKeyFile } from "@wardmq/keys";
 import { parsePolicy } from "@wardmq/policy";
-import { decodeCertificate, decodePems, encodeName } from "@wardmq/x509";
+import { decodeCertificate, decodePem, decodePems, encodeName } from "@wardmq/x509";
 import { certificatePem, issue, randomSerialNumber } from "../src/ca/certificate-authority.ts";
 import { keyProviders, openSigner } from "../src/keys.ts";
 import {
@@ -57,12 +57,6 @@ describe("starting control", () => {
       /feed\.key is open/,
     ],
     [
-      "a key of the server that others may read",
-      (folder) => chmodSync(folder.in("broker/server.key"), 0o644),
-      2,
-      /server\.key is open/,
-    ],
-    [
       "a key that is none",
       (folder) => writeFileSync(folder.in("control/issuing-ca.key"), "x"),
       2,
@@ -74,15 +68,6 @@ describe("starting control", () => {
         copyFileSync(folder.in("control/root-ca.key"), folder.in("control/issuing-ca.key")),
       2,
       /issuing-ca\.pem does not belong to the key/,
-    ],
-    [
-      "a key of the server that is not the certificate's",
-      (folder) => {
-        const pem = newKey().privateKey.export({ type: "pkcs8", format: "pem" });
-        writeFileSync(folder.in("broker/server.key"), pem);
-      },
-      2,
-      /server\.pem does not belong to the key/,
     ],
     [
       "a root CA that is none",
@@ -401,7 +386,7 @@ describe("reading the files again", () => {
     assert.deepEqual(told, [1, 1]); // brokers trust issuing CAs only
   });
 
-  test("takes over a new issuing CA, trusts the former one still, and issues the server certificate from the new", async () => {
+  test("takes over a new issuing CA, and trusts the former one still", async () => {
     await using at = await started();
     const path = at.folder.in("control/issuing-ca.pem");
     const former = readFileSync(path, "utf8");
@@ -428,9 +413,6 @@ describe("reading the files again", () => {
     writePrivateKeyFile(at.folder.in("control/issuing-ca.key"), key, provider);
     edit(path, () => certificatePem(issuing) + former);
     await at.control.result("reload", {});
-    await eventually(() =>
-      readFileSync(at.folder.in("broker/server.pem"), "utf8").includes(certificatePem(issuing)),
-    );
     await eventually(() => at.broker.news.length === 2);
     const [, told] = at.broker.news;
     assert.deepEqual(told?.type === "change" && told.change.trustAnchors, [
@@ -456,34 +438,62 @@ describe("reading the files again", () => {
     assert.deepEqual(await control.result("reload", {}), { changed: [] });
   });
 
-  test("issues a server certificate for new hosts, with the same key, before brokers hear of them", async () => {
-    using folder = await newDeployment();
-    await using control = await RunningControl.start(folder.deployment);
-    const certificate = () => new X509Certificate(readFileSync(folder.in("broker/server.pem")));
-    let namesWhenTold: string | undefined;
-    using broker = new FakeBroker(folder.deployment, ({ type }) => {
-      if (type === "change") namesWhenTold = certificate().subjectAltName;
-    });
-    broker.say({ type: "hello" });
-    await eventually(() => broker.heard.length > 0);
-    edit(folder.in("wardmq.yaml"), (text) =>
+  test("signs for brokers what they ask for, with the hosts of the moment, and refuses the rest with a reason", async () => {
+    await using at = await started();
+    const answers = () =>
+      at.broker.heard.flatMap((body) =>
+        body.type === "server-certificate"
+          ? [new X509Certificate(body.certificate).subjectAltName]
+          : body.type === "server-certificate-refused"
+            ? [body.why]
+            : [],
+      );
+    const ask = async (request: string) => {
+      const before = answers().length;
+      at.broker.say({ type: "certificate-request", request });
+      await eventually(() => answers().length > before);
+      return answers().at(-1);
+    };
+    const request = async (key = newKey(), signedBy = key) =>
+      Buffer.from(decodePem("CERTIFICATE REQUEST", await requestFor(key, signedBy))).toString(
+        "base64",
+      );
+    assert.equal(await ask(await request()), "DNS:localhost");
+    assert.match((await ask(await request(newKey(), newKey()))) ?? "", /not signed by the key/);
+    assert.match((await ask("no base64")) ?? "", /certificate request is refused/);
+    edit(at.folder.in("wardmq.yaml"), (text) =>
       text.replace("- localhost", "- localhost\n  - second.example"),
     );
-    await control.result("reload", {});
-    await eventually(() => namesWhenTold !== undefined);
-    assert.equal(namesWhenTold, "DNS:localhost, DNS:second.example");
-    const key = createPrivateKey(readFileSync(folder.in("broker/server.key")));
-    assert.ok(certificate().checkPrivateKey(key));
+    await at.control.result("reload", {});
+    assert.equal(await ask(await request()), "DNS:localhost, DNS:second.example");
   });
 
-  test("refuses new hosts while the server certificate can not be issued", async () => {
-    await using at = await started();
-    edit(at.folder.in("wardmq.yaml"), (text) => text.replace("- localhost", "- other.example"));
-    chmodSync(at.folder.in("broker/server.key"), 0o644);
-    assert.equal(refusal(await at.control.ask("reload", {})).code, "ERR_KEY_MODE");
-    const { events } = await at.control.result("events", { last: 1 });
-    assert.equal((events[0] as { type: string }).type, "settings-refused");
-    chmodSync(at.folder.in("broker/server.key"), 0o600);
-    assert.deepEqual(await at.control.result("reload", {}), { changed: ["wardmq.yaml"] });
+  test("shows what brokers show, and has them renew; without a broker it refuses and says why", async () => {
+    using folder = await newDeployment();
+    await using control = await RunningControl.start(folder.deployment);
+    const refused = refusal(await control.ask("rotation.step", { what: "server" }));
+    assert.deepEqual(
+      [refused.code, refused.message],
+      ["ERR_ROTATION", "no broker is connected, and the key is the broker's to make"],
+    );
+    const shown = { notBefore: Date.now(), notAfter: Date.now() + 86_400_000, isOurs: true };
+    let next = 1;
+    using broker = new FakeBroker(folder.deployment, ({ type }) => {
+      if (type !== "renew-server-certificate") return;
+      next += 1;
+      broker.say({ type: "server-certificate", serialNumber: `0${next}`, ...shown });
+    });
+    broker.say({ type: "hello" });
+    broker.say({ type: "server-certificate", serialNumber: "01", ...shown });
+    await eventually(() => broker.heard.length > 0);
+    const serialNumbers = async (command: "rotation.status" | "rotation.step") =>
+      (await control.result(command, { what: "server" })).servers?.map((one) => one.serialNumber);
+    assert.deepEqual(await serialNumbers("rotation.status"), ["01"]);
+    assert.deepEqual(await serialNumbers("rotation.step"), ["02"]);
+    assert.deepEqual(await serialNumbers("rotation.step"), ["03"]);
+    const undone = refusal(await control.ask("rotation.undo", { what: "server" }));
+    assert.match(undone.message, /replaced in one step/);
+    const { days } = await control.result("horizon", {});
+    assert.equal(days.find((one) => one.class === "server")?.expiring, 1);
   });
 });

@@ -4,8 +4,7 @@ import { longText, nothing } from "./forms.ts";
 
 export const deploymentCommands = {
   init: {
-    summary:
-      "make a deployment in a new or empty folder: settings, policy, CAs, server certificate",
+    summary: "make a deployment in a new or empty folder: settings, policy, CAs",
     role: "local",
     arguments: z.strictObject({
       org: longText,

@@ -3,9 +3,17 @@ import type { CommandTable } from "./command.ts";
 import { longText, milliseconds } from "./forms.ts";
 
 /** What can be replaced by a successor without a dropped session. */
-export const rotatingThings = ["issuing-ca", "root", "feed-key"] as const;
+export const rotatingThings = ["issuing-ca", "root", "feed-key", "server"] as const;
 
 const what = z.enum(rotatingThings).meta({ description: "what is replaced" });
+
+const server = z.strictObject({
+  serialNumber: z.string(),
+  notBefore: milliseconds,
+  notAfter: milliseconds,
+  isOurs: z.boolean().meta({ description: "control has signed it; else it is the operator's own" }),
+  renewalAt: milliseconds.exactOptional(),
+});
 
 const status = z.strictObject({
   what,
@@ -15,6 +23,9 @@ const status = z.strictObject({
   actor: z.string().exactOptional(),
   waitsFor: z.string().exactOptional().meta({
     description: "why the next step can not be taken yet",
+  }),
+  servers: z.array(server).exactOptional().meta({
+    description: "what each broker that is connected shows, when it is about the server",
   }),
 });
 
@@ -59,7 +70,8 @@ export const rotationCommands = {
     result: status,
   },
   "rotation.step": {
-    summary: "take the next step of a rotation: stage the successor, use it, let the former one go",
+    summary:
+      "take the next step of a rotation: stage the successor, use it, let the former one go; the server has one step",
     role: "security-officer",
     route: "POST /rotations/{what}/step",
     approval: "second-person",

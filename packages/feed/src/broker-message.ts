@@ -73,8 +73,25 @@ export function decodeBrokerMessage(line: string): BrokerMessage {
       return { type, current, destroyed };
     }
     case "not-rekeyed":
+    case "not-renewed":
       if (isText(why)) return { type, why };
       break;
+    case "certificate-request": {
+      const { request } = said;
+      if (isText(request)) return { type, request };
+      break;
+    }
+    case "server-certificate": {
+      const { serialNumber, notBefore, notAfter, isOurs } = said;
+      const wellFormed =
+        isText(serialNumber) &&
+        /^[0-9A-F]{1,64}$/.test(serialNumber) &&
+        isCount(notBefore) &&
+        isCount(notAfter) &&
+        typeof isOurs === "boolean";
+      if (!wellFormed) break;
+      return { type, serialNumber, notBefore, notAfter, isOurs };
+    }
     case "ready":
       if (isText(mqtts) && isText(wss)) return { type, mqtts, wss };
       break;

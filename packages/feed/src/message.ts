@@ -43,6 +43,11 @@ export type Message<Subject> = Position &
     | { readonly type: "lift-ban"; readonly of: string }
     /** The broker is to seal all it keeps under a new key, and to destroy the former ones. */
     | { readonly type: "rekey" }
+    /** The broker is to make a new key for its server certificate now, and to ask for the certificate. */
+    | { readonly type: "renew-server-certificate" }
+    /** The answer to its request: PEM, the certificate, then its path. It counts for the key that waits for it alone. */
+    | { readonly type: "server-certificate"; readonly certificate: string }
+    | { readonly type: "server-certificate-refused"; readonly why: string }
   );
 
 /** What control says to a broker that changes nothing of the world. */
@@ -82,6 +87,17 @@ export interface Rekeyed {
   readonly destroyed: readonly string[];
 }
 
+/** A certificate that a broker shows to who connects. */
+export interface ServerCertificate {
+  /** As OpenSSL prints it. */
+  readonly serialNumber: string;
+  /** Milliseconds since 1970. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+  /** Whether control has signed it; else it is the operator's own. */
+  readonly isOurs: boolean;
+}
+
 /** From broker to control on the same connection, one JSON object a line. */
 export type BrokerMessage =
   | {
@@ -104,6 +120,11 @@ export type BrokerMessage =
   | { readonly type: "introspect"; readonly id: number; readonly token: string }
   | ({ readonly type: "rekeyed" } & Rekeyed)
   | { readonly type: "not-rekeyed"; readonly why: string }
+  /** A PKCS#10 request for a server certificate, DER in base64, with a key that the broker has just made. */
+  | { readonly type: "certificate-request"; readonly request: string }
+  /** What the broker shows now. */
+  | ({ readonly type: "server-certificate" } & ServerCertificate)
+  | { readonly type: "not-renewed"; readonly why: string }
   | { readonly type: "ready"; readonly mqtts: string; readonly wss: string }
   /** Certificates somebody has connected with whose device had an older one beside it. */
   | { readonly type: "used"; readonly fingerprint: string }

@@ -78,6 +78,9 @@ const types: ReadonlySet<unknown> = new Set<FeedBody["type"]>([
   "introspected",
   "lift-ban",
   "rekey",
+  "renew-server-certificate",
+  "server-certificate",
+  "server-certificate-refused",
 ]);
 
 /** A line that is one JSON object. */

@@ -143,7 +143,7 @@ export interface LifecycleNotice {
 
 export interface World {
   readonly settings: BrokerSettings;
-  /** PEM certificates of the issuing CAs: where the certificationPath of a client must end. */
+  /** PEM certificates of the issuing CAs, the one that signs now first: where the certificationPath of a client must end. */
   readonly trustAnchors: readonly string[];
   readonly foreignCas: readonly ForeignCa[];
   /** PEM public keys (Ed25519) that may sign the feed from here on: the one in use, and its successor before it takes over. */

@@ -20,6 +20,13 @@ const difference = {
   example: { subject: "device:a", topic: "o/s" },
 } as const;
 const shadow = { id: "0".repeat(64), decisions: 3, uncounted: 0, differences: [difference] };
+const certificate = {
+  type: "server-certificate",
+  serialNumber: "0AFF",
+  notBefore: 1,
+  notAfter: 2,
+  isOurs: true,
+} as const;
 
 const refused: readonly (readonly [string, unknown])[] = [
   ["of an unknown type", { type: "bogus" }],
@@ -50,6 +57,12 @@ const refused: readonly (readonly [string, unknown])[] = [
     { type: "refused", version: 1, why: "x".repeat(5000) },
   ],
   ["ready without addresses", { type: "ready" }],
+  ["a request that is no text", { type: "certificate-request", request: [1] }],
+  ["a request of 5000 characters", { type: "certificate-request", request: "x".repeat(5000) }],
+  ["a renewal that failed without a reason", { type: "not-renewed" }],
+  ["a certificate without its dates", { ...certificate, notAfter: undefined }],
+  ["a certificate whose serial number is none", { ...certificate, serialNumber: "<script>" }],
+  ["a certificate of whom it is not said", { ...certificate, isOurs: "yes" }],
   ["events that are no list", { type: "events", events: {} }],
   ["rules that are no texts", { type: "rules-used", rules: [1] }],
   ["a rule of 5000 characters", { type: "rules-used", rules: ["x".repeat(5000)] }],
@@ -88,6 +101,9 @@ const accepted: readonly BrokerMessage[] = [
   { type: "ready", mqtts: "127.0.0.1:1", wss: "127.0.0.1:2" },
   { type: "rules-used", rules: ["r/publish[0]"] },
   { type: "shadow-counts", ...shadow },
+  { type: "certificate-request", request: "MIIB" },
+  certificate,
+  { type: "not-renewed", why: "the disk is full" },
   { type: "events", events: [{ type: "connected" }, null] },
 ];
 

@@ -89,7 +89,7 @@ export function rewrappedPrivateKey(
 
 /** Whether a file holds a private key in the clear, as WardMQ kept them before it wrapped keys. */
 export function isPlainKeyFile(path: string): boolean {
-  return readPrivateText(path).startsWith("-----BEGIN PRIVATE KEY-----");
+  return /^-----BEGIN [A-Z ]*PRIVATE KEY-----/m.test(readPrivateText(path));
 }
 
 /** Wraps the private key that a file holds in the clear, and overwrites what lay there. */

@@ -95,9 +95,17 @@ export const certificateProfiles = {
   operator: { ...client, subjectAltName: "operator" },
 } as const satisfies Record<string, CertificateProfile>;
 
+/** The common name of every server certificate that control signs; one with another is the operator's own. */
+export const serverCommonName = "WardMQ broker";
+
 /** The longest a certificate of this profile lives. */
 export function longestLifetimeMs(name: CertificateProfileName): number {
   return certificateProfiles[name].lifetime.mostDays * dayMs;
+}
+
+/** When two thirds of a certificate's life are over: time for the next one. Milliseconds since 1970. */
+export function renewalAt({ notBefore, notAfter }: Validity): number {
+  return notBefore + ((notAfter - notBefore) * 2) / 3;
 }
 
 export type CertificateProfileName = keyof typeof certificateProfiles;

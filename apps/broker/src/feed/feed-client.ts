@@ -24,6 +24,8 @@ export interface FeedClientParts {
   readonly onAlive: (issuedAt: number) => void;
   /** A message with the lines of its parts was applied: they can be kept for a start without control. True: too many are. */
   readonly keep: (lines: readonly string[], type: FeedBody["type"]) => boolean;
+  /** What control says about this broker's own certificate. */
+  readonly onServerCertificate: (message: ServerCertificateMessage) => void;
   /** Seals all that is kept under a new key. */
   readonly rekey: () => Promise<Rekeyed>;
   /** Control said something that changes nothing of the world. */
@@ -32,6 +34,11 @@ export interface FeedClientParts {
   readonly onLost: () => void;
   readonly onRefused: (version: number, why: string) => void;
 }
+
+export type ServerCertificateMessage = Extract<
+  FeedBody,
+  { type: "renew-server-certificate" | "server-certificate" | "server-certificate-refused" }
+>;
 
 /** The last message that was applied. */
 interface Position {
@@ -163,6 +170,10 @@ export class FeedClient {
       this.#parts.aside(body);
       return;
     }
+    if (isAboutServerCertificate(body)) {
+      this.#parts.onServerCertificate(body); // it changes nothing of the world, and may come between its parts
+      return;
+    }
     const since = this.#at.staged?.since ?? performance.now();
     const lines = [...(this.#lines ?? []), line];
     this.#lines = body.type === "subjects" ? lines : undefined;
@@ -221,6 +232,10 @@ export class FeedClient {
     this.#retry = setTimeout(() => this.open(), this.#retryMs);
     this.#retryMs = Math.min(this.#retryMs * 2, longestRetryMs);
   }
+}
+
+function isAboutServerCertificate(body: FeedBody): body is ServerCertificateMessage & FeedBody {
+  return body.type.includes("server-certificate");
 }
 
 /** Where a broker stands after this message; throws when the message does not follow. */

@@ -72,7 +72,7 @@ export function addRotationCommands(program: Command): void {
       examples: [
         `wardmq rotate ${what} /srv/wardmq`,
         `wardmq rotate ${what} /srv/wardmq --step`,
-        `wardmq rotate ${what} /srv/wardmq --undo`,
+        ...(what === "server" ? [] : [`wardmq rotate ${what} /srv/wardmq --undo`]),
       ],
     })
       .addOption(new Option("--step", "take the next step").conflicts(["undo", "status"]))
@@ -84,10 +84,12 @@ export function addRotationCommands(program: Command): void {
           const move = step ? "rotation.step" : undo ? "rotation.undo" : "rotation.status";
           const status = await ask(move, { what });
           if (json) return printJson(status);
-          print(`${what}: ${status.step}, ${status.meaning}`);
+          const stands = what === "server" ? "" : `${status.step}, `;
+          print(`${what}: ${stands}${status.meaning}`);
           if (status.startedAt !== undefined) {
             print(`begun ${time(status.startedAt)} by ${printable(status.actor ?? "", 200)}`);
           }
+          for (const server of status.servers ?? []) print(serverText(server));
           if (status.waitsFor !== undefined) print(`not yet: ${printable(status.waitsFor, 500)}`);
         }),
       );
@@ -165,6 +167,20 @@ function parseTime(text: string): number {
   throw new InvalidArgumentError("write it like 2027-02-01 or 2027-02-01T06:00:00Z");
 }
 
+type ServerStatus = NonNullable<Commands["rotation.status"]["result"]["servers"]>[number];
+
+function serverText({
+  serialNumber,
+  notBefore,
+  notAfter,
+  isOurs,
+  renewalAt,
+}: ServerStatus): string {
+  const ofWhom = isOurs ? "" : ", the operator's own: replace it where it comes from";
+  const next = renewalAt === undefined ? "" : `, replaced by itself ${time(renewalAt)}`;
+  return `${serialNumber}: from ${time(notBefore)} to ${time(notAfter)}${next}${ofWhom}`;
+}
+
 interface Moves {
   readonly step?: boolean;
   readonly undo?: boolean;
@@ -174,6 +190,7 @@ const names: Readonly<Record<(typeof rotatingThings)[number], string>> = {
   "issuing-ca": "the CA that signs devices, services and the server",
   root: "the root CA that clients trust",
   "feed-key": "the key by which brokers believe control",
+  server: "the key and certificate of each broker, in one step",
 };
 
 function moveCommand(

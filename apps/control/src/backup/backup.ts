@@ -110,11 +110,11 @@ function namesOf(withCaKey: boolean): { readonly plain: string[]; readonly wrapp
   const all = readdirSync(".", { recursive: true, encoding: "utf8" })
     .filter((path) => !leftOut.some((pattern) => pattern.test(path)) && statSync(path).isFile())
     .sort();
-  const isOfFeed = (path: string) => path.startsWith("control/feed");
+  const isOfCa = (path: string) => !path.startsWith("control/feed") && path !== paths.serverKey;
   const wrapped = wrappedKeyFiles();
   return {
     plain: all.filter((path) => !wrapped.includes(path)),
-    wrapped: wrapped.filter((path) => withCaKey || isOfFeed(path)),
+    wrapped: wrapped.filter((path) => withCaKey || !isOfCa(path)),
   };
 }
 

@@ -10,7 +10,7 @@ import {
   isIssuedBy,
   sha256Hex,
 } from "./certificate-authority.ts";
-import { day, decodeCertificates } from "./server-certificate.ts";
+import { day, decodeCertificates } from "./pem-file.ts";
 
 /** The certification authority of a deployment. */
 export interface Authority {
@@ -24,9 +24,9 @@ export interface Authority {
   readonly trustAnchors: readonly string[];
   /** What a client with a former root needs to come to the new one, behind the issuing CA in its path. */
   readonly cross: readonly Certificate[];
-  /** All issuing CAs, former ones too: what the server certificate may come from to be ours. */
+  /** All issuing CAs, former ones too. */
   readonly issuers: readonly Certificate[];
-  /** SHA-256 of the public keys that no subject may have: those of the CAs and of the broker. */
+  /** SHA-256 of the public keys of the CAs, which nobody else may have. */
   readonly ownKeys: ReadonlySet<string>;
 }
 
@@ -48,7 +48,6 @@ export function openAuthority(now: number, published: PublishedAt): Authority {
   }
   for (const root of roots) refuseUnlessRoot(root, now);
   for (const issuer of issuers) refuseUnlessBelow(issuer, roots, now);
-  const [server] = decodeCertificates(paths.serverCertificate);
   return {
     issuer,
     signing,
@@ -56,7 +55,7 @@ export function openAuthority(now: number, published: PublishedAt): Authority {
     trustAnchors: issuers.map(certificatePem),
     cross: existsSync(paths.crossCertificate) ? decodeCertificates(paths.crossCertificate) : [],
     issuers,
-    ownKeys: new Set([...roots, ...issuers, server].map(({ publicKey }) => sha256Hex(publicKey))),
+    ownKeys: new Set([...roots, ...issuers].map(({ publicKey }) => sha256Hex(publicKey))),
   };
 }
 

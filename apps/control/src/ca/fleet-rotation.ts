@@ -5,8 +5,8 @@ import type { StateFile } from "../files.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
 import type { RegistryChange } from "../registry/rows.ts";
 import { caIdOf } from "./certificate-authority.ts";
+import { decodeCertificates } from "./pem-file.ts";
 import { rotationStatus, stepRotation } from "./rotations.ts";
-import { decodeCertificates } from "./server-certificate.ts";
 
 /** What of an emergency has to survive a restart; who has renewed is in the registry. */
 interface State {
@@ -199,7 +199,8 @@ export class FleetRotation {
 
   #rotating(now: number) {
     const { registry } = this.#parts;
-    return { registry, identity: registry.identity, now };
+    // The former CA may be in wrong hands: its end waits for no broker.
+    return { registry, identity: registry.identity, servers: [], now };
   }
 }
 

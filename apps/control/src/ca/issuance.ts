@@ -19,11 +19,14 @@ import {
   sha256Hex,
 } from "./certificate-authority.ts";
 import { checkRequest, decodeRequest, RequestRefused } from "./request-checks.ts";
+import type { ServerCertificates } from "./server-certificates.ts";
 
 /** What issuing acts on. */
 export interface Issuing {
   readonly registry: Registry;
   readonly authority: () => Authority;
+  /** Those of brokers, whose keys no subject may have. */
+  readonly servers: Pick<ServerCertificates, "hasKey">;
   readonly publisher: { publish(change: RegistryChange): () => Promise<unknown> };
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
 }
@@ -113,7 +116,7 @@ export class Issuance {
 async function issueTogether(on: Issuing, orders: readonly Order[]): Promise<void> {
   const { registry, publisher } = on;
   const authority = on.authority();
-  const accepted = unlessRefused(on, orders, (order) => accept(registry, authority, order));
+  const accepted = unlessRefused(on, orders, (order) => accept(on, authority, order));
   registry.together(() => {
     for (const { subject, fields, publicKeyHash, doing } of accepted)
       registry.recordIntent(subject, serialNumberText(fields), publicKeyHash, doing);
@@ -162,7 +165,11 @@ function refuse({ record }: Issuing, order: Order, error: unknown): void {
   order.refused(error);
 }
 
-function accept(registry: Registry, { issuer, ownKeys }: Authority, order: Order): Accepted {
+function accept(
+  { registry, servers }: Issuing,
+  { issuer, ownKeys }: Authority,
+  order: Order,
+): Accepted {
   const { kind, attributes, spiffeId } = registry.activeSubject(order.subject);
   const request = decodeRequest(order.request);
   const fields = fieldsOf(issuer, {
@@ -174,7 +181,8 @@ function accept(registry: Registry, { issuer, ownKeys }: Authority, order: Order
     now: order.doing.at,
   });
   const publicKeyHash = sha256Hex(request.publicKey);
-  checkRequest({ request, publicKeyHash, extensions: fields.extensions, ownKeys });
+  const isOwn = { has: (hash: string) => ownKeys.has(hash) || servers.hasKey(hash) };
+  checkRequest({ request, publicKeyHash, extensions: fields.extensions, ownKeys: isOwn });
   registry.refuseUsedKey(publicKeyHash, order.subject);
   return { ...order, spiffeId, fields, publicKeyHash };
 }

@@ -13,12 +13,13 @@ import {
   caIdOf,
   certificatePem,
   type Issuer,
+  isIssuedBy,
   issue,
   keyIdentifierOf,
   randomSerialNumber,
 } from "./certificate-authority.ts";
+import { day, decodeCertificates } from "./pem-file.ts";
 import type { Rotation } from "./rotations.ts";
-import { day, decodeCertificates } from "./server-certificate.ts";
 
 interface Detail {
   /** PEM of the issuing CAs as they stood, the one that signed first. */
@@ -54,9 +55,12 @@ export const issuingCaRotation: Rotation<Detail> = {
     if (step === "undone") removeCaKey(decode(next));
   },
 
-  waitsFor({ former }, { registry, now }, next) {
+  waitsFor({ former: pems }, { registry, servers, now }, next) {
     if (next === "used") return undefined; // brokers hear of all changes in their order
-    const ids = new Set(former.map((pem) => caIdOf(decode(pem))));
+    const former = pems.map(decode);
+    if (servers.some((one) => former.some((ca) => isIssuedBy(one, ca))))
+      return "a broker shows a certificate that is signed by it: wardmq rotate server DIR --step";
+    const ids = new Set(former.map(caIdOf));
     const active = registry.expiries(now).filter(({ issuer }) => ids.has(issuer));
     const last = active.at(-1);
     if (last === undefined) return undefined;

@@ -22,7 +22,7 @@ export interface Requested {
   /** The extensions that the certificate is going to have: a request may ask for these, and for nothing else. */
   readonly extensions: readonly Extension[];
   /** SHA-256 of the public keys of the deployment itself. */
-  readonly ownKeys: ReadonlySet<string>;
+  readonly ownKeys: Pick<ReadonlySet<string>, "has">;
 }
 
 export interface Refusal {

@@ -11,8 +11,8 @@ import {
   randomSerialNumber,
 } from "./certificate-authority.ts";
 import { issueIssuingCa } from "./issuing-ca-rotation.ts";
+import { day, decodeCertificates } from "./pem-file.ts";
 import type { Rotation } from "./rotations.ts";
-import { day, decodeCertificates } from "./server-certificate.ts";
 
 interface Detail {
   /** PEM of the root CAs as they stood. */

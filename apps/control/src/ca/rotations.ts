@@ -1,5 +1,6 @@
 import { existsSync, rmSync } from "node:fs";
 import { replaceFile } from "@wardmq/keys";
+import type { Certificate } from "@wardmq/x509";
 import { paths } from "../deployment.ts";
 import { Failure } from "../failure.ts";
 import { readText } from "../files.ts";
@@ -12,6 +13,8 @@ import { rootRotation } from "./root-rotation.ts";
 export interface Rotating {
   readonly registry: Registry;
   readonly identity: DeploymentIdentity;
+  /** What brokers show, as far as control has signed it. */
+  readonly servers: readonly Certificate[];
   readonly now: number;
 }
 
@@ -47,7 +50,7 @@ interface Entry {
 type Entries = { readonly [Name in RotationName]?: Entry };
 
 export interface RotationStatus {
-  readonly what: RotationName;
+  readonly what: RotationName | "server";
   readonly step: "idle" | "staged" | "used";
   readonly meaning: string;
   readonly startedAt?: number;

@@ -1,137 +1,138 @@
-import { createPublicKey } from "node:crypto";
-import { printable } from "@wardmq/events";
-import { readPrivateText, replaceFile } from "@wardmq/keys";
+import type { SecurityEvent } from "@wardmq/events";
 import {
   type Certificate,
+  certificate,
   decodeCertificate,
-  decodePems,
-  encodeGeneralName,
   encodeName,
-  extensionOids,
-  generalNamesOf,
   hostGeneralName,
-  longestLifetimeMs,
-  sameBytes,
+  serverCommonName,
 } from "@wardmq/x509";
 import { Failure } from "../failure.ts";
-import { readText } from "../files.ts";
+import type { Doing, Registry } from "../registry/registry.ts";
 import type { Authority } from "./authority.ts";
-import { certificatePem, isIssuedBy, issue, randomSerialNumber } from "./certificate-authority.ts";
+import {
+  caIdOf,
+  certificatePem,
+  fieldsOf,
+  type Issuer,
+  randomSerialNumber,
+  sha256Hex,
+} from "./certificate-authority.ts";
+import { checkRequest, decodeRequest, RequestRefused } from "./request-checks.ts";
+import { registrySerialNumber } from "./revocation-lists.ts";
+import type { ServerCertificates } from "./server-certificates.ts";
 
-/** Signs a certificate for the broker's key, with every host as a name, and its path up to the root. */
+/** Who signs server certificates, and what stands behind the issuing CA in their path. */
+export type ServerIssuer = Pick<Authority, "issuer" | "cross">;
+
+/** What signing for brokers acts on. */
+export interface ServerIssuing {
+  readonly registry: Registry;
+  readonly authority: () => Pick<Authority, "issuer" | "cross" | "ownKeys">;
+  readonly servers: ServerCertificates;
+  readonly hosts: () => readonly string[];
+  /** Whether a broker may have one more now. */
+  readonly isAllowed: () => boolean;
+  readonly record: (event: Omit<SecurityEvent, "at">) => void;
+}
+
+/**
+ * Signs a certificate for the key of a broker's PKCS#10 request (DER), with every host as a name:
+ *
+ *     read the request -> write the fields -> check the request and its key -> record the intent -> sign -> keep it
+ *
+ * Of the request only the key is taken, so that a broker gets a server certificate for the hosts of the settings, and
+ * nothing else: none of a device, none of a CA, no other name. Gives PEM, the certificate and its path.
+ */
+export async function signForBroker(
+  on: ServerIssuing,
+  request: Uint8Array,
+  doing: Doing,
+): Promise<string> {
+  try {
+    return await signChecked(on, request, doing);
+  } catch (error) {
+    if (error instanceof Failure) {
+      const check = error instanceof RequestRefused ? error.check : "server-key";
+      const details = { actor: doing.actor };
+      on.record({ type: "certificate-refused", check, why: error.message, details });
+    }
+    throw error;
+  }
+}
+
+async function signChecked(
+  { registry, authority, servers, hosts, isAllowed, record }: ServerIssuing,
+  asked: Uint8Array,
+  doing: Doing,
+): Promise<string> {
+  const { issuer, cross, ownKeys } = authority();
+  const request = decodeRequest(asked);
+  refuseOtherKeys(request.key.type);
+  const fields = serverFields(issuer, request.publicKey, hosts(), doing.at);
+  const publicKeyHash = sha256Hex(request.publicKey);
+  const isOwn = { has: (hash: string) => ownKeys.has(hash) || servers.hasKey(hash) };
+  checkRequest({ request, publicKeyHash, extensions: fields.extensions, ownKeys: isOwn });
+  registry.refuseUsedKey(publicKeyHash, undefined);
+  if (!isAllowed()) {
+    throw new Failure("ERR_CERTIFICATE_REQUEST", "brokers asked for too many certificates", {
+      hint: "look why a broker makes one key after the other",
+    });
+  }
+  const serialNumber = registrySerialNumber(fields.serialNumber);
+  registry.recordChange("server-certificate.intent", doing, { serialNumber, publicKeyHash });
+  const issued = decodeCertificate(await certificate(fields, issuer.signer));
+  servers.add(issued, doing.at);
+  record({
+    type: "certificate-issued",
+    certificate: {
+      subject: serverCommonName,
+      issuer: caIdOf(issuer.certificate),
+      serialNumber,
+      fingerprint: sha256Hex(issued.der),
+    },
+    details: { actor: doing.actor },
+  });
+  return pathOf(issued, { issuer, cross });
+}
+
+/** Signs a certificate for a key of control itself, with every host as a name, and its path up to the root. */
 export async function issueServerCertificate(
-  { issuer, cross }: ServerIssuer,
+  by: ServerIssuer,
   publicKey: Uint8Array,
   hosts: readonly string[],
   now: number,
 ): Promise<string> {
-  const issued = await issue(issuer, {
+  const fields = serverFields(by.issuer, publicKey, hosts, now);
+  return pathOf(decodeCertificate(await certificate(fields, by.issuer.signer)), by);
+}
+
+function serverFields(
+  issuer: Issuer,
+  publicKey: Uint8Array,
+  hosts: readonly string[],
+  now: number,
+) {
+  return fieldsOf(issuer, {
     profile: "server",
-    subject: encodeName({ commonName: "WardMQ broker" }),
+    subject: encodeName({ commonName: serverCommonName }),
     subjectAltName: hosts.map(hostGeneralName),
     publicKey,
     serialNumber: randomSerialNumber(),
     now,
   });
+}
+
+function pathOf(issued: Certificate, { issuer, cross }: ServerIssuer): string {
   return [issued, issuer.certificate, ...cross].map(certificatePem).join("");
 }
 
-/** Who signs server certificates, and what stands behind the issuing CA in their path. */
-export type ServerIssuer = Pick<Authority, "issuer" | "cross">;
-
-/** Where the broker's key and certificate lie. */
-export interface ServerFiles {
-  readonly keyPath: string;
-  readonly certificatePath: string;
-}
-
-/**
- * Issues the broker's certificate again when it is ours and less than a third of its life is left, its names are not
- * the hosts of the settings, or a former CA issued it. One from a foreign CA is the operator's: it is left alone. Tells
- * whether it was replaced.
- */
-export async function renewServerCertificate(
-  authority: Pick<Authority, "issuer" | "issuers" | "cross">,
-  { keyPath, certificatePath }: ServerFiles,
-  hosts: readonly string[],
-  now: number,
-): Promise<boolean> {
-  const { issuer, issuers, cross } = authority;
-  const [current, ...path] = decodeCertificates(certificatePath);
-  const publicKey = publicKeyOf(keyPath);
-  if (!sameBytes(current.publicKey, publicKey)) {
-    throw new Failure(
-      "ERR_SERVER_CERTIFICATE",
-      "broker/server.pem does not belong to the key broker/server.key",
-      {
-        hint: "restore the two together",
-      },
-    );
-  }
-  const isOurs = issuers.some((one) => isIssuedBy(current, one));
-  const { notBefore, notAfter } = current.validity;
-  if (!isOurs) {
-    if (notAfter >= now) return false;
-    throw new Failure("ERR_SERVER_CERTIFICATE", `broker/server.pem expired on ${day(notAfter)}`, {
-      hint: "put a new certificate there; control renews only those of its own CA",
-    });
-  }
-  const isFresh =
-    notBefore <= now && // else the clock went wrong when it was issued
-    notAfter - now >= longestLifetimeMs("server") / 3 &&
-    isIssuedBy(current, issuer.certificate) &&
-    isSamePath(path, [issuer.certificate, ...cross]);
-  if (isFresh && namesAre(current, hosts)) return false;
-  replaceFile(
-    certificatePath,
-    await issueServerCertificate(authority, publicKey, hosts, now),
-    0o600,
-  );
-  return true;
-}
-
-function isSamePath(path: readonly Certificate[], wanted: readonly Certificate[]): boolean {
-  return (
-    path.length === wanted.length &&
-    wanted.every(({ der }, i) => sameBytes(der, path[i]?.der ?? der.subarray(1)))
-  );
-}
-
-export const day = (milliseconds: number) => new Date(milliseconds).toISOString().slice(0, 10);
-
-function namesAre(current: Certificate, hosts: readonly string[]): boolean {
-  const found = current.extensions.find(({ oid }) => oid === extensionOids.subjectAltName);
-  if (found === undefined) return false;
-  const hex = (names: readonly Uint8Array[]) =>
-    names.map((name) => Buffer.from(name).toString("hex")).sort();
-  const wanted = hex(hosts.map((host) => encodeGeneralName(hostGeneralName(host))));
-  return wanted.join() === hex(generalNamesOf(found.value)).join();
-}
-
-/** SubjectPublicKeyInfo of a private key's file: any key that TLS can use. */
-function publicKeyOf(keyPath: string): Uint8Array {
-  const text = readPrivateText(keyPath);
-  try {
-    return new Uint8Array(createPublicKey(text).export({ type: "spki", format: "der" }));
-  } catch (cause) {
-    throw new Failure("ERR_KEY", `${printable(keyPath)} holds no private key in PEM`, {
-      hint: "restore it from a backup",
-      cause,
-    });
-  }
-}
-
-/** The certificates of a PEM file: at least one. */
-export function decodeCertificates(path: string): readonly [Certificate, ...Certificate[]] {
-  const text = readText(path);
-  try {
-    const [first, ...more] = decodePems("CERTIFICATE", text).map(decodeCertificate);
-    if (first === undefined) throw new Error("empty");
-    return [first, ...more];
-  } catch (cause) {
-    throw new Failure("ERR_CERTIFICATE", `${printable(path)} holds no certificate in PEM`, {
-      hint: "restore it from a backup",
-      cause,
-    });
-  }
+/** Every TLS client knows these two curves; with Ed25519 or ML-DSA most devices could not come in any more. */
+function refuseOtherKeys(type: string): void {
+  if (type === "P-256" || type === "P-384") return;
+  throw new RequestRefused("key-type", {
+    code: "ERR_CERTIFICATE_REQUEST",
+    why: `a server certificate for a key of the kind ${type} is refused`,
+    hint: "make a P-256 or P-384 key",
+  });
 }

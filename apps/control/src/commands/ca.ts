@@ -1,8 +1,8 @@
 import type { caCommands } from "@wardmq/commands";
 import { caIdOf } from "../ca/certificate-authority.ts";
 import { type Ending, horizonOf } from "../ca/horizon.ts";
+import { decodeCertificates } from "../ca/pem-file.ts";
 import { readRevocationList } from "../ca/revocation-lists.ts";
-import { decodeCertificates } from "../ca/server-certificate.ts";
 import { paths } from "../deployment.ts";
 import type { HandlersOf, Surroundings } from "./handler.ts";
 
@@ -21,14 +21,16 @@ export const caHandlers: HandlersOf<typeof caCommands> = {
 };
 
 /** Everything of the deployment that ends. */
-function endingsOf({ registry, authority }: Surroundings, now: number): readonly Ending[] {
+function endingsOf({ registry, authority, servers }: Surroundings, now: number): readonly Ending[] {
   const { issuers } = authority();
   const certificates = (of: Ending["class"], path: string) =>
     decodeCertificates(path).map(({ validity }) => ({ class: of, notAfter: validity.notAfter }));
-  const [server] = certificates("server", paths.serverCertificate);
+  const shown = servers.shown();
+  const newest = servers.issued.newest?.validity; // for when no broker is there to say what it shows
+  const ofBrokers = shown.length > 0 || newest === undefined ? shown : [newest];
   return [
     ...registry.expiries(now).map(({ kind, notAfter }) => ({ class: kind, notAfter })),
-    ...(server === undefined ? [] : [server]),
+    ...ofBrokers.map(({ notAfter }) => ({ class: "server" as const, notAfter })),
     ...certificates("issuing CA", paths.issuingCertificate),
     ...certificates("root CA", paths.rootCertificate),
     ...issuers.flatMap((ca) => {

@@ -1,6 +1,6 @@
 import type { CallerRole, CommandTable, Frozen } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
-import type { Ended, Rekeyed } from "@wardmq/feed";
+import type { Ended, Rekeyed, ServerCertificate } from "@wardmq/feed";
 import type {
   Claims,
   Grant,
@@ -14,6 +14,7 @@ import type { Authority } from "../ca/authority.ts";
 import type { FleetRotation } from "../ca/fleet-rotation.ts";
 import type { Issuance } from "../ca/issuance.ts";
 import type { RevocationLists } from "../ca/revocation-lists.ts";
+import type { ServerCertificates } from "../ca/server-certificates.ts";
 import type { Manufacturers } from "../est/manufacturers.ts";
 import type { ForeignCas } from "../foreign/foreign-cas.ts";
 import type { Pending } from "../pending/pending.ts";
@@ -57,6 +58,16 @@ export interface TokenWorld {
   readonly liftBan: (of: string) => boolean;
 }
 
+/** The certificates that brokers show to who connects. */
+export interface Servers {
+  /** Those that control has signed. */
+  readonly issued: ServerCertificates;
+  /** Of each broker that is connected. */
+  readonly shown: () => readonly ServerCertificate[];
+  /** Has each broker make a new key and get a certificate for it; tells why not, a sentence for each that failed. */
+  readonly renew: () => Promise<readonly string[]>;
+}
+
 /** What a broker ended, how long that took it, and how long after the change its answer came. */
 export interface BrokerAnswer extends Ended {
   readonly milliseconds: number;
@@ -69,6 +80,7 @@ export interface Surroundings {
   /** The CA, opened when a certificate is wanted: revoking works without it. */
   readonly authority: () => Authority;
   readonly issuance: Issuance;
+  readonly servers: Servers;
   readonly lists: RevocationLists;
   readonly fleet: FleetRotation;
   readonly publisher: Publisher;

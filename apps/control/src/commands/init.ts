@@ -21,7 +21,6 @@ import { defaultPolicyText } from "@wardmq/policy";
 import { encodeName, encodePem, type NameAttributes, parseTrustDomain } from "@wardmq/x509";
 import { certificatePem, issueRoot, sha256Hex } from "../ca/certificate-authority.ts";
 import { issueIssuingCa } from "../ca/issuing-ca-rotation.ts";
-import { issueServerCertificate } from "../ca/server-certificate.ts";
 import { paths } from "../deployment.ts";
 import { Failure, systemCode } from "../failure.ts";
 import { keyProviders } from "../keys.ts";
@@ -49,7 +48,7 @@ export async function init(
   let rootFingerprint = "";
   const write = async (folder: string) => {
     const places = { choice, caToken };
-    rootFingerprint = await writeDeployment(folder, identity, hosts, configText, places, doing);
+    rootFingerprint = await writeDeployment(folder, identity, configText, places, doing);
   };
   await intoNewFolder(directory, write);
   return { trustDomain, hosts, rootFingerprint };
@@ -153,7 +152,6 @@ interface KeyPlaces {
 async function writeDeployment(
   folder: string,
   identity: DeploymentIdentity,
-  hosts: readonly string[],
   configText: string,
   { choice, caToken }: KeyPlaces,
   doing: Doing,
@@ -181,7 +179,6 @@ async function writeDeployment(
   });
   const rootSigner = newCaSigner(paths.rootKey, "root");
   const signer = newCaSigner(paths.issuingKey, "issuing");
-  const serverKey = newKey();
   const feedKey = generateKeyPairSync("ed25519").privateKey;
   const root = await issueRoot(encodeName(name("WardMQ root CA")), rootSigner, doing.at);
   const issuing = await issueIssuingCa(
@@ -191,7 +188,6 @@ async function writeDeployment(
     doing.at,
     encodeName(name("WardMQ issuing CA")),
   );
-  const issuer = { certificate: issuing, signer };
 
   write(paths.settings, configText);
   write(paths.policy, defaultPolicyText());
@@ -206,12 +202,6 @@ async function writeDeployment(
     doing.at,
   );
   KeyFile.create(join(folder, paths.brokerKeys), "broker", brokerProvider, doing.at);
-  write(paths.serverKey, serverKey.export({ type: "pkcs8", format: "pem" }).toString());
-  const publicKey = keySigner(serverKey).publicKey;
-  write(
-    paths.serverCertificate,
-    await issueServerCertificate({ issuer, cross: [] }, publicKey, hosts, doing.at),
-  );
   Registry.create(join(folder, paths.registry), identity, keys, doing);
   return sha256Hex(root.der);
 }

@@ -15,7 +15,7 @@ import {
   rewrappedPrivateKey,
 } from "@wardmq/keys";
 import { keyPathOf } from "../ca/ca-keys.ts";
-import { decodeCertificates } from "../ca/server-certificate.ts";
+import { decodeCertificates } from "../ca/pem-file.ts";
 import { paths } from "../deployment.ts";
 import { Failure } from "../failure.ts";
 import { keyProviders, openControlKeys, wrappedKeyFiles } from "../keys.ts";
@@ -104,7 +104,11 @@ function rewrapAll(choice: ProviderChoice, passphrase: string | undefined): numb
     refuseSame(keyFiles.control.provider, control.description);
     const contents = new Map([
       ...wrappedKeyFiles().map(
-        (path) => [path, rewrappedPrivateKey(path, keyProviders, control)] as const,
+        (path) =>
+          [
+            path,
+            rewrappedPrivateKey(path, keyProviders, path === paths.serverKey ? broker : control),
+          ] as const,
       ),
       [paths.brokerKeys, keyFiles.broker.rewrapped(broker)],
       [paths.controlKeys, keyFiles.control.rewrapped(control)],

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Socket } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { printable } from "@wardmq/events";
 import {
   type Applied,
   type BrokerMessage,
@@ -11,6 +12,7 @@ import {
   LineSplitter,
   partsOf,
   type Rekeyed,
+  type ServerCertificate,
   type ShadowCounts,
   type StorePosition,
   type SubjectRecord,
@@ -32,6 +34,10 @@ export interface FeedPublisherOptions {
   readonly onKeyMissing: (issuer: string) => void;
   /** What the issuer says of an opaque token. */
   readonly onIntrospect: (token: string) => Promise<Introspected | undefined>;
+  /** Signs a broker's PKCS#10 request (DER): PEM, or why not. */
+  readonly onCertificateRequest: (
+    request: Uint8Array,
+  ) => Promise<{ readonly certificate: string } | { readonly why: string }>;
   /** A device has connected with this certificate, the newer one of two. */
   readonly onUsed: (fingerprint: string) => void;
   /** A device has come with this certificate (DER) of a foreign CA, which is not bound yet. */
@@ -69,13 +75,24 @@ interface Follower {
   /** The version of the last change that it was sent, while it follows. */
   sent: number;
   readonly waiting: Map<number, Confirm>;
-  /** Who waits for the broker to have sealed its store again. */
-  rekeyed: ((answer: Rekeyed | undefined) => void) | undefined;
+  /** Who waits for the broker to have sealed its store again, and to have a new certificate. */
+  readonly rekeyed: Waiting<Rekeyed>;
+  readonly renewed: Waiting<Renewed>;
+  /** What it shows to who connects. */
+  shown: ServerCertificate | undefined;
+}
+
+type Waiting<Answer> = Set<(answer: Answer | undefined) => void>;
+
+/** What became of a renewal; `why` it did not come about. */
+interface Renewed {
+  readonly why?: string;
 }
 
 const helloMs = 5_000;
 /** A broker writes all it has stored anew. */
 const rekeyMs = 120_000;
+const renewMs = 30_000;
 /** A broker sends up to 10,000 events at once after control was away. */
 const longestBrokerLine = 32 * 1024 * 1024;
 const longestBacklogBytes = 4 * 1024 * 1024;
@@ -136,21 +153,48 @@ export class FeedPublisher {
 
   /** Has every broker seal what it keeps under a new key; tells what became of each, `undefined` where it is unknown. */
   rekey(): Promise<readonly (Rekeyed | undefined)[]> {
-    const followers = [...this.#followers].filter(({ state }) => state === "following");
-    const line = this.#line({ type: "rekey" }, this.#version);
-    const rekeyed = followers.map(
-      (follower) =>
-        new Promise<Rekeyed | undefined>((resolve) => {
-          const timer = setTimeout(() => follower.rekeyed?.(undefined), rekeyMs);
-          follower.rekeyed = (answer) => {
-            clearTimeout(timer);
-            follower.rekeyed = undefined;
-            resolve(answer);
-          };
-          follower.socket.write(line);
-        }),
+    return this.#askAll({ type: "rekey" }, rekeyMs, ({ rekeyed }) => rekeyed);
+  }
+
+  /** What each broker shows to who connects. */
+  serverCertificates(): readonly ServerCertificate[] {
+    return [...this.#followers].flatMap(({ shown }) => shown ?? []);
+  }
+
+  /** Has every broker make a new key and get a certificate for it; tells why not, one sentence for each that failed. */
+  async renewServerCertificates(): Promise<readonly string[]> {
+    const all = await this.#askAll(
+      { type: "renew-server-certificate" },
+      renewMs,
+      ({ renewed }) => renewed,
     );
-    return Promise.all(rekeyed);
+    return all.flatMap((answer) =>
+      answer === undefined ? ["a broker did not answer in time"] : (answer.why ?? []),
+    );
+  }
+
+  /** Tells every broker to do something, and waits for what becomes of it: `undefined` where that is unknown. */
+  #askAll<Answer>(
+    message: object,
+    patienceMs: number,
+    waitingOf: (follower: Follower) => Waiting<Answer>,
+  ): Promise<readonly (Answer | undefined)[]> {
+    const followers = [...this.#followers].filter(({ state }) => state === "following");
+    const line = this.#line(message, this.#version);
+    const answers = followers.map((follower) => {
+      const waiting = waitingOf(follower);
+      return new Promise<Answer | undefined>((resolve) => {
+        const settle = (answer: Answer | undefined) => {
+          clearTimeout(timer);
+          waiting.delete(settle);
+          resolve(answer);
+        };
+        const timer = setTimeout(() => settle(undefined), patienceMs);
+        waiting.add(settle);
+        follower.socket.write(line);
+      });
+    });
+    return Promise.all(answers);
   }
 
   /** Takes a broker's connection. */
@@ -160,7 +204,9 @@ export class FeedPublisher {
       state: "connected",
       sent: 0,
       waiting: new Map(),
-      rekeyed: undefined,
+      rekeyed: new Set(),
+      renewed: new Set(),
+      shown: undefined,
     };
     const lines = new LineSplitter(longestBrokerLine);
     const silence = setTimeout(() => socket.destroy(), helloMs);
@@ -180,7 +226,8 @@ export class FeedPublisher {
       clearTimeout(silence);
       this.#followers.delete(follower);
       for (const confirm of follower.waiting.values()) confirm(undefined);
-      follower.rekeyed?.(undefined);
+      settleAll(follower.rekeyed, undefined);
+      settleAll(follower.renewed, undefined);
     });
   }
 
@@ -237,11 +284,25 @@ export class FeedPublisher {
         void this.#introspect(follower, message.id, message.token);
         break;
       case "rekeyed":
-        follower.rekeyed?.(message);
+        settleAll(follower.rekeyed, message);
         break;
       case "not-rekeyed":
         this.#options.report(`a broker could not seal its store again: ${message.why}`);
-        follower.rekeyed?.(undefined);
+        settleAll(follower.rekeyed, undefined);
+        break;
+      case "certificate-request":
+        void this.#answerRequest(follower, message.request);
+        break;
+      case "server-certificate": {
+        const { type: _, ...shown } = message;
+        const isOther = follower.shown?.serialNumber !== shown.serialNumber;
+        follower.shown = shown;
+        if (isOther) settleAll(follower.renewed, {});
+        break;
+      }
+      case "not-renewed":
+        this.#options.report(`a broker has no new certificate: ${printable(message.why)}`);
+        settleAll(follower.renewed, { why: message.why });
         break;
       case "ready":
         break;
@@ -257,6 +318,13 @@ export class FeedPublisher {
   /** One that is catching up stands at a version that nothing but changes may follow. */
   #sayAside(follower: Follower, message: object): void {
     if (follower.state === "following") follower.socket.write(this.#line(message, follower.sent));
+  }
+
+  async #answerRequest(follower: Follower, request: string): Promise<void> {
+    const der = new Uint8Array(Buffer.from(request, "base64"));
+    const answer = await this.#options.onCertificateRequest(der);
+    const type = "why" in answer ? "server-certificate-refused" : "server-certificate";
+    follower.socket.write(this.#line({ type, ...answer }, this.#version));
   }
 
   /**
@@ -362,6 +430,10 @@ export class FeedPublisher {
   #isBehind({ socket }: Follower): boolean {
     return socket.writableLength > (this.#options.longestBacklogBytes ?? longestBacklogBytes);
   }
+}
+
+function settleAll<Answer>(waiting: Waiting<Answer>, answer: Answer | undefined): void {
+  for (const settle of [...waiting]) settle(answer);
 }
 
 /** Settles when a socket takes more, or never will. */

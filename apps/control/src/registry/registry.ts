@@ -280,7 +280,7 @@ export class Registry {
   }
 
   /** One key, one subject; and a key that was revoked never comes back, not even to its own subject. */
-  refuseUsedKey(publicKeyHash: string, subject: string): void {
+  refuseUsedKey(publicKeyHash: string, subject: string | undefined): void {
     const owner = this.#byKey.get(publicKeyHash);
     if (owner === undefined) return;
     const isRevoked = this.#subjects
@@ -429,8 +429,12 @@ export class Registry {
   }
 
   /** Adds a line of history that belongs to no subject, such as a new policy. */
-  recordChange(action: string, doing: Doing): void {
-    const line = lineOf(doing, action, undefined, {});
+  recordChange(
+    action: string,
+    doing: Doing,
+    details: Readonly<Record<string, unknown>> = {},
+  ): void {
+    const line = lineOf(doing, action, undefined, details);
     this.#file.transaction(() => this.#file.addHistory(line, null));
   }
 
