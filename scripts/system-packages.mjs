@@ -1,6 +1,6 @@
-// The programs of the system that tests and benchmarks use: installed where that is allowed, else named.
+// The programs and libraries of the system that tests and benchmarks use: installed where that is allowed, else named.
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
 const wanted = [
@@ -19,11 +19,24 @@ const wanted = [
   { program: "swtpm", package: "swtpm" },
   { program: "swtpm_setup", package: "swtpm-tools" },
   { program: "tpm2_createprimary", package: "tpm2-tools" },
+  { library: "ossl-modules/tpm2.so", package: "tpm2-openssl" },
+  { program: "tpm2-abrmd", package: "tpm2-abrmd" },
+  { library: "libtss2-tcti-tabrmd.so.0", package: "libtss2-tcti-tabrmd0" },
+  { program: "dbus-daemon", package: "dbus" },
+  { library: "engines-3/pkcs11.so", package: "libengine-pkcs11-openssl" },
 ];
 
 const folders = [...(process.env.PATH || "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
-const isPresent = ({ program, alias }) =>
-  folders.some((folder) => [program, alias].some((name) => name && existsSync(join(folder, name))));
+/** Debian keeps libraries below the name of the machine's kind, such as x86_64-linux-gnu. */
+const libraries = existsSync("/usr/lib")
+  ? readdirSync("/usr/lib").map((name) => join("/usr/lib", name))
+  : [];
+const isPresent = ({ program, alias, library }) =>
+  library === undefined
+    ? folders.some((folder) =>
+        [program, alias].some((name) => name && existsSync(join(folder, name))),
+      )
+    : libraries.some((folder) => existsSync(join(folder, library)));
 
 /** Installs what is missing; says what is still missing, so that tests that are skipped surprise nobody. */
 export function installSystemPackages() {

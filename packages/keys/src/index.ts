@@ -11,7 +11,13 @@ export {
   refuseShort,
   type ScryptParameters,
 } from "./passphrase-provider.ts";
-export type { TokenKeyType } from "./pkcs11-signer.ts";
+export {
+  destroyPkcs11Key,
+  newPkcs11Signer,
+  pkcs11Signer,
+  type TokenKeyType,
+} from "./pkcs11-signer.ts";
+export { readPin } from "./pkcs11-token.ts";
 export * from "./pkcs11-uri.ts";
 export * from "./private-files.ts";
 export * from "./private-key-file.ts";

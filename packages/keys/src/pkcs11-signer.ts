@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { printable } from "@wardmq/events";
 import {
   bitString,
@@ -52,6 +52,7 @@ export function newPkcs11Signer(
     { type: pkcs11.CKA_KEY_TYPE, value: pkcs11.CKK_EC },
     { type: pkcs11.CKA_TOKEN, value: true },
     { type: pkcs11.CKA_LABEL, value: object },
+    { type: pkcs11.CKA_ID, value: randomBytes(20) }, // by which other programs tell the two halves of pairs apart
   ];
   const pair = module.C_GenerateKeyPair(
     session,
@@ -73,6 +74,20 @@ export function newPkcs11Signer(
   );
   made(token.undoOf(pair.privateKey, pair.publicKey));
   return signerOf(token, pair.privateKey, object);
+}
+
+/** Destroys a key pair in the token; one that is not there is destroyed already. */
+export function destroyPkcs11Key(uri: string, environment: KeyEnvironment, folder: string): void {
+  const { object, ...rest } = parsePkcs11Uri(uri);
+  const token = Pkcs11Token.open({ object, ...rest }, environment, folder);
+  const { pkcs11, module, session } = token;
+  for (const value of [pkcs11.CKO_PRIVATE_KEY, pkcs11.CKO_PUBLIC_KEY]) {
+    const found = token.find([
+      { type: pkcs11.CKA_CLASS, value },
+      { type: pkcs11.CKA_LABEL, value: object },
+    ]);
+    for (const one of found) module.C_DestroyObject(session, one);
+  }
 }
 
 function privateKey({ pkcs11 }: Pkcs11Token): Template {

@@ -159,7 +159,8 @@ function logIn(
   }
 }
 
-function readPin(source: string, environment: KeyEnvironment, folder: string): string {
+/** The PIN that `file:PATH` (below `folder`) or `credential:NAME` names, without the end of its line. */
+export function readPin(source: string, environment: KeyEnvironment, folder: string): string {
   const at = source.indexOf(":");
   const name = source.slice(at + 1);
   const text =

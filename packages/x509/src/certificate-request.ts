@@ -54,7 +54,7 @@ export function decodeCertificateRequest(der: Uint8Array): CertificateRequest {
   const parts = new DerReader(outer.read(tags.sequence).content);
   outer.end();
   const info = parts.read(tags.sequence);
-  const signatureAlgorithm = signatureAlgorithmOf(parts.read(tags.sequence).bytes);
+  const signatureAlgorithm = requestAlgorithmOf(parts.read(tags.sequence).bytes);
   const signature = bitStringOctets(parts.read(tags.bitString));
   parts.end();
 
@@ -86,6 +86,20 @@ export function decodeCertificateRequest(der: Uint8Array): CertificateRequest {
       .filter(({ type }) => type === requestAttributes.extensionRequest)
       .flatMap(({ value }) => decodeExtensions(value)),
   };
+}
+
+/**
+ * Deviation: RFC 5758 section 3.2 wants no parameters with ECDSA, and tpm2-openssl 1.1 writes NULL; keys in a TPM are
+ * worth it. The identifier stands outside of what is signed and is copied nowhere.
+ */
+function requestAlgorithmOf(identifier: Uint8Array): SignatureAlgorithm | undefined {
+  const reader = new DerReader(new DerReader(identifier).read(tags.sequence).content);
+  const oid = reader.read(tags.objectIdentifier).bytes;
+  if (reader.readOptional(tags.null)?.content.length === 0) {
+    const algorithm = signatureAlgorithmOf(sequence(oid));
+    return algorithm?.startsWith("ecdsa") ? algorithm : undefined;
+  }
+  return signatureAlgorithmOf(identifier);
 }
 
 /** An attribute of exactly one value. */

@@ -14,6 +14,7 @@ export const tags = {
   ia5String: 0x16,
   utcTime: 0x17,
   generalizedTime: 0x18,
+  visibleString: 0x1a,
   sequence: 0x30,
   set: 0x31,
 } as const;

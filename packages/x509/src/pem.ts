@@ -5,7 +5,8 @@ export type PemLabel =
   | "CERTIFICATE REQUEST"
   | "PUBLIC KEY"
   | "PRIVATE KEY"
-  | "X509 CRL";
+  | "X509 CRL"
+  | "PKCS#11 PROVIDER URI";
 
 /** RFC 7468, lines of 64 characters. */
 export function encodePem(label: PemLabel, der: Uint8Array): string {

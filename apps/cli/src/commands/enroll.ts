@@ -1,8 +1,10 @@
 import { printable } from "@wardmq/events";
+import { KeysError } from "@wardmq/keys";
 import { isUuid } from "@wardmq/x509";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { day, print } from "../command-line.ts";
 import { credentialFiles } from "../credential.ts";
+import { type KeyStore, keyStoreForms, parseKeyStore } from "../enrol/device-key.ts";
 import { type Enrolled, enrol, readCredential, readText, renew } from "../enrol/enrol.ts";
 import { estUrl, type Proof, pinnedCa } from "../enrol/est-client.ts";
 import { Failure } from "../failure.ts";
@@ -16,6 +18,7 @@ interface Wanted {
   readonly id?: string;
   readonly codeFile?: string;
   readonly idevid?: string;
+  readonly key?: KeyStore;
   readonly renew?: boolean;
   readonly force?: boolean;
 }
@@ -48,6 +51,12 @@ export function addEnrollCommand(device: Command): void {
     )
     .addOption(
       new Option(
+        "--key <where>",
+        `where the key is made and stays: ${keyStoreForms} (default: file; with --renew where it is)`,
+      ).argParser(parseKey),
+    )
+    .addOption(
+      new Option(
         "--renew",
         "the next certificate, for a new key, when two thirds of its life are over",
       ).conflicts(["id", "codeFile", "idevid"]),
@@ -59,6 +68,7 @@ export function addEnrollCommand(device: Command): void {
 Examples:
   wardmq device enroll --url https://mqtt.example:8443 --ca ca.pem --id UUID --code-file code --out /var/lib/device
   wardmq device enroll --url https://mqtt.example:8443 --fingerprint SHA256 --idevid /etc/idevid --out /var/lib/device
+  wardmq device enroll --url https://mqtt.example:8443 --ca ca.pem --id UUID --code-file code --key tpm2 --out /var/lib/device
   wardmq device enroll --url https://mqtt.example:8443 --renew --out /var/lib/device      daily, from a timer`,
     )
     .action(enroll);
@@ -72,6 +82,7 @@ async function enroll({ out, force = false, ...wanted }: Wanted): Promise<void> 
       out,
       force,
       ...(pinned === undefined ? {} : { ca: pinned }),
+      ...(wanted.key === undefined ? {} : { store: wanted.key }),
     });
     if ("spiffeId" in result) return written(out, result);
     return print(`not yet time: the certificate is renewed from ${day(result.renewFrom)} on`);
@@ -87,7 +98,12 @@ async function enroll({ out, force = false, ...wanted }: Wanted): Promise<void> 
   const proof = () => proofOf(wanted); // not before the folder is known to be free
   written(
     out,
-    await enrol({ url, ca }, proof, { out, force, ...(id === undefined ? {} : { id }) }),
+    await enrol({ url, ca }, proof, {
+      out,
+      force,
+      store: wanted.key ?? { name: "file" },
+      ...(id === undefined ? {} : { id }),
+    }),
   );
 }
 
@@ -111,7 +127,8 @@ function proofOf({ id = "", codeFile, idevid }: Pick<Wanted, "id" | "codeFile" |
   throw new Failure(2, "the one-time code is empty", hint);
 }
 
-function written(out: string, { spiffeId, notAfter, renewFrom }: Enrolled): void {
+function written(out: string, { spiffeId, notAfter, renewFrom, left }: Enrolled): void {
+  for (const sentence of left) print(sentence);
   print(`wrote ${credentialFiles.join(", ")} for ${spiffeId} to ${printable(out, 1000)}`);
   print(`good until ${day(notAfter)}; renew it from ${day(renewFrom)} on: --renew`);
 }
@@ -120,6 +137,18 @@ function parseFingerprint(text: string): string {
   const hex = text.replaceAll(":", "").toLowerCase();
   if (/^[0-9a-f]{64}$/.test(hex)) return hex;
   throw new InvalidArgumentError("write 64 hex digits, with colons or without");
+}
+
+function parseKey(text: string): KeyStore {
+  const hint = `write ${keyStoreForms}`;
+  try {
+    const store = parseKeyStore(text);
+    if (store !== undefined) return store;
+  } catch (error) {
+    if (!(error instanceof KeysError)) throw error;
+    throw new InvalidArgumentError(`${error.message}; ${hint}`);
+  }
+  throw new InvalidArgumentError(hint);
 }
 
 function parseId(text: string): string {

@@ -12,9 +12,10 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { printable } from "@wardmq/events";
-import { destroyFile, syncFolder, writeNewFile } from "@wardmq/keys";
+import { syncFolder, writeNewFile } from "@wardmq/keys";
 import { credentialFiles } from "../credential.ts";
 import { Failure, systemCode } from "../failure.ts";
+import { destroyKey } from "./device-key.ts";
 
 /*
  * key.pem, cert.pem and ca.pem are links through one link, `.current`, to a folder that holds all three:
@@ -28,8 +29,9 @@ const prefix = ".credential-";
 
 /** A key that is on the disk and not yet in use. */
 export interface Staged {
-  /** Puts it and its certificate in the place of the former ones, and destroys those. */
-  install(certificatePath: string, authorities: string): void;
+  readonly keyPath: string;
+  /** Puts it and its certificate in the place of the former ones, and destroys those; tells what could not be destroyed. */
+  install(certificatePath: string, authorities: string): readonly string[];
   /** Destroys it, unless it is in use. */
   discard(): void;
 }
@@ -38,7 +40,7 @@ export function holdsCredential(folder: string): boolean {
   return credentialFiles.some((file) => existsSync(join(folder, file)));
 }
 
-/** Writes a private key (PKCS#8, PEM) beside the one in use. */
+/** Writes what key.pem holds, the key or where it is, beside the one in use. */
 export function stageKey(folder: string, key: string): Staged {
   const staged = writable(folder, () => {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -47,6 +49,7 @@ export function stageKey(folder: string, key: string): Staged {
     return path;
   });
   return {
+    keyPath: join(staged, "key.pem"),
     install: (certificatePath, authorities) =>
       writable(folder, () => {
         writeNewFile(join(staged, "cert.pem"), certificatePath, 0o644);
@@ -54,8 +57,9 @@ export function stageKey(folder: string, key: string): Staged {
         syncFolder(staged);
         linkFiles(folder);
         pointTo(folder, staged);
-        for (const name of readdirSync(folder).filter((one) => one.startsWith(prefix)))
-          if (!isCurrent(folder, name)) destroy(join(folder, name));
+        return readdirSync(folder)
+          .filter((name) => name.startsWith(prefix) && !isCurrent(folder, name))
+          .flatMap((name) => destroy(join(folder, name)) ?? []);
       }),
     discard: () => {
       if (!isCurrent(folder, basename(staged))) destroy(staged);
@@ -101,9 +105,11 @@ function putLink(target: string, path: string): void {
   renameSync(next, path);
 }
 
-function destroy(credential: string): void {
-  destroyFile(join(credential, "key.pem"));
+function destroy(credential: string): string | undefined {
+  const key = join(credential, "key.pem");
+  const left = existsSync(key) ? destroyKey(key) : undefined;
   rmSync(credential, { recursive: true, force: true });
+  return left;
 }
 
 function writable<T>(folder: string, write: () => T): T {

@@ -1,41 +1,68 @@
-import { createHash, generateKeyPairSync, X509Certificate } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { printable } from "@wardmq/events";
-import { KeysError, keySigner, readPrivateText } from "@wardmq/keys";
 import { certificateRequest } from "@wardmq/x509";
 import { Failure, systemCode } from "../failure.ts";
 import { type Checked, checkIssued, isRoot } from "./check.ts";
 import { holdsCredential, stageKey } from "./device-folder.ts";
-import { caCertificates, type EstServer, enrolAt, type Proof } from "./est-client.ts";
+import { type KeyStore, makeKey, openKey } from "./device-key.ts";
+import {
+  type CertificateProof,
+  caCertificates,
+  type EstServer,
+  enrolAt,
+  type Proof,
+} from "./est-client.ts";
 
 export interface Enrolled {
   readonly spiffeId: string;
   /** Milliseconds since 1970. */
   readonly notAfter: number;
   readonly renewFrom: number;
+  /** Former keys that could not be destroyed, a sentence for each. */
+  readonly left: readonly string[];
 }
 
 /** The first certificate of a device: a new key in the folder `out`, certified for a code or a maker's certificate. */
 export async function enrol(
   server: EstServer,
   proof: () => Proof,
-  { id, out, force }: { readonly id?: string; readonly out: string; readonly force: boolean },
+  {
+    id,
+    out,
+    force,
+    store,
+  }: {
+    readonly id?: string;
+    readonly out: string;
+    readonly force: boolean;
+    readonly store: KeyStore;
+  },
 ): Promise<Enrolled> {
   if (!force && holdsCredential(out)) {
     const hint = "--renew renews it, --force puts another in its place";
     throw new Failure(1, `${printable(out)} holds a credential already`, hint);
   }
-  return obtain(server, "simpleenroll", proof(), { out, id });
+  return obtain(server, "simpleenroll", proof(), { out, store, id });
 }
 
 /** The next certificate, for a new key; undefined while it is not yet time, unless it is wanted now. */
 export async function renew(
   url: URL,
-  { ca, out, force }: { readonly ca?: string; readonly out: string; readonly force: boolean },
+  {
+    ca,
+    out,
+    force,
+    store: wanted,
+  }: {
+    readonly ca?: string;
+    readonly out: string;
+    readonly force: boolean;
+    readonly store?: KeyStore;
+  },
 ): Promise<Enrolled | { readonly renewFrom: number }> {
-  const credential = readCredential(out);
-  const certificate = certificateIn(credential.cert, join(out, "cert.pem"));
+  const certificate = certificateIn(readText(join(out, "cert.pem")), join(out, "cert.pem"));
   const now = Date.now();
   if (Date.parse(certificate.validTo) < now) {
     throw new Failure(
@@ -48,18 +75,17 @@ export async function renew(
   if (!force && now < renewFrom) return { renewFrom };
   const spiffeId = /^URI:(\S+)$/.exec(certificate.subjectAltName ?? "")?.[1];
   const server = { url, ca: ca ?? readText(join(out, "ca.pem")) };
-  return obtain(server, "simplereenroll", credential, { out, spiffeId });
+  const { store, ...proof } = readCredential(out);
+  return obtain(server, "simplereenroll", proof, { out, store: wanted ?? store, spiffeId });
 }
 
 /** What a device's folder holds, or that of its maker: key.pem and cert.pem. */
-export function readCredential(folder: string): { readonly key: string; readonly cert: string } {
-  const cert = readText(join(folder, "cert.pem"));
-  try {
-    return { key: readPrivateText(join(folder, "key.pem")), cert };
-  } catch (error) {
-    if (error instanceof KeysError) throw new Failure(2, error.message, error.hint);
-    throw error;
-  }
+export function readCredential(folder: string): CertificateProof & { readonly store: KeyStore } {
+  const certificatePath = join(folder, "cert.pem");
+  const cert = readText(certificatePath);
+  const { tls, store } = openKey(join(folder, "key.pem"));
+  if ("pem" in tls) return { store, key: tls.pem, cert };
+  return { store, hardware: tls, certificatePath };
 }
 
 /** The text of a file, by its path or an open descriptor. */
@@ -77,25 +103,28 @@ async function obtain(
   server: EstServer,
   operation: "simpleenroll" | "simplereenroll",
   proof: Proof,
-  { out, ...wanted }: { out: string; id?: string | undefined; spiffeId?: string | undefined },
+  {
+    out,
+    store,
+    ...wanted
+  }: { out: string; store: KeyStore; id?: string | undefined; spiffeId?: string | undefined },
 ): Promise<Enrolled> {
   const authorities = await caCertificates(server); // before a code is used up
-  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const staged = stageKey(out, privateKey.export({ type: "pkcs8", format: "pem" }).toString());
+  const staged = stageKey(out, makeKey(store));
   try {
-    const { publicKey, sign } = keySigner(privateKey);
+    const { publicKey, sign } = openKey(staged.keyPath).signer;
     const request = await certificateRequest(publicKey, sign);
     const issued = await enrolAt(server, operation, proof, request);
     const checked = checkIssued(issued, { ...wanted, publicKey, authorities, now: Date.now() });
-    staged.install(pemOf(checked.path), pemOf(authorities.filter(isRoot)));
-    return enrolled(issued, checked);
+    const left = staged.install(pemOf(checked.path), pemOf(authorities.filter(isRoot)));
+    return { ...enrolled(issued, checked), left };
   } catch (error) {
     staged.discard();
     throw error;
   }
 }
 
-function enrolled(issued: X509Certificate, { spiffeId }: Checked): Enrolled {
+function enrolled(issued: X509Certificate, { spiffeId }: Checked) {
   return { spiffeId, notAfter: Date.parse(issued.validTo), renewFrom: renewalOf(issued) };
 }
 

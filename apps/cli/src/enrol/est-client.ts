@@ -4,11 +4,16 @@ import { printable } from "@wardmq/events";
 import { decodeCertsOnly, sameBytes, X509Error } from "@wardmq/x509";
 import { Failure, systemCode } from "../failure.ts";
 import { serverNameOf } from "../remote.ts";
+import type { OpensslKey } from "./device-key.ts";
+import { askByOpenssl } from "./openssl-client.ts";
 
 /** How a device is told: by nothing yet, its one-time code, or a certificate. */
-export type Proof =
-  | { readonly id: string; readonly code: string }
-  | { readonly key: string; readonly cert: string };
+export type Proof = { readonly id: string; readonly code: string } | CertificateProof;
+
+/** Key and certificate in PEM; or a key in hardware, which the program openssl uses, and the file of its certificate. */
+export type CertificateProof =
+  | { readonly key: string; readonly cert: string }
+  | { readonly hardware: OpensslKey; readonly certificatePath: string };
 
 /** An EST server that is trusted for its certificate's path to one of `ca`, in PEM. */
 export interface EstServer {
@@ -70,12 +75,29 @@ function authoritiesIn(base64: string): readonly X509Certificate[] {
   }
 }
 
-function send(
-  { url, ca }: Partial<EstServer> & Pick<EstServer, "url">,
+async function send(
+  server: Partial<EstServer> & Pick<EstServer, "url">,
   method: "GET" | "POST",
   operation: string,
   proof?: Proof,
   body?: string,
+): Promise<string> {
+  const target = new URL(`/.well-known/est/${operation}`, server.url);
+  const { ca } = server;
+  const inHardware = proof !== undefined && "hardware" in proof;
+  if (!inHardware || ca === undefined)
+    return sendByNode(server, method, operation, inHardware ? undefined : proof, body);
+  const { status, text } = askByOpenssl({ target, ca, body: body ?? "", ...proof });
+  if (status === 200) return text;
+  throw refusal(status, text);
+}
+
+function sendByNode(
+  { url, ca }: Partial<EstServer> & Pick<EstServer, "url">,
+  method: "GET" | "POST",
+  operation: string,
+  proof: Exclude<Proof, { hardware: unknown }> | undefined,
+  body: string | undefined,
 ): Promise<string> {
   const target = new URL(`/.well-known/est/${operation}`, url);
   const withCode = proof !== undefined && "code" in proof;
