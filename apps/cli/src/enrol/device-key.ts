@@ -71,7 +71,7 @@ export function makeKey(store: KeyStore): string {
         `object=$1-${randomBytes(4).toString("hex")}`,
       );
       const found = withAbsolutePin(uri);
-      ofKeys(() => newPkcs11Signer(found, "P-256", environment, "."));
+      ofKeys(() => newPkcs11Signer(found, "P-256", environment, ".", () => {})); // destroyKey undoes it
       return tokenPem(found);
     }
   }
