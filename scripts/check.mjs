@@ -53,6 +53,7 @@ const rules = [
     ),
     why: "names a registry",
   },
+  { pattern: /^(<{7}|>{7}) /m, why: "holds a merge that was not finished" },
 ];
 
 function checkRepository() {

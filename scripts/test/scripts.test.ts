@@ -104,6 +104,12 @@ describe("the rules of the repository", () => {
     assert.deepEqual(await problems("test/a.ts", `-----BEGIN ${label}-----\${base64}`), []);
   });
 
+  test("refuse what a merge has left open, but no heading that is underlined", async () => {
+    assert.equal((await problems("README.md", `a\n${"<".repeat(7)} HEAD\nb\n`)).length, 1);
+    assert.equal((await problems("a.ts", `${">".repeat(7)} 7ef50db (b)\n`)).length, 1);
+    assert.deepEqual(await problems("README.md", "Heading\n=======\n"), []);
+  });
+
   test("refuse files that are keys by their name", async () => {
     for (const path of ["a/server.key", "a/cert.pem", "a.p12"])
       assert.equal((await problems(path, "")).length, 1);
