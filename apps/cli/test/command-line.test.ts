@@ -159,8 +159,11 @@ describe("policy check", () => {
     assert.match(stderr, /policy\.yaml:4:\d+: warning: /);
     assert.match(stdout, /valid, [1-9]/);
     const asJson = await wardmq(["policy", "check", made.directory, "--json"]);
-    const [first] = JSON.parse(asJson.stdout).findings;
-    assert.deepEqual([first.severity, first.line], ["warning", 4]);
+    const { findings } = JSON.parse(asJson.stdout) as {
+      findings: { severity: string; line: number }[];
+    };
+    const places = findings.map(({ severity, line }) => `${severity} ${line}`);
+    assert.deepEqual(places.slice(0, 2), ["warning 1", "warning 4"]);
   });
 
   test("ends with 0 and no warning for the policy that init writes", async () => {

@@ -277,8 +277,9 @@ export const controlErrors = {
 
 export type ControlErrorCode = keyof typeof controlErrors;
 
-/** The status of the API's answer for a refusal. */
-export function statusOf(code: ControlErrorCode): number {
-  const { exitCode, status }: ErrorDefinition = controlErrors[code];
+/** The status of the API's answer for a refusal; a code that is not in our table is of a file that was wrong. */
+export function statusOf(code: string): number {
+  const known: Readonly<Record<string, ErrorDefinition>> = controlErrors;
+  const { exitCode, status } = known[code] ?? { exitCode: 2 };
   return status ?? (exitCode === 2 ? 400 : 409);
 }

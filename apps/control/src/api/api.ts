@@ -17,7 +17,7 @@ import { ApprovalNeeded } from "../commands/approvals.ts";
 import { etagOf } from "../commands/etag.ts";
 import type { Caller } from "../commands/handler.ts";
 import { requestOf, wrongRequest } from "../commands/requests.ts";
-import { type ControlErrorCode, statusOf } from "../errors.ts";
+import { statusOf } from "../errors.ts";
 import { Failure, responseOf } from "../failure.ts";
 import type { IdempotentAnswers } from "../pending/answers.ts";
 
@@ -283,7 +283,7 @@ function problemOf(error: unknown, { report }: Pick<ApiParts, "report">): Answer
     return { status: 202, body: JSON.stringify({ approval }), code };
   }
   const { code, message, hint } = responseOf(error, report).error;
-  const status = statusOf(code as ControlErrorCode) ?? 400;
+  const status = statusOf(code);
   const type = `urn:wardmq:error:${code}`;
   return { status, code, body: JSON.stringify({ type, title: message, status, code, hint }) };
 }
