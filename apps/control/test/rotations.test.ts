@@ -82,6 +82,21 @@ describe("the rotation of the issuing CA", () => {
     assert.equal(existsSync(folder.in("control/rotations.json")), false);
   });
 
+  test("takes a step that is named once, however often it is asked for, and no other one", async () => {
+    const what = "issuing-ca";
+    for (const to of ["used", "retired"] as const)
+      assert.match((await refused("rotation.step", { what, to })).message, /next step is staged/);
+    const stepsTo = async (to: "staged" | "used") =>
+      (await done("rotation.step", { what, to })).step;
+    assert.deepEqual([await stepsTo("staged"), await stepsTo("staged")], ["staged", "staged"]);
+    assert.equal(certificates("control/issuing-ca.pem").length, 2);
+    assert.match((await refused("rotation.step", { what, to: "retired" })).message, /is used/);
+    assert.deepEqual([await stepsTo("used"), await stepsTo("used")], ["used", "used"]);
+    assert.equal(await stepsTo("staged"), "used");
+    await done("rotation.undo", { what });
+    assert.equal((await done("rotation.undo", { what })).step, "idle");
+  });
+
   test("lets the former one go when nothing it signed is active, and not before", async () => {
     const old = await credential("old");
     await done("rotation.step", { what: "issuing-ca" });

@@ -28,7 +28,7 @@ export * from "./document.ts";
 export type { FormCode } from "./forms.ts";
 export * from "./openapi.ts";
 export { importedDevice } from "./registry.ts";
-export { rotatingThings } from "./rotations.ts";
+export { rotatingThings, rotationSteps } from "./rotations.ts";
 export {
   approvalCommands,
   breakGlassCommands,

@@ -5,6 +5,9 @@ import { longText, milliseconds } from "./forms.ts";
 /** What can be replaced by a successor without a dropped session. */
 export const rotatingThings = ["issuing-ca", "root", "feed-key", "server"] as const;
 
+/** In their order. */
+export const rotationSteps = ["staged", "used", "retired"] as const;
+
 const what = z.enum(rotatingThings).meta({ description: "what is replaced" });
 
 const server = z.strictObject({
@@ -75,7 +78,12 @@ export const rotationCommands = {
     role: "security-officer",
     route: "POST /rotations/{what}/step",
     approval: "second-person",
-    arguments: z.strictObject({ what }),
+    arguments: z.strictObject({
+      what,
+      to: z.enum(rotationSteps).exactOptional().meta({
+        description: "the step that is meant: one that has been taken already is not taken again",
+      }),
+    }),
     result: status,
   },
   "rotation.undo": {

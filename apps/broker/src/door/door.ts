@@ -1,4 +1,4 @@
-import { createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
+import { createServer as createTcpServer, type Server as TcpServer } from "node:net";
 import {
   createSecureContext,
   createServer,
@@ -6,19 +6,15 @@ import {
   type Server,
   type TLSSocket,
 } from "node:tls";
-import { type ListenerName, printable, type SecurityEvent } from "@wardmq/events";
+import type { ListenerName, SecurityEvent } from "@wardmq/events";
 import type { BrokerSettings, ListenerSettings } from "@wardmq/feed";
 import {
-  Admission,
-  type Arrival,
+  Arrivals,
   type Credentials,
   describeCertificate,
-  explainHandshake,
-  type HandshakeLimit,
-  handshakeTimedOut,
   listenerOptions,
   secureContextOptions,
-  tcpSocketOf,
+  sniOf,
   tlsErrorText,
 } from "@wardmq/tls";
 import type { Peer } from "../connection/context.ts";
@@ -48,8 +44,6 @@ export interface DoorParts {
 
 const webSocketPath = "/mqtt";
 const maximumHeaderBytes = 8_192;
-/** How often handshakes that run are looked at: TLS libraries keep up to 128 kB of one that does not end. */
-const watchMs = 10;
 /** Nothing of a message is kept, so it may hold many packets. */
 const maximumMessageBytes = 2 ** 31;
 
@@ -60,18 +54,17 @@ const maximumMessageBytes = 2 ** 31;
  */
 export class Door {
   readonly #parts: DoorParts;
-  readonly #admission: Admission;
+  readonly #arrivals: Arrivals;
   readonly #listeners: TcpServer[] = [];
   readonly #servers = new Map<ListenerName, Server>();
-  /** Who sent each TCP connection that was let in. */
-  readonly #arrivals = new WeakMap<Socket, Arrival>();
   #context: SecureContext;
   #credentials: Credentials;
-  #watch: NodeJS.Timeout | undefined;
 
   constructor(parts: DoorParts, credentials: Credentials) {
     this.#parts = parts;
-    this.#admission = new Admission(() => parts.settings().limits, parts.monotonic);
+    const { monotonic, record } = parts;
+    const limits = () => parts.settings().limits;
+    this.#arrivals = new Arrivals({ limits, monotonic, record, timers: globalThis });
     this.#context = createSecureContext(secureContextOptions(parts.settings().tls, credentials));
     this.#credentials = credentials;
   }
@@ -105,10 +98,12 @@ export class Door {
       SNICallback: (_serverName, answer) => answer(null, this.#context),
     });
     server.on("secureConnection", (socket) => this.#secured(socket, name));
-    server.on("tlsClientError", (error, socket) => this.#handshakeFailed(error, socket, name));
+    server.on("tlsClientError", (error, socket) =>
+      this.#arrivals.handshakeFailed(error, socket, name),
+    );
     // TLS is put on a TCP socket of ours and does not listen itself: only so Bun counts the bytes of a handshake.
     const listener = createTcpServer((socket) => {
-      if (this.#admits(socket, name)) server.emit("connection", socket);
+      if (this.#arrivals.admit(socket, name)) server.emit("connection", socket);
     });
     await new Promise<void>((resolve, reject) => {
       listener.once("error", reject);
@@ -126,7 +121,7 @@ export class Door {
 
   /** TCP connections that have not gone yet. */
   get openSockets(): number {
-    return this.#admission.open;
+    return this.#arrivals.open;
   }
 
   /** Accepts nobody any more; open connections stay. */
@@ -134,64 +129,10 @@ export class Door {
     for (const listener of this.#listeners) listener.close();
   }
 
-  #admits(socket: Socket, listener: ListenerName): boolean {
-    const address = socket.remoteAddress ?? "unknown";
-    const limit = this.#admission.arrived(address);
-    if (limit !== undefined) {
-      socket.on("error", ignore);
-      socket.destroy();
-      this.#parts.record({ type: "connection-shed", address, listener, limit });
-      return false;
-    }
-    const close = (limit: HandshakeLimit) => {
-      const type = limit === "handshakes" ? "connection-shed" : "handshake-refused";
-      this.#parts.record({ type, address, listener, limit, why: shedWhy[limit] });
-      socket.destroy();
-    };
-    const arrival = this.#admission.handshakeBegins(address, close, socket);
-    this.#watch ??= setInterval(() => this.#watchHandshakes(), watchMs);
-    this.#arrivals.set(socket, arrival);
-    socket.on("error", ignore);
-    socket.on("close", () => {
-      this.#admission.handshakeEnded(arrival);
-      this.#admission.left(address);
-    });
-    return true;
-  }
-
-  #watchHandshakes(): void {
-    this.#admission.endLargeHandshakes();
-    if (this.#admission.handshakes > 0) return;
-    clearInterval(this.#watch);
-    this.#watch = undefined;
-  }
-
-  #handshakeFailed(
-    error: Error & { code?: string },
-    socket: TLSSocket,
-    listener: ListenerName,
-  ): void {
-    // The runtimes only report a handshake that takes too long, and leave its socket open.
-    socket.destroy();
-    const arrival = this.#arrivals.get(tcpSocketOf(socket));
-    if (arrival === undefined || arrival.isShed) return; // said already
-    const { address } = arrival;
-    this.#parts.record({
-      type: "handshake-refused",
-      address,
-      listener,
-      check: printable(error.code ?? "tls", 80),
-      why: explainHandshake(error.code),
-      ...(error.code === handshakeTimedOut ? { limit: "connectTimeoutMs" } : {}),
-      ...(typeof socket.servername === "string" ? { sni: printable(socket.servername, 80) } : {}),
-    });
-  }
-
   #secured(socket: TLSSocket, listener: ListenerName): void {
     if (socket.listenerCount("error") === 0) socket.on("error", ignore);
-    const arrival = this.#arrivals.get(tcpSocketOf(socket));
-    if (arrival === undefined || arrival.isShed) return void socket.destroy();
-    this.#admission.handshakeEnded(arrival);
+    const arrival = this.#arrivals.handshakeDone(socket);
+    if (arrival === undefined) return;
     const { address } = arrival;
     const proof = this.#parts.settings().listeners[listener].accept;
     const der = () => socket.getPeerX509Certificate()?.raw ?? new Uint8Array();
@@ -224,7 +165,7 @@ export class Door {
         check: found.check,
         why: found.why,
         ...(certificate === undefined ? {} : { certificate: describeCertificate(certificate) }),
-        ...(typeof socket.servername === "string" ? { sni: printable(socket.servername, 80) } : {}),
+        ...sniOf(socket),
       });
       return;
     }
@@ -233,7 +174,7 @@ export class Door {
     if (foreign !== undefined && subject.certificate(bound?.fingerprint ?? "") === undefined) {
       this.#parts.onForeign(der());
     }
-    if (bound !== undefined) this.#admission.becomesFamiliar(address);
+    if (bound !== undefined) this.#arrivals.becomesFamiliar(address);
     socket.setNoDelay(true);
     this.#handOn(socket, arrival.at, {
       subject,
@@ -286,10 +227,6 @@ export class Door {
   }
 }
 
-const shedWhy: Readonly<Record<HandshakeLimit, string>> = {
-  handshakes: "an address of a subject took its place",
-  preAuthBytes: "the handshake is larger than a peer without an identity may send",
-};
 const alpnOf: Readonly<Record<ListenerName, "mqtt" | "http/1.1">> = {
   mqtts: "mqtt",
   wss: "http/1.1",

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { type Commands, commands, rotatingThings } from "@wardmq/commands";
+import { type Commands, commands, rotatingThings, rotationSteps } from "@wardmq/commands";
 import { printable } from "@wardmq/events";
 import { encodePem } from "@wardmq/x509";
 import { type Command, InvalidArgumentError, Option } from "commander";
@@ -76,13 +76,20 @@ export function addRotationCommands(program: Command): void {
       ],
     })
       .addOption(new Option("--step", "take the next step").conflicts(["undo", "status"]))
+      .addOption(
+        new Option("--to <step>", "take the next step if it is this one; repeated, it does nothing")
+          .choices([...rotationSteps])
+          .conflicts(["step", "undo", "status"]),
+      )
       .addOption(new Option("--undo", "take the last step back").conflicts("status"))
       .option("--status", "only show where it stands, as without an option")
       .option("--json", "print the result as JSON")
       .action(
-        inDeployment([], async (_, { step, undo, json }: Json & Moves) => {
-          const move = step ? "rotation.step" : undo ? "rotation.undo" : "rotation.status";
-          const status = await ask(move, { what });
+        inDeployment([], async (_, { step, to, undo, json }: Json & Moves) => {
+          const status =
+            step || to !== undefined
+              ? await ask("rotation.step", { what, ...(to === undefined ? {} : { to }) })
+              : await ask(undo ? "rotation.undo" : "rotation.status", { what });
           if (json) return printJson(status);
           const stands = what === "server" ? "" : `${status.step}, `;
           print(`${what}: ${stands}${status.meaning}`);
@@ -183,6 +190,7 @@ function serverText({
 
 interface Moves {
   readonly step?: boolean;
+  readonly to?: (typeof rotationSteps)[number];
   readonly undo?: boolean;
 }
 

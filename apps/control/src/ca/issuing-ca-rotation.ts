@@ -59,7 +59,7 @@ export const issuingCaRotation: Rotation<Detail> = {
     if (next === "used") return undefined; // brokers hear of all changes in their order
     const former = pems.map(decode);
     if (servers.some((one) => former.some((ca) => isIssuedBy(one, ca))))
-      return "a broker shows a certificate that is signed by it: wardmq rotate server DIR --step";
+      return "a broker still shows a certificate that is signed by it, and gets another one by itself";
     const ids = new Set(former.map(caIdOf));
     const active = registry.expiries(now).filter(({ issuer }) => ids.has(issuer));
     const last = active.at(-1);

@@ -18,7 +18,9 @@ export interface Rotating {
   readonly now: number;
 }
 
-export type RotationStep = "staged" | "used" | "retired" | "undone";
+const moves = ["staged", "used", "retired"] as const;
+export type RotationMove = (typeof moves)[number];
+export type RotationStep = RotationMove | "undone";
 
 /** How one thing is replaced by its successor. `Detail` is what both are, in JSON: certificates and public keys. */
 export interface Rotation<Detail> {
@@ -65,12 +67,19 @@ export interface RotationStatus {
  *     idle --step--> staged (known to all) --step--> used (in the former one's place) --step--> idle, the former one gone
  *       ^------undo----'      ^----------------undo---'
  *
+ * A step that is named is taken once, however often it is asked for.
  * The step is written down first and the files follow, so that one that was cut off is finished by the next start of
  * control, or by the same command given again.
  */
-export async function stepRotation(what: RotationName, on: Rotating, doing: Doing): Promise<void> {
+export async function stepRotation(
+  what: RotationName,
+  on: Rotating,
+  doing: Doing,
+  to?: RotationMove,
+): Promise<void> {
   const entries = readEntries();
   const entry = entries[what];
+  if (to !== undefined && isTaken(to, entry)) return;
   const rotation = rotationOf(what);
   if (entry === undefined) {
     refuseSecond(what, entries);
@@ -86,6 +95,17 @@ export async function stepRotation(what: RotationName, on: Rotating, doing: Doin
     });
   }
   settle(what, { ...entry, step });
+}
+
+/** Whether the step that is meant was taken before; throws where it is not the next one either. */
+function isTaken(to: RotationMove, entry: Entry | undefined): boolean {
+  const at = entry === undefined || entry.step === "undone" ? -1 : moves.indexOf(entry.step);
+  if (moves.indexOf(to) <= at) return true;
+  const next = moves[at + 1];
+  if (next === to) return false;
+  throw new Failure("ERR_ROTATION", `the next step is ${next}, not ${to}`, {
+    hint: "take one after the other; a rotation that has ended begins anew with staged",
+  });
 }
 
 function nextOf(step: RotationStep): "used" | "retired" {

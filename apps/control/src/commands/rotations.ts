@@ -21,9 +21,9 @@ export const rotationHandlers: HandlersOf<typeof rotationCommands> = {
   "rotation.status": (on, { what }, caller) =>
     what === "server" ? serverStatus(on) : rotationStatus(what, rotating(on, caller)),
 
-  "rotation.step": async (on, { what }, caller) => {
+  "rotation.step": async (on, { what, to }, caller) => {
     if (what === "server") return renewServers(on, caller);
-    await stepRotation(what, rotating(on, caller), caller);
+    await stepRotation(what, rotating(on, caller), caller, to);
     return settled(on, what, "step", caller);
   },
 

@@ -1,6 +1,6 @@
 import type { X509Certificate } from "node:crypto";
 import type { RequestListener } from "node:http";
-import type { Socket } from "node:net";
+import { createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
 import {
   createSecureContext,
   createServer,
@@ -11,21 +11,17 @@ import {
 import { type ControlListenerName, printable, type SecurityEvent } from "@wardmq/events";
 import type { ListenerSettings } from "@wardmq/feed";
 import {
-  Admission,
   type AdmissionLimits,
-  type Arrival,
+  Arrivals,
   type Credentials,
   describeCertificate,
-  explainHandshake,
-  type HandshakeLimit,
-  handshakeTimedOut,
   listenerOptions,
   networkOf,
   type Refusal,
   refuseNegotiated,
   secureContextOptions,
+  sniOf,
   type TlsSettings,
-  tcpSocketOf,
   tlsErrorText,
 } from "@wardmq/tls";
 import { httpServer } from "./http-server.ts";
@@ -53,7 +49,6 @@ export interface DoorParts {
   readonly monotonic: () => number;
 }
 
-const watchMs = 10;
 /** Of one certificate, or of one address without. */
 const requestsPerSecond = 100;
 const alpn = "http/1.1";
@@ -65,18 +60,18 @@ const alpn = "http/1.1";
 export class Door {
   readonly #parts: DoorParts;
   readonly #listeners: Readonly<Record<ControlListenerName, Listener>>;
-  readonly #admission: Admission;
+  readonly #arrivals: Arrivals;
+  readonly #listening: TcpServer[] = [];
   readonly #servers = new Map<ControlListenerName, Server>();
   readonly #contexts = new Map<ControlListenerName, SecureContext>();
   readonly #rate: RequestRate;
-  readonly #arrivals = new WeakMap<Socket, Arrival>();
   readonly #sockets = new Set<Socket>();
-  #watch: NodeJS.Timeout | undefined;
 
   constructor(parts: DoorParts, listeners: Readonly<Record<ControlListenerName, Listener>>) {
     this.#parts = parts;
     this.#listeners = listeners;
-    this.#admission = new Admission(parts.limits, parts.monotonic);
+    const { limits, monotonic, record } = parts;
+    this.#arrivals = new Arrivals({ limits, monotonic, record, timers: globalThis });
     this.#rate = new RequestRate(requestsPerSecond, requestsPerSecond, parts.monotonic);
   }
 
@@ -92,18 +87,27 @@ export class Door {
       // As in the broker: Node heeds trust in an issuing CA alone in the context of a host only.
       SNICallback: (_serverName, answer) => answer(null, this.#contexts.get(name)),
     });
-    server.on("connection", (socket: Socket) => this.#arrived(socket, name));
-    server.on("tlsClientError", (error, socket) => this.#handshakeFailed(error, socket, name));
+    server.on("tlsClientError", (error, socket) =>
+      this.#arrivals.handshakeFailed(error, socket, name),
+    );
     server.on("secureConnection", (socket) => {
       if (this.#isLetIn(socket, name)) http.emit("connection", socket);
     });
-    await new Promise<void>((resolve, reject) => {
-      server.once("error", reject);
-      server.listen({ host: at.address, port: at.port, backlog: 1024 }, resolve);
+    // As in the broker: only where TLS is put on a TCP socket of ours Bun counts the bytes of a handshake.
+    const listener = createTcpServer((socket) => {
+      if (!this.#arrivals.admit(socket, name)) return;
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
+      server.emit("connection", socket);
     });
-    server.on("error", ignore); // accept errors (no file descriptors left): the next accept is tried again
+    await new Promise<void>((resolve, reject) => {
+      listener.once("error", reject);
+      listener.listen({ host: at.address, port: at.port, backlog: 1024 }, resolve);
+    });
+    listener.on("error", ignore); // accept errors (no file descriptors left): the next accept is tried again
+    this.#listening.push(listener);
     this.#servers.set(name, server);
-    const address = server.address();
+    const address = listener.address();
     if (address === null || typeof address === "string") throw new Error("no address after listen");
     return address.family === "IPv6"
       ? `[${address.address}]:${address.port}`
@@ -120,8 +124,7 @@ export class Door {
 
   /** Ends everything. */
   close(): void {
-    clearInterval(this.#watch);
-    for (const server of this.#servers.values()) server.close();
+    for (const listener of this.#listening) listener.close();
     for (const socket of this.#sockets) socket.destroy();
   }
 
@@ -156,70 +159,15 @@ export class Door {
     return listenerOptions(...this.#contextOf(name), alpn, this.#parts.limits().connectTimeoutMs);
   }
 
-  #arrived(socket: Socket, listener: ControlListenerName): void {
-    const address = socket.remoteAddress ?? "unknown";
-    socket.on("error", ignore);
-    const limit = this.#admission.arrived(address);
-    if (limit !== undefined) {
-      socket.destroy();
-      this.#parts.record({ type: "connection-shed", address, listener, limit });
-      return;
-    }
-    const close = (limit: HandshakeLimit) => {
-      this.#parts.record({ type: "handshake-refused", address, listener, limit });
-      socket.destroy();
-    };
-    const arrival = this.#admission.handshakeBegins(address, close, socket);
-    this.#watch ??= setInterval(() => this.#watchHandshakes(), watchMs);
-    this.#arrivals.set(socket, arrival);
-    this.#sockets.add(socket);
-    socket.on("close", () => {
-      this.#sockets.delete(socket);
-      this.#admission.handshakeEnded(arrival);
-      this.#admission.left(address);
-    });
-  }
-
-  #watchHandshakes(): void {
-    this.#admission.endLargeHandshakes();
-    if (this.#admission.handshakes > 0) return;
-    clearInterval(this.#watch);
-    this.#watch = undefined;
-  }
-
-  #handshakeFailed(
-    error: Error & { code?: string },
-    socket: TLSSocket,
-    listener: ControlListenerName,
-  ): void {
-    // The runtimes only report a handshake that takes too long, and leave its socket open.
-    socket.destroy();
-    const arrival = this.#arrivals.get(tcpSocketOf(socket));
-    if (arrival === undefined || arrival.isShed) return; // said already
-    this.#parts.record({
-      type: "handshake-refused",
-      address: arrival.address,
-      listener,
-      check: printable(error.code ?? "tls", 80),
-      why: explainHandshake(error.code),
-      ...(error.code === handshakeTimedOut ? { limit: "connectTimeoutMs" } : {}),
-      ...sniOf(socket),
-    });
-  }
-
   #isLetIn(socket: TLSSocket, listener: ControlListenerName): boolean {
     socket.on("error", ignore);
-    const arrival = this.#arrivals.get(tcpSocketOf(socket));
-    if (arrival === undefined || arrival.isShed) {
-      socket.destroy();
-      return false;
-    }
-    this.#admission.handshakeEnded(arrival);
+    const arrival = this.#arrivals.handshakeDone(socket);
+    if (arrival === undefined) return false;
     const { address } = arrival;
     const certificate = socket.getPeerX509Certificate();
     const refusal = this.#refusalOf(socket, certificate, this.#listeners[listener]);
     if (refusal === undefined) {
-      if (certificate !== undefined) this.#admission.becomesFamiliar(address);
+      if (certificate !== undefined) this.#arrivals.becomesFamiliar(address);
       socket.setNoDelay(true);
       this.#parts.requesters.introduce(socket, { address, listener, certificate });
       return true;
@@ -258,12 +206,8 @@ export class Door {
   }
 
   #addressOf(socket: Socket): string {
-    return this.#arrivals.get(tcpSocketOf(socket))?.address ?? "unknown";
+    return this.#arrivals.of(socket)?.address ?? "unknown";
   }
-}
-
-function sniOf({ servername }: TLSSocket): { readonly sni?: string } {
-  return typeof servername === "string" ? { sni: printable(servername, 80) } : {};
 }
 
 /** The `close` that follows an error says all we need. */
