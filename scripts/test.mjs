@@ -4,7 +4,7 @@ import { buildPkcs11 } from "./pkcs11.mjs";
 import { runGroup, runtimeCommand } from "./process.mjs";
 import { installSystemPackages } from "./system-packages.mjs";
 
-const limitMs = 30 * 60_000;
+const limitMs = 36 * 60_000;
 const testTimeoutMs = 120_000;
 
 export async function test(words) {
