@@ -16,6 +16,7 @@ import { OcspResponder } from "./ca/ocsp-responder.ts";
 import { day } from "./ca/pem-file.ts";
 import { type PublicObjects, publicObject } from "./ca/public-objects.ts";
 import { RevocationLists } from "./ca/revocation-lists.ts";
+import { RevokedCas } from "./ca/revoked-cas.ts";
 import { settleRotations } from "./ca/rotations.ts";
 import { signForBroker } from "./ca/server-certificate.ts";
 import { ServerCertificates } from "./ca/server-certificates.ts";
@@ -71,6 +72,7 @@ export class Control {
   readonly #issuance: Issuance;
   readonly #brokerStore: BrokerStore;
   readonly #lists: RevocationLists;
+  readonly #revokedCas: RevokedCas;
   readonly #fleet: FleetRotation;
   readonly #public: PublicObjects;
   readonly #issuers: Issuers;
@@ -161,9 +163,19 @@ export class Control {
       record: (event) => this.#record(event),
       changed: (change) => void this.#publish(change),
     });
+    const signing = () => this.#sources.authority.signing;
+    this.#lists = new RevocationLists({
+      issuers: signing,
+      registry,
+      now,
+      failed: (error) => this.#failed(error),
+    });
+    this.#revokedCas = new RevokedCas(files.revokedCas);
     this.#fleet = new FleetRotation({
       registry,
       file: files.fleet,
+      lists: this.#lists,
+      revokedCas: this.#revokedCas,
       publish: (change) => void this.#publish(change),
       reload: ({ actor }) => this.reload(actor),
       now,
@@ -174,13 +186,6 @@ export class Control {
       servers: this.#servers,
       publisher: { publish: (change) => this.#publish(change) },
       record: (event) => this.#record(event),
-    });
-    const signing = () => this.#sources.authority.signing;
-    this.#lists = new RevocationLists({
-      issuers: signing,
-      registry,
-      now,
-      failed: (error) => this.#failed(error),
     });
     this.#public = {
       lists: this.#lists,
@@ -368,6 +373,7 @@ export class Control {
         renew: () => this.#publisher.renewServerCertificates(),
       },
       lists: this.#lists,
+      revokedCas: this.#revokedCas,
       fleet: this.#fleet,
       publisher: { publish: (change) => this.#publish(change) },
       tokens: {
@@ -452,7 +458,8 @@ export class Control {
   #publish({ subjects, ...change }: RegistryChange): ReturnType<FeedPublisher["publish"]> {
     const hasEnded = ({ certificates }: RegisteredSubject) =>
       certificates.some(({ state }) => state !== "active");
-    if (subjects?.some(hasEnded) === true) this.#lists.changed();
+    const isNewCa = change.trustAnchors !== undefined; // whose certificates nobody can check before its first CRL
+    if (isNewCa || subjects?.some(hasEnded) === true) this.#lists.changed();
     return this.#publisher.publish(
       subjects === undefined ? change : { ...change, subjects: this.#forBrokers(subjects) },
     );

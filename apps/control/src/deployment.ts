@@ -24,6 +24,7 @@ export const paths = {
   rootCertificate: "control/root-ca.pem",
   crossCertificate: "control/root-ca-cross.pem",
   fleet: "control/fleet.sealed",
+  revokedCas: "control/revoked-cas.sealed",
   plainFleet: "control/fleet.json",
   rotations: "control/rotations.json",
   issuingKey: "control/issuing-ca.key",

@@ -10,6 +10,7 @@ import { openAuthority } from "./ca/authority.ts";
 import { FleetRotation } from "./ca/fleet-rotation.ts";
 import { Issuance } from "./ca/issuance.ts";
 import { RevocationLists } from "./ca/revocation-lists.ts";
+import { RevokedCas } from "./ca/revoked-cas.ts";
 import { ServerCertificates } from "./ca/server-certificates.ts";
 import { execute } from "./commands/execute.ts";
 import type { Surroundings } from "./commands/handler.ts";
@@ -144,6 +145,7 @@ async function openFiles(
     now: Date.now,
     failed: () => {}, // nothing is published but what is asked for
   });
+  const revokedCas = new RevokedCas(files.revokedCas);
   const takeOver = async (doing: Doing, reason: string) => {
     const { policyFiles } = readOperatorFiles([], registry.identity);
     versions().record(policyFiles, reason, doing);
@@ -163,9 +165,12 @@ async function openFiles(
     issuance: new Issuance({ registry, authority, servers, publisher, record }),
     servers: { issued: servers, shown: () => [], renew: async () => [] },
     lists,
+    revokedCas,
     fleet: new FleetRotation({
       registry,
       file: files.fleet,
+      lists,
+      revokedCas,
       publish: () => {},
       reload: async () => [],
       now: Date.now,

@@ -18,24 +18,34 @@ const caId = z.string().meta({
   examples: ["6f1d2c9e0b7a4c3e8d5f1a2b3c4d5e6f70819203"],
 });
 
+const crls = z.strictObject({
+  crls: z.array(
+    z.strictObject({
+      ca: caId,
+      crlNumber: z.int(),
+      thisUpdate: milliseconds,
+      nextUpdate: milliseconds,
+      revoked: z.int().meta({ description: "how many certificates it lists" }),
+      der: z.string().meta({ description: "the CRL in DER, base64" }),
+    }),
+  ),
+});
+
 export const caCommands = {
   crl: {
     summary: "give the CRLs of the CAs, published anew",
     role: "viewer",
     route: "GET /crls",
     arguments: nothing,
-    result: z.strictObject({
-      crls: z.array(
-        z.strictObject({
-          ca: caId,
-          crlNumber: z.int(),
-          thisUpdate: milliseconds,
-          nextUpdate: milliseconds,
-          revoked: z.int().meta({ description: "how many certificates it lists" }),
-          der: z.string().meta({ description: "the CRL in DER, base64" }),
-        }),
-      ),
-    }),
+    result: crls,
+  },
+  "root.crl": {
+    summary: "have the root CA sign a new CRL, of issuing CAs that were left in an emergency",
+    role: "security-officer",
+    route: "POST /crls/root",
+    approval: "second-person",
+    arguments: nothing,
+    result: crls,
   },
   horizon: {
     summary:

@@ -101,7 +101,7 @@ export const rotationCommands = {
     result: z.strictObject({ to: z.string() }),
   },
   "root-key.restore": {
-    summary: "bring the key of the root CA back, for a rotation",
+    summary: "bring the key of the root CA back, for a rotation or its CRL",
     role: "local",
     arguments: z.strictObject({ from: longText }),
     result: z.strictObject({ from: z.string() }),

@@ -177,6 +177,10 @@ export const eventTypes = {
     severity: "alert",
     summary: "an operator moves every device to a new issuing CA",
   },
+  "root-crl-signed": {
+    severity: "notice",
+    summary: "an operator had the root CA sign its CRL, of issuing CAs that were revoked",
+  },
   "root-key-moved": {
     severity: "alert",
     summary: "the key of the root CA was taken out of the deployment or brought back",

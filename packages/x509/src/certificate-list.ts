@@ -184,11 +184,15 @@ export interface CertificateList {
  * critical extension we do not know.
  */
 export function decodeCertificateList(der: Uint8Array): CertificateList {
-  const { entries, ...list } = decodeAllButEntries(der);
+  const { entries, extensions, ...list } = decodeAllButEntries(der);
+  refusePartial(extensions);
   return { ...list, revokedSerialNumbers: decodeEntries(entries) };
 }
 
-/** When a CRL of our own is from, until when it is good, and its number: all that the next one depends on. */
+/**
+ * When a CRL of our own is from, until when it is good, and its number: all that the next one depends on. Its scope is
+ * not looked at: a root's lists CA certificates only.
+ */
 export function decodeCertificateListTimes(
   der: Uint8Array,
 ): Pick<CertificateList, "thisUpdate" | "nextUpdate" | "crlNumber"> {
@@ -196,9 +200,10 @@ export function decodeCertificateListTimes(
   return { thisUpdate, nextUpdate, crlNumber };
 }
 
-function decodeAllButEntries(
-  der: Uint8Array,
-): Omit<CertificateList, "revokedSerialNumbers"> & { readonly entries: Uint8Array } {
+function decodeAllButEntries(der: Uint8Array): Omit<CertificateList, "revokedSerialNumbers"> & {
+  readonly entries: Uint8Array;
+  readonly extensions: readonly Extension[];
+} {
   const outer = new DerReader(der);
   const parts = new DerReader(outer.read(tags.sequence).content);
   outer.end();
@@ -223,7 +228,6 @@ function decodeAllButEntries(
   const listed = reader.readOptional(extensionsTag)?.content;
   reader.end();
   const extensions = listed === undefined ? [] : decodeExtensions(listed);
-  refusePartial(extensions);
   return {
     tbsCertList: tbs.bytes,
     signatureAlgorithm,
@@ -233,6 +237,7 @@ function decodeAllButEntries(
     nextUpdate,
     crlNumber: crlNumberOf(extensions),
     entries,
+    extensions,
   };
 }
 

@@ -13,19 +13,22 @@ import { table } from "../table.ts";
 
 export function addCaCommands(program: Command): void {
   deploymentCommand(program, "crl", {
-    summary: "write the CRL of the issuing CA, published anew, to a file for a web server",
+    summary:
+      "write the CRL of the issuing CA, or with --root that of the root, published anew, to a file for a web server",
     examples: [
       "wardmq crl /srv/wardmq --out /var/www/crl/wardmq.crl",
       "wardmq crl /srv/wardmq --out ./crl.pem --ca 6f1d2c9e0b7a4c3e8d5f1a2b3c4d5e6f70819203",
+      "wardmq crl /srv/wardmq --root --out /var/www/crl/root.crl",
     ],
   })
     .requiredOption("--out <file>", "where to; PEM when it ends with .pem, else DER")
     .option("--ca <id>", "the CRL of this CA (default: the one that signs now)")
+    .option("--root", "have the root CA sign its CRL, of revoked issuing CAs: takes its key")
     .option("--json", "print what was written as JSON")
-    .action(async (words: string[], options: Json & { out: string; ca?: string }) => {
+    .action(async (words: string[], options: CrlOptions & { out: string }) => {
       const out = resolve(options.out); // before the deployment's folder becomes the current one
-      await inDeployment([], async (_, { ca, json }: Json & { ca?: string }) => {
-        const { crls } = await ask("crl", {});
+      await inDeployment([], async (_, { ca, root, json }: CrlOptions) => {
+        const { crls } = await ask(root ? "root.crl" : "crl", {});
         const crl = ca === undefined ? crls[0] : crls.find((one) => one.ca === ca);
         if (crl === undefined) {
           const known = crls.map((one) => one.ca).join(", ");
@@ -56,6 +59,11 @@ export function addCaCommands(program: Command): void {
         ]),
       ),
   });
+}
+
+interface CrlOptions extends Json {
+  readonly ca?: string;
+  readonly root?: true;
 }
 
 /** `rotate THING`: where it stands, or with an option the next step or the one back. */

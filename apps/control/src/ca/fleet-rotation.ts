@@ -6,7 +6,8 @@ import type { Doing, Registry } from "../registry/registry.ts";
 import type { RegistryChange } from "../registry/rows.ts";
 import { caIdOf } from "./certificate-authority.ts";
 import { decodeCertificates } from "./pem-file.ts";
-import { rotationStatus, stepRotation } from "./rotations.ts";
+import type { RevokedCas } from "./revoked-cas.ts";
+import { type Rotating, rotationStatus, stepRotation } from "./rotations.ts";
 
 /** What of an emergency has to survive a restart; who has renewed is in the registry. */
 interface State {
@@ -39,6 +40,8 @@ export interface FleetStatus {
 export interface FleetParts {
   readonly registry: Registry;
   readonly file: StateFile;
+  readonly lists: Rotating["lists"];
+  readonly revokedCas: RevokedCas;
   readonly publish: (change: RegistryChange) => void;
   /** Takes changed CA files over. */
   readonly reload: (doing: Doing) => Promise<unknown>;
@@ -75,7 +78,7 @@ export class FleetRotation {
     if (deadline !== undefined && deadline <= doing.at) {
       throw new Failure("ERR_ROTATION", "the deadline is in the past");
     }
-    const former = decodeCertificates(paths.issuingCertificate).map(caIdOf);
+    const before = decodeCertificates(paths.issuingCertificate);
     const on = this.#rotating(doing.at);
     if (rotationStatus("issuing-ca", on).step === "idle") {
       await stepRotation("issuing-ca", on, doing);
@@ -86,12 +89,14 @@ export class FleetRotation {
       await this.#parts.reload(doing);
     }
     const [used] = decodeCertificates(paths.issuingCertificate).map(caIdOf);
+    const former = before.filter((ca) => caIdOf(ca) !== used);
+    this.#parts.revokedCas.add(former, doing.at);
     this.#write({
       because,
       actor: doing.actor,
       startedAt: doing.at,
       ...(deadline === undefined ? {} : { deadline }),
-      former: former.filter((id) => id !== used),
+      former: former.map(caIdOf),
       toldUpTo: "",
       wave: firstWave,
     });
@@ -197,10 +202,10 @@ export class FleetRotation {
     this.#parts.file.write(JSON.stringify(state));
   }
 
-  #rotating(now: number) {
-    const { registry } = this.#parts;
+  #rotating(now: number): Rotating {
+    const { registry, lists } = this.#parts;
     // The former CA may be in wrong hands: its end waits for no broker.
-    return { registry, identity: registry.identity, servers: [], now };
+    return { registry, lists, identity: registry.identity, servers: [], now };
   }
 }
 

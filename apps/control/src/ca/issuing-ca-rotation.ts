@@ -8,7 +8,7 @@ import {
 } from "@wardmq/x509";
 import { paths } from "../deployment.ts";
 import type { DeploymentIdentity } from "../registry/registry.ts";
-import { makeCaKey, openRoot, removeCaKey } from "./ca-keys.ts";
+import { makeCaKey, openCaSigner, openRoot, removeCaKey } from "./ca-keys.ts";
 import {
   caIdOf,
   certificatePem,
@@ -53,6 +53,14 @@ export const issuingCaRotation: Rotation<Detail> = {
     replaceFile(paths.issuingCertificate, order.join(""), 0o600);
     if (step === "retired") for (const pem of former) removeCaKey(decode(pem));
     if (step === "undone") removeCaKey(decode(next));
+  },
+
+  async signLast({ former }, { lists }) {
+    for (const pem of former) {
+      const certificate = decode(pem);
+      const signer = openCaSigner(certificate);
+      if (signer !== undefined) await lists.publishLast({ certificate, signer });
+    }
   },
 
   waitsFor({ former: pems }, { registry, servers, now }, next) {

@@ -1,4 +1,5 @@
 import { existsSync, rmSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import { replaceFile } from "@wardmq/keys";
 import type { Certificate } from "@wardmq/x509";
 import { paths } from "../deployment.ts";
@@ -7,11 +8,13 @@ import { readText } from "../files.ts";
 import type { DeploymentIdentity, Doing, Registry } from "../registry/registry.ts";
 import { feedKeyRotation } from "./feed-key-rotation.ts";
 import { issuingCaRotation } from "./issuing-ca-rotation.ts";
+import type { RevocationLists } from "./revocation-lists.ts";
 import { rootRotation } from "./root-rotation.ts";
 
 /** What a rotation acts on. */
 export interface Rotating {
   readonly registry: Registry;
+  readonly lists: Pick<RevocationLists, "publishLast">;
   readonly identity: DeploymentIdentity;
   /** What brokers show, as far as control has signed it. */
   readonly servers: readonly Certificate[];
@@ -28,6 +31,8 @@ export interface Rotation<Detail> {
   readonly meaning: Readonly<Record<"idle" | "staged" | "used", string>>;
   /** Makes the successor and its key. */
   stage(on: Rotating): Promise<Detail>;
+  /** What the former one signs last, before `settle` destroys its key. */
+  signLast?(detail: Detail, on: Rotating): Promise<void>;
   /** Puts the files as a step has them; whatever a crash left half done is done again. */
   settle(detail: Detail, step: RotationStep): void;
   /** Why a step can not be taken yet, or nothing. */
@@ -92,6 +97,12 @@ export async function stepRotation(
   if (why !== undefined) {
     throw new Failure("ERR_ROTATION", `the next step can not be taken yet: ${why}`, {
       hint: `wait, or take the last step back with wardmq rotate ${what} DIR --undo`,
+    });
+  }
+  if (step === "retired") await rotation.signLast?.(entry.detail, on);
+  if (!isDeepStrictEqual(readEntries()[what], entry)) {
+    throw new Failure("ERR_ROTATION", "another step was taken meanwhile", {
+      hint: `wardmq rotate ${what} DIR shows where it stands`,
     });
   }
   settle(what, { ...entry, step });

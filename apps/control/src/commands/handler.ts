@@ -14,6 +14,7 @@ import type { Authority } from "../ca/authority.ts";
 import type { FleetRotation } from "../ca/fleet-rotation.ts";
 import type { Issuance } from "../ca/issuance.ts";
 import type { RevocationLists } from "../ca/revocation-lists.ts";
+import type { RevokedCas } from "../ca/revoked-cas.ts";
 import type { ServerCertificates } from "../ca/server-certificates.ts";
 import type { Manufacturers } from "../est/manufacturers.ts";
 import type { ForeignCas } from "../foreign/foreign-cas.ts";
@@ -82,6 +83,7 @@ export interface Surroundings {
   readonly issuance: Issuance;
   readonly servers: Servers;
   readonly lists: RevocationLists;
+  readonly revokedCas: RevokedCas;
   readonly fleet: FleetRotation;
   readonly publisher: Publisher;
   readonly tokens: TokenWorld;

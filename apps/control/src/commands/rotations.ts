@@ -69,11 +69,11 @@ export const rotationHandlers: HandlersOf<typeof rotationCommands> = {
   },
 };
 
-function rotating({ registry, servers }: Surroundings, { at }: Caller): Rotating {
+function rotating({ registry, lists, servers }: Surroundings, { at }: Caller): Rotating {
   const shown = servers
     .shown()
     .flatMap(({ serialNumber }) => servers.issued.find(serialNumber) ?? []);
-  return { registry, identity: registry.identity, servers: shown, now: at };
+  return { registry, lists, identity: registry.identity, servers: shown, now: at };
 }
 
 /** One certificate for each broker, and no step that it stands on. */
