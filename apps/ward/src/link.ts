@@ -19,7 +19,8 @@ export interface LinkOptions {
 
 export type LinkState =
   | { readonly is: "connecting" }
-  | { readonly is: "open"; readonly tls: string }
+  /** `how` the two ends know each other, and what protects what they say. */
+  | { readonly is: "open"; readonly how: string }
   | { readonly is: "waiting"; readonly why: string };
 
 /** One client's connection to the broker, opened again for as long as it is not closed. */
@@ -57,7 +58,7 @@ export function openLink(options: LinkOptions): Link {
     current.on("connect", () => {
       attempt = 0;
       why = undefined;
-      options.onState({ is: "open", tls: describeTls(current.stream) });
+      options.onState({ is: "open", how: describeTls(current.stream) });
       options.onOpen?.();
     });
     current.on("message", (topic, payload) => options.onMessage?.(topic, payload));
@@ -127,7 +128,10 @@ function clientOptions({
 /** What was agreed, as in `TLSv1.3 TLS_AES_256_GCM_SHA384`. */
 function describeTls(stream: unknown): string {
   if (!(stream instanceof TLSSocket)) return "";
-  return printable(`${stream.getProtocol() ?? "TLS"} ${stream.getCipher()?.name ?? ""}`.trim(), 60);
+  return printable(
+    `mutual ${stream.getProtocol() ?? "TLS"} ${stream.getCipher()?.name ?? ""}`.trim(),
+    60,
+  );
 }
 
 function describeReason(code: number): string {

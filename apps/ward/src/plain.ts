@@ -12,7 +12,7 @@ export function summaryLine(view: View, n: number): string {
     link.is === "waiting"
       ? `no connection for ${view.linkSeconds} s, trying again: ${link.why}`
       : link.is === "open"
-        ? `connected ${link.tls}`
+        ? `connected ${link.how}`
         : "connecting";
   const row = view.rows[n % Math.max(1, view.rows.length)];
   return [

@@ -73,7 +73,7 @@ export function headLines(view: View, width: number): readonly Line[] {
   const alarming = view.rows.filter(({ alarms }) => alarms.length > 0).length;
   const state =
     link.is === "open"
-      ? [span("connected", "good"), span(`  mutual ${link.tls}`)]
+      ? [span("connected", "good"), span(`  ${link.how}`)]
       : link.is === "connecting"
         ? [span("connecting", "medium")]
         : [span(` no connection for ${linkSeconds} s, trying again: ${link.why} `, "medium")];

@@ -40,7 +40,7 @@ export function openTokenLink(options: LinkOptions, login: Login): Link {
     client = opened;
     if (isClosed) return void opened.end(true);
     opened.on("connect", () => {
-      onState({ is: "open", tls: "token over WSS" });
+      onState({ is: "open", how: "access token, WebSocket over TLS" });
       options.onOpen?.();
     });
     opened.on("message", (topic, payload) => options.onMessage?.(topic, payload));

@@ -104,19 +104,19 @@ describe("the board", () => {
 
   test("keeps the reason of a lost connection until it is back", () => {
     const b = board();
-    b.linkIs({ is: "open", tls: "TLSv1.3" }, start);
+    b.linkIs({ is: "open", how: "mutual TLSv1.3" }, start);
     b.linkIs({ is: "waiting", why: "gone" }, start + 1_000);
     b.linkIs({ is: "connecting" }, start + 2_000);
     b.linkIs({ is: "waiting", why: "still gone" }, start + 3_000);
     const { link, linkSeconds } = b.view(start + 9_000);
     assert.deepEqual([link, linkSeconds], [{ is: "waiting", why: "still gone" }, 8]);
-    b.linkIs({ is: "open", tls: "TLSv1.3" }, start + 9_000);
+    b.linkIs({ is: "open", how: "mutual TLSv1.3" }, start + 9_000);
     assert.equal(b.view(start + 9_000).linkSeconds, 0);
   });
 
   test("counts the ward's devices that are connected, and names the trouble of the others", () => {
     const b = new Board("x", [device, { ...device, id: "b" }], start);
-    b.deviceLinkIs("a", { is: "open", tls: "" });
+    b.deviceLinkIs("a", { is: "open", how: "" });
     b.deviceLinkIs("b", { is: "waiting", why: "revoked" });
     b.deviceLinkIs("b", { is: "connecting" });
     b.take(origin("guest"), numeric(), 10, start);

@@ -29,7 +29,7 @@ const row = (over: Partial<Row> = {}): Row => ({
 
 const view = (over: Partial<View> = {}): View => ({
   address: "localhost:8883",
-  link: { is: "open", tls: "TLSv1.3 TLS_AES_256_GCM_SHA384" },
+  link: { is: "open", how: "mutual TLSv1.3 TLS_AES_256_GCM_SHA384" },
   linkSeconds: 3,
   rows: [row()],
   devicesConnected: 1,
@@ -200,7 +200,7 @@ describe("the plain lines", () => {
     ];
     assert.equal(
       summaryLine(view({ rows, devices: 2 }), 0),
-      "ward: connected TLSv1.3 TLS_AES_256_GCM_SHA384, 1 of 2 devices, 20.4 msg/s, " +
+      "ward: connected mutual TLSv1.3 TLS_AES_256_GCM_SHA384, 1 of 2 devices, 20.4 msg/s, " +
         "latency p50 0.7 p99 12 ms, no alarm, icu-1 monitor 3f2a9c1e HR 78 SpO2 97% BP 121/79 RR 16",
     );
     assert.match(summaryLine(view({ rows }), 1), /icu-2 pump 3f2a9c1e rate 5 mL\/h$/);
