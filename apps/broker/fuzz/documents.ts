@@ -163,8 +163,9 @@ function checkConfig(random: Random): void {
   }
   const reported = new Set(config.findings.map(({ key }) => key));
   const listeners = { ...config.settings.listeners, ...config.controlListeners };
+  const settings = { ...config.settings, listeners, certificates: config.published };
   for (const option of options) {
-    const value = valueAt({ ...config.settings, listeners }, option.key);
+    const value = valueAt(settings, option.key);
     if (!isInRange(option, value)) {
       throw new Permissive(`${option.key} is ${JSON.stringify(value)}: ${text}`);
     }
