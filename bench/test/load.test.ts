@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { KeyProviders, keyEnvironment, wrapPlainKeyFile } from "@wardmq/keys";
 import type { Deployment } from "../deployment.ts";
 import { type LoadResult, loadGenerator, numberAt, runLoad } from "../generator.ts";
 import { firstLine } from "../machine.ts";
@@ -141,6 +142,8 @@ function makeCredentials({ directory, service, devices: devicesFolder }: Deploym
     "subjectAltName=DNS:localhost",
     "extendedKeyUsage=serverAuth",
   ]);
+  const providers = new KeyProviders(keyEnvironment({}));
+  wrapPlainKeyFile(files.key, providers.create({ name: "file" }, server));
   for (const [name, path] of [
     ["load", service],
     ...devices.map((id) => [id, join(devicesFolder, id)]),

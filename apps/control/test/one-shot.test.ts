@@ -236,15 +236,17 @@ describe("a one-shot", () => {
     using folder = await newDeployment();
     await oneShot(folder.deployment, "service.add", { name: "dashboard" });
     chmodSync(folder.in("control/issuing-ca.key"), 0o644);
+    const settings = readFileSync(folder.in("wardmq.yaml"));
     writeFileSync(folder.in("wardmq.yaml"), ":");
     const revoked = await oneShot(folder.deployment, "revoke", { subject: "service:dashboard" });
     assert.ok(revoked.ok);
     const certificateRequest = await requestFor(newKey());
     await oneShot(folder.deployment, "service.add", { name: "other" });
-    const refused = await oneShot(folder.deployment, "credential", {
-      subject: "service:other",
-      certificateRequest,
-    });
-    assert.equal(refusal(refused).code, "ERR_KEY_MODE");
+    const wanted = { subject: "service:other", certificateRequest };
+    const unread = await oneShot(folder.deployment, "credential", wanted);
+    assert.equal(refusal(unread).code, "ERR_CONFIG"); // they say what stands in a certificate
+    writeFileSync(folder.in("wardmq.yaml"), settings);
+    const unopened = await oneShot(folder.deployment, "credential", wanted);
+    assert.equal(refusal(unopened).code, "ERR_KEY_MODE");
   });
 });
