@@ -340,6 +340,14 @@ describe("other paths of EST", () => {
 const openssl = (words: readonly string[], input?: Buffer) =>
   spawnSync("openssl", words, { input, encoding: "utf8", cwd: folder.path });
 
+/** Makes a key and a request of this subject, as a person would: `FILE.key` and `FILE.der`. */
+function requestByOpenssl(file: string, subject: string): void {
+  const [key, request] = [`${file}.key`, `${file}.der`];
+  openssl(["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key]);
+  const words = ["-subj", `/CN=${uuidOf(subject)}`, "-outform", "DER", "-out", request];
+  openssl(["req", "-new", "-key", key, ...words]);
+}
+
 /** A maker's CA and device identities, as IEEE 802.1AR has them. */
 function makerCertificates(
   maker: string,
@@ -476,27 +484,7 @@ describe("public clients", () => {
     mkdirSync(`${folder.path}/curl`);
     const at = (name: string) => `${folder.path}/curl/${name}`;
     const request = (name: string) => {
-      openssl([
-        "genpkey",
-        "-algorithm",
-        "EC",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-out",
-        at(`${name}.key`),
-      ]);
-      openssl([
-        "req",
-        "-new",
-        "-key",
-        at(`${name}.key`),
-        "-subj",
-        `/CN=${uuidOf(subject)}`,
-        "-outform",
-        "DER",
-        "-out",
-        at(`${name}.der`),
-      ]);
+      requestByOpenssl(at(name), subject);
       const { stdout } = openssl(["base64", "-in", at(`${name}.der`)]);
       writeFileSync(at(`${name}.b64`), stdout);
     };
@@ -549,29 +537,7 @@ describe("public clients", () => {
     const { id: subject } = await served.result("device.add", { site: "main", ward: "icu" });
     const { code } = await served.result("device.code", { subject });
     const at = (name: string) => `${own.path}/${name}`;
-    const request = (name: string) => {
-      openssl([
-        "genpkey",
-        "-algorithm",
-        "EC",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-out",
-        at(`${name}.key`),
-      ]);
-      openssl([
-        "req",
-        "-new",
-        "-key",
-        at(`${name}.key`),
-        "-subj",
-        `/CN=${uuidOf(subject)}`,
-        "-outform",
-        "DER",
-        "-out",
-        at(`${name}.der`),
-      ]);
-    };
+    const request = (name: string) => requestByOpenssl(at(name), subject);
     const cas = ["root-ca", "issuing-ca"].flatMap((name) => [
       "--cacert",
       own.in("control", `${name}.pem`),
