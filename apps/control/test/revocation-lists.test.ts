@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { X509Certificate } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { keySigner } from "@wardmq/keys";
 import {
@@ -15,7 +15,11 @@ import { caIdOf } from "../src/ca/certificate-authority.ts";
 import { horizonOf } from "../src/ca/horizon.ts";
 import { OcspResponder } from "../src/ca/ocsp-responder.ts";
 import { publicObject } from "../src/ca/public-objects.ts";
-import { RevocationLists, registrySerialNumber } from "../src/ca/revocation-lists.ts";
+import {
+  publishRevocationList,
+  RevocationLists,
+  registrySerialNumber,
+} from "../src/ca/revocation-lists.ts";
 import { issueServerCertificate } from "../src/ca/server-certificate.ts";
 import { enterDeployment } from "../src/deployment.ts";
 import { openSigner } from "../src/keys.ts";
@@ -91,6 +95,31 @@ describe("what is revoked", { skip: opensslIsMissing }, () => {
     );
     assert.ok(one && two && two.thisUpdate > one.thisUpdate);
     assert.equal(two.crlNumber, (one.crlNumber ?? 0) + 1);
+  });
+
+  test("takes no number back when the file of the former CRL is lost or damaged", async () => {
+    const registry = openRegistry(folder);
+    const certificate = authorityOf(folder);
+    const issuer = { certificate, signer: openSigner(folder.in("control/issuing-ca.key")) };
+    const former = process.cwd();
+    enterDeployment(folder.deployment);
+    try {
+      const now = Date.now() + 3_600_000;
+      const { crlNumber } = await publishRevocationList(issuer, registry, now);
+      const file = folder.in(`control/crl/${caIdOf(certificate)}.crl`);
+      for (const [lose, later] of [
+        [() => rmSync(file), 60_000],
+        [() => writeFileSync(file, "damaged"), 120_000],
+      ] as const) {
+        lose();
+        const next = await publishRevocationList(issuer, registry, now + later);
+        assert.ok(next.crlNumber > crlNumber);
+      }
+      rmSync(file); // it is of a time to come
+    } finally {
+      process.chdir(former);
+      registry.close();
+    }
   });
 
   test("is in the next CRL after one that could not be written", async () => {

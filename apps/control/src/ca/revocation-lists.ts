@@ -91,11 +91,13 @@ export async function writeRevocationList<Row>(
     revoked.push(encodeRevoked(rows.slice(at, at + entriesInTurn).map(entryOf)));
     await nextTurn();
   }
+  const thisUpdate = Math.max(secondOf(now), (former?.thisUpdate ?? 0) + 1000);
   const fields = {
     issuer: issuer.certificate.subject,
     authorityKeyIdentifier: new Uint8Array(Buffer.from(caId, "hex")),
-    crlNumber: (former?.crlNumber ?? 0) + 1,
-    thisUpdate: Math.max(secondOf(now), (former?.thisUpdate ?? 0) + 1000),
+    // The first is the second it is made in: one list a second at most, so a file that is lost takes no number back.
+    crlNumber: former === undefined ? thisUpdate / 1000 : former.crlNumber + 1,
+    thisUpdate,
     nextUpdate: secondOf(nextUpdate),
     scope,
     revoked,
@@ -104,7 +106,7 @@ export async function writeRevocationList<Row>(
   const path = crlPath(caId);
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   await replaceLargeFile(path, der, 0o600);
-  const { crlNumber, thisUpdate } = fields;
+  const { crlNumber } = fields;
   return { caId, der, crlNumber, thisUpdate, nextUpdate: fields.nextUpdate, revoked: rows.length };
 }
 
