@@ -14,14 +14,11 @@ import {
 import type { Transport, TransportHandler } from "../door/transport.ts";
 import type { Requester } from "../enforcement/enforcement.ts";
 import { named, type SubjectState } from "../enforcement/subjects.ts";
-import {
-  type ApplicationMessage,
-  publishLength,
-  type SubscriptionIdentifiers,
-  writePublish,
+import type {
+  ApplicationMessage,
+  SubscriptionIdentifiers,
 } from "../routing/application-message.ts";
 import type { FrameCache } from "../routing/frame-cache.ts";
-import type { Topic } from "../routing/topic.ts";
 import type { Session } from "../session/session.ts";
 import type { SessionConnection } from "../session/session-connection.ts";
 import type { Will } from "../session/will.ts";
@@ -33,6 +30,7 @@ import { price } from "./memory-budget.ts";
 import { Output } from "./output.ts";
 import { PacketReader } from "./packet-reader.ts";
 import { PublishHandler } from "./publish.ts";
+import { PublishWriter, type Wire } from "./publish-writer.ts";
 import { reasons, withinMaximum } from "./reason.ts";
 import { handleSubscribe, handleUnsubscribe } from "./subscribe.ts";
 import { Timed } from "./timing-wheel.ts";
@@ -48,25 +46,18 @@ const overBudgetMs = 100;
 const spareablePartBytes = 65_536;
 /** How long a peer may take to read our last words. */
 const lastWordsMs = 500;
-const unlimited = 0x1000_0004;
 const tokenHasEnded = "the token has ended";
-const noTopic = Buffer.alloc(2);
 const pingresp = Buffer.from([0xd0, 0]);
 /** The first byte of the acknowledgement a busy reader sends most: its short form is read without an object. */
 const puback = packetTypes.PUBACK << 4;
 
 /** What a CONNECT has settled. */
-export interface Settled {
+export interface Settled extends Wire {
   readonly session: Session;
   /** The Receive Maximum that the client was told, and the most it gets unacknowledged. */
   readonly inflight: number;
-  readonly version: ProtocolVersion;
   readonly keepAliveSeconds: number;
   readonly will: Will | undefined;
-  /** The client's Maximum Packet Size. */
-  readonly maximumPacketBytes: number;
-  /** How many topic aliases we may set, 0 for none. */
-  readonly topicAliasMaximum: number;
   /** 5.0 section 3.1.2.11.7: false keeps reason strings from everything but CONNACK and DISCONNECT. */
   readonly wantsProblemInformation: boolean;
   /** Whether the CONNECT had a Session Expiry Interval above 0: DISCONNECT may change it only then. */
@@ -117,7 +108,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   #preAuthBytes = 0;
   /** The first `DISCONNECT` of either side decides about the will. */
   #will: Will | undefined;
-  #aliases: Map<Topic, number> | undefined;
+  #writer: PublishWriter | undefined;
 
   constructor(transport: Transport, peer: Peer, context: ConnectionContext) {
     super();
@@ -417,6 +408,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     this.#reader.isStopped = false;
     this.settled = settled;
     this.version = settled.version;
+    this.#writer = new PublishWriter(this.output, settled);
     this.#will = settled.will;
     this.#state = "open";
     this.#countPreAuthBytes(0);
@@ -661,7 +653,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
 
   /** An answer to something the peer sent: if it does not read them, we stop reading from it. */
   answer(bytes: Uint8Array): void {
-    if (bytes.length > this.#maximumPacketBytes) {
+    if (bytes.length > (this.settled?.maximumPacketBytes ?? Number.POSITIVE_INFINITY)) {
       this.disconnect(0x95, "the answer is larger than the maximum packet size"); // 5.0 [MQTT-3.1.2-24]
       return;
     }
@@ -707,19 +699,12 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     this.#acknowledge("PUBREL", packetId, 0);
   }
 
-  get #maximumPacketBytes(): number {
-    return this.settled?.maximumPacketBytes ?? unlimited;
-  }
-
   get isCongested(): boolean {
     return this.output.blockedBytes > congestedBytes;
   }
 
   isTooLarge(message: ApplicationMessage, qos: QoS, identifiers: SubscriptionIdentifiers): boolean {
-    const maximum = this.#maximumPacketBytes;
-    if (maximum >= unlimited) return false;
-    const topicLength = message.topic.encoded.length;
-    return publishLength(message, this.version, qos, identifiers, topicLength, 0) > maximum;
+    return this.#writer?.isTooLarge(message, qos, identifiers) === true;
   }
 
   /** Hot path. */
@@ -733,70 +718,10 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     frames: FrameCache | undefined,
     now: number,
   ): boolean {
-    const { output } = this;
     if (this.context.enforcement.hasEnded(this.peer.subject)) return true; // `due` ends it in a moment
-    if (qos === 0 && output.isBlocked && this.#refusesMore()) return false;
-    if (frames !== undefined && identifiers === undefined && this.#mayAlias === 0) {
-      const frame = frames.get(this.version, qos > 0, retain);
-      const out = output.room(frame.length);
-      const at = output.end;
-      frame.bytes.copy(out, at, 0, frame.length);
-      if (qos > 0) {
-        if (qos === 2) out[at] = (out[at] as number) + 2;
-        out[at + frame.packetIdOffset] = packetId >> 8;
-        out[at + frame.packetIdOffset + 1] = packetId & 0xff;
-      }
-      output.end = at + frame.length;
-      return true;
-    }
-    const { encoded } = message.topic;
-    let alias = 0;
-    let topic = encoded;
-    let isNewAlias = false;
-    if (this.#mayAlias > 0) {
-      const known = this.#aliases?.get(message.topic);
-      isNewAlias = known === undefined;
-      alias = known ?? this.#newAlias(message.topic);
-      if (known !== undefined) topic = noTopic;
-    }
-    let length = publishLength(message, this.version, qos, identifiers, topic.length, alias);
-    if (length > this.#maximumPacketBytes) {
-      // The name fits and its alias beside it does not: without one, `isTooLarge` has found room.
-      alias = 0;
-      topic = encoded;
-      if (isNewAlias) this.#aliases?.delete(message.topic); // the last one: no number is given twice
-      length = publishLength(message, this.version, qos, identifiers, topic.length, alias);
-    }
-    const out = output.room(length);
-    const at = output.end;
-    output.end = writePublish(
-      out,
-      at,
-      message,
-      this.version,
-      qos,
-      retain,
-      dup,
-      packetId,
-      identifiers,
-      topic,
-      alias,
-      now,
-    );
+    if (qos === 0 && this.output.isBlocked && this.#refusesMore()) return false;
+    this.#writer?.write(message, qos, retain, dup, packetId, identifiers, frames, now);
     return true;
-  }
-
-  get #mayAlias(): number {
-    return this.settled?.topicAliasMaximum ?? 0;
-  }
-
-  /** The next free alias for the topic, or 0 when all are taken: the first topics keep theirs. */
-  #newAlias(topic: Topic): number {
-    this.#aliases ??= new Map();
-    if (this.#aliases.size >= this.#mayAlias) return 0;
-    const alias = this.#aliases.size + 1;
-    this.#aliases.set(topic, alias);
-    return alias;
   }
 
   #refusesMore(): boolean {
