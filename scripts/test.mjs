@@ -6,6 +6,8 @@ import { installSystemPackages } from "./system-packages.mjs";
 
 const limitMs = 36 * 60_000;
 const testTimeoutMs = 120_000;
+/** Files at once, on each runtime; every file has globals of its own. */
+const workers = 2;
 
 export async function test(words) {
   const end = Date.now() + limitMs;
@@ -43,6 +45,7 @@ async function onBun(files, end) {
     "--no-env-file",
     "--config=/dev/null",
     "test",
+    `--parallel=${workers}`,
     "--only-failures",
     "--timeout",
     String(testTimeoutMs),
@@ -76,7 +79,7 @@ async function onNode(files, end) {
     }
     console.log(line);
   };
-  const args = ["--test", "--test-concurrency=2", `--test-timeout=${testTimeoutMs}`];
+  const args = ["--test", `--test-concurrency=${workers}`, `--test-timeout=${testTimeoutMs}`];
   const reporter = "--test-reporter=./scripts/terse-reporter.mjs";
   console.log(`on Node: ${files.length} files`);
   const run = await runGroup([node, ...options, ...args, reporter, ...files], {
