@@ -1,5 +1,6 @@
 // Starting programs of this repository: with the bundled runtimes, and ended as a whole.
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -57,11 +58,21 @@ export async function runGroup([command, ...args], { onLine, limitMs, env = proc
   return result;
 }
 
+/** Kills a process group, and those its members lead: Bun gives each worker of its tests one of its own. */
 function killGroup(pid) {
+  for (const child of childrenOf(pid)) killGroup(child);
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
     // Nobody is left in it.
+  }
+}
+
+function childrenOf(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
+  } catch {
+    return []; // It has ended, or this is not Linux.
   }
 }
 
