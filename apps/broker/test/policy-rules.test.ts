@@ -124,6 +124,24 @@ describe("a message on an allowed topic", () => {
     }
   });
 
+  test("that is retained already has the life that its rule gets later, from when it was retained", () => {
+    const within = (rule: string) =>
+      policy.replace("retain: allowed", rule).replaceAll("telemetry", "config");
+    for (const { passed, came } of [
+      { passed: 59_999, came: 1 },
+      { passed: 60_000, came: 0 },
+    ]) {
+      const parts = new BrokerParts({ policy: within("retain: allowed") });
+      answerTo(connected(parts, "device"), publish(`${own}/config`, { retain: true }));
+      parts.clock += passed;
+      parts.usePolicy(within("retain: allowed, retainSeconds: 60"));
+      const reader = connected(parts, "service");
+      reader.send(subscribe("hospital/+/+/device/+/config", 1));
+      const got = reader.take().filter(({ type }) => type === "PUBLISH");
+      assert.deepEqual([got.length, parts.retained.messages], [came, came], `after ${passed} ms`);
+    }
+  });
+
   test("is withheld when it waited and its rule no longer allows such messages", () => {
     const parts = new BrokerParts({ policy });
     const link = connected(parts, "device");

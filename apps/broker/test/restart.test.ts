@@ -321,6 +321,32 @@ describe("a will after a restart", () => {
 });
 
 describe("retained messages after a restart", () => {
+  test("have the life that their rule has by then, from when they were retained", async () => {
+    const scene = new Scene();
+    const { link } = scene.open("a");
+    scene.publish(link, "kept", "x", { retain: true, properties: {} });
+    const minute = openPolicy.replace("retain: allowed", "retain: allowed, retainSeconds: 60");
+    assert.notEqual(minute, openPolicy);
+    const subscription = {
+      filter: "kept",
+      qos: 2,
+      noLocal: false,
+      retainAsPublished: false,
+    } as const;
+    for (const [later, came] of [
+      [40, 1],
+      [30, 0],
+    ] as const) {
+      await scene.restart(later, minute);
+      const reader = scene.open("b").link;
+      const subscriptions = [{ ...subscription, retainHandling: 0 as const }];
+      reader.send({ type: "SUBSCRIBE", packetId: 1, subscriptions, properties: {} });
+      scene.commit();
+      assert.equal(reader.take().filter(({ type }) => type === "PUBLISH").length, came);
+      assert.equal(scene.parts.retained.messages, came);
+    }
+  });
+
   test("are there with their publisher, without those that were replaced, removed or have expired", async () => {
     const scene = new Scene();
     const { link } = scene.open("b", 0);

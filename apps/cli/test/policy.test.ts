@@ -93,8 +93,8 @@ describe("wardmq policy check", () => {
   test("lists wildcards with what stands open by them", async () => {
     await says(
       ["check", "--wildcards"],
-      `FILTER                        STANDS OPEN                           RULE                WHERE
-{org}/+/+/device/+/telemetry  every site, every ward, every device  board/subscribe[0]  ${made.directory}/policy.yaml:8:17
+      `FILTER                        STANDS OPEN                           SEVERITY  RULE                WHERE
+{org}/+/+/device/+/telemetry  every site, every ward, every device  notice    board/subscribe[0]  ${made.directory}/policy.yaml:8:17
 `,
     );
   });
@@ -292,9 +292,18 @@ describe("wardmq policy apply, versions and rollback", () => {
       assert.ok(refused === 1 || refused === 2);
       assert.match(stderr, message);
     }
-    await says(
-      ["rollback", "1", ...reason, "--yes"],
-      "version 3 is in force, with the files of version 1\n",
+    const asked = await inDeployment(["rollback", "1", ...reason]);
+    assert.deepEqual([asked.code, await versions()], [2, 2]);
+    assert.match(
+      asked.stdout,
+      /^in force: version 2; device:\* loses publish .*\(longer payloads\)/,
+    );
+    assert.match(asked.stderr, /nobody can be asked here; add --yes/);
+    const back = await inDeployment(["rollback", "1", ...reason, "--yes"]);
+    assert.equal(back.code, 0, back.stderr);
+    assert.match(
+      back.stdout,
+      /^in force: version 2; device:\* loses .*\nversion 3 is in force, with the files of version 1\n$/,
     );
     assert.equal(readFileSync(join(made.directory, "policy.yaml"), "utf8"), policy);
   });
@@ -376,13 +385,16 @@ describe("the policy over HTTPS", () => {
     const listed = await at(["versions", "--json"]);
     assert.equal(listed.code, 0, listed.stderr);
     const next = join(made.parent, "next.yaml");
-    writeFileSync(next, policy.replace("qos: 1,", "qos: 2,"));
+    writeFileSync(next, `${policy.replace("qos: 1,", "qos: 2,")}phi: { mode: warn }\n`);
     const given = ["--from", next, "--reason", "a test"];
     const tried = await at(["apply", ...given, "--shadow", "1h"]);
     assert.equal(tried.code, 0, tried.stderr);
+    const untried = /\nnot tried, for a trial compares decisions only:\n {2}phi\.mode: now warn\n/;
+    assert.match(tried.stdout, untried);
     assert.match(tried.stdout, /on trial until 20/);
     const shown = await at(["shadow"]);
     assert.match(shown.stdout, /^the trial runs until .* by operator:alice: a test\)\n0 decisions/);
+    assert.match(shown.stdout, untried);
     assert.equal((await at(["shadow", "--end"])).code, 0);
     const twice = await at(["shadow", "--end"]);
     assert.deepEqual([twice.code, /no policy is on trial/.test(twice.stderr)], [1, true]);

@@ -244,6 +244,7 @@ export class Control {
       file: files.policyTrial,
       now,
       load: (text) => loadPolicy(text, this.#sources.settings.environment),
+      inForce: () => this.#sources.policy,
       publish: (change) => void this.#publish(change),
       record: (event) => this.#record(event),
     });

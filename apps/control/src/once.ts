@@ -216,6 +216,7 @@ async function openFiles(
         file: files.policyTrial,
         now: Date.now,
         load: (text) => loadPolicy(text, registry.identity.environment),
+        inForce: () => readOperatorFiles([], registry.identity).policy,
         publish: () => {},
         record: (event) => events.append([{ ...event, at: Date.now() }]),
       });

@@ -26,6 +26,8 @@ const files: readonly PolicyFile[] = [{ name: "policy.yaml", text: "roles: {}\n"
 const id = digestOf(files);
 const doing = { actor: "operator:ann", at: 1_000 };
 
+const inForce = { text: "roles: {}\n" };
+
 function trialIn(file = memoryFile(), at = 1_000) {
   const clock = { now: at };
   const published: Pick<WorldChange, "shadow">[] = [];
@@ -34,6 +36,7 @@ function trialIn(file = memoryFile(), at = 1_000) {
     file,
     now: () => clock.now,
     load: (all) => parsePolicyFiles(all),
+    inForce: () => parsePolicy(inForce.text),
     publish: (change) => published.push(change),
     record: (event) => events.push(event),
   });
@@ -112,6 +115,27 @@ describe("the trial of a policy", () => {
     assert.deepEqual([state, kept?.decisions, kept?.countedSince], ["running", 0, 5_000]);
     trial.inForce(id);
     assert.equal(trial.status().state, "ended");
+    trial.close();
+  });
+
+  test("names what of the change it does not try, against the policy in force at the time", () => {
+    const { trial } = trialIn();
+    const text = `roles: { pump: { limits: { connections: 1 }, publish: ["{org}/deid/a"] } }
+phi: { mode: warn }
+claims: [{ issuer: i, claim: groups, value: nurses, role: pump }]
+topics: { commands: [] }
+`;
+    const started = trial.start([{ name: "policy.yaml", text }], 60, "x", doing);
+    assert.deepEqual(started.trial?.untried, [
+      "topics.commands: now none",
+      "claims: now tokens of i with groups = nurses have the role pump",
+      "roles.pump.limits.connections: now 1",
+      "phi.mode: now warn",
+    ]);
+    inForce.text = text.replace("connections: 1", "connections: 2");
+    trial.inForce("1".repeat(64));
+    inForce.text = "roles: {}\n";
+    assert.deepEqual(trial.status().trial?.untried, ["roles.pump.limits.connections: 1, was 2"]);
     trial.close();
   });
 

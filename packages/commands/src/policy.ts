@@ -24,6 +24,12 @@ export const policyVersion = z.strictObject({
   digest: z.string().meta({ description: "SHA-256 of the files, in lower-case hex" }),
 });
 
+const writtenVersion = policyVersion.extend({ files: z.array(policyFile) });
+
+const replaces = z.int().min(1).optional().meta({
+  description: "the version in force that the difference was shown to; another one refuses",
+});
+
 const applied = z.strictObject({
   version: z.int().min(1),
   changed: z.boolean().meta({ description: "false where this policy was in force already" }),
@@ -48,6 +54,10 @@ const trial = z.strictObject({
   endedAt: milliseconds.optional(),
   countedSince: milliseconds,
   decisions: z.int().min(0).meta({ description: "decisions that both policies made" }),
+  untried: z.array(z.string()).meta({
+    description:
+      "what differs and is not tried: claims, requirements, limits, phi, topics of commands",
+  }),
   uncounted: z.int().min(0).meta({ description: "differences for which there was no room" }),
   differences: z.array(
     z.strictObject({
@@ -73,7 +83,7 @@ export const policyCommands = {
     role: "viewer",
     route: "GET /policy",
     arguments: nothing,
-    result: policyVersion.extend({ files: z.array(policyFile) }),
+    result: writtenVersion,
   },
   "policy.versions": {
     summary: "list the versions of the policy, newest first",
@@ -81,6 +91,13 @@ export const policyCommands = {
     route: "GET /policy/versions",
     arguments: nothing,
     result: z.strictObject({ versions: z.array(policyVersion) }),
+  },
+  "policy.version": {
+    summary: "a former version of the policy, or the one in force, as it was written",
+    role: "viewer",
+    route: "GET /policy/versions/{version}",
+    arguments: z.strictObject({ version: z.int().min(1) }),
+    result: writtenVersion,
   },
   "policy.apply": {
     summary:
@@ -93,9 +110,7 @@ export const policyCommands = {
       files: policyFiles
         .optional()
         .meta({ description: "put in place of those that are there; left out, those count" }),
-      replaces: z.int().min(1).optional().meta({
-        description: "the version in force that the difference was shown to; another one refuses",
-      }),
+      replaces,
       reason,
     }),
     result: applied,
@@ -105,7 +120,7 @@ export const policyCommands = {
     role: "security-officer",
     route: "POST /policy/rollback",
     approval: "second-person",
-    arguments: z.strictObject({ version: z.int().min(1), reason }),
+    arguments: z.strictObject({ version: z.int().min(1), replaces, reason }),
     result: applied,
   },
   "policy.shadow": {

@@ -46,6 +46,27 @@ const wholeRows: readonly (readonly [PolicyCheck, found: string, neighbour: stri
     bound(alarm) + deny("{org}/+/+/device/+/command"),
     bound(alarm) + deny("{org}/main/#"),
   ],
+  [
+    "answers-unwatched",
+    `topics: { commands: [] }\nroles: {}`,
+    `topics: { commands: [{ topic: "{org}/{site}/{ward}/device/{uuid}/command" }] }\nroles: {}`,
+  ],
+  ["phi-off", "roles: {}\nphi: { mode: off }", "roles: {}\nphi: { mode: warn }"],
+  [
+    "phi-off",
+    "roles: {}\nphi: { detectors: { phone: off } }",
+    "roles: {}\nphi: { detectors: { phone: warn } }",
+  ],
+  [
+    "no-schema",
+    "tenants: { a: { topics: { schema: off } } }\nroles: {}",
+    "tenants: { a: { topics: { schema: strict } } }\nroles: {}",
+  ],
+  [
+    "already-allowed",
+    bound(`{ filter: ${alarm}, qos: 1 }, { filter: ${alarm}, qos: 0 }`),
+    bound(`{ filter: ${alarm}, qos: 1 }, { filter: ${alarm}, qos: 0, retain: allowed }`),
+  ],
   ["speaks-for-devices", bound(alarm), bound(alarm, ", where: { ward: icu }")],
 ];
 
@@ -387,7 +408,6 @@ describe("checkPolicy", () => {
       "never-bound",
       "allows-nothing",
       "already-bound",
-      "no-schema",
       "unknown-issuer",
       "unused-role",
       "unused-rule",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { compilePolicy, PolicyError, parsePolicy } from "../src/index.ts";
+import { compilePolicy, explain, PolicyError, parsePolicy } from "../src/index.ts";
 import { device, service, uuid } from "./world.ts";
 
 const own = `st-anna/main/icu-1/device/${uuid}`;
@@ -53,6 +53,29 @@ describe("a topic of commands", () => {
     for (const [channel, exchange] of Object.entries(parts)) {
       assert.deepEqual(exchangeOf(`${own}/${channel}`), exchange);
     }
+  });
+
+  test("is explained as one, with who may answer, how and how long", () => {
+    const written = `topics: { commands: [{ topic: "{org}/{site}/{ward}/device/{uuid}/command", within: 10 }] }`;
+    const told = (topic: string, topics = written) =>
+      explain(parsePolicy(topics + roles), {
+        subject: service("control"),
+        action: "publish",
+        topic,
+        at: 0,
+      }).exchange;
+    const watched = `only device:${uuid} may answer, once, within 10 seconds; it is never retained, and no will (topics.commands[0])`;
+    assert.equal(told(`${own}/telemetry`), undefined);
+    assert.equal(told(`${own}/command`, "topics: { commands: [] }"), undefined);
+    assert.equal(
+      told(`${own}/command`),
+      `it is a command: it needs MQTT 5.0, Correlation Data of 1 to 128 bytes and a Response Topic, ${own}/command/response or one level below it, that its sender may subscribe to; ${watched}`,
+    );
+    assert.equal(
+      told(`${own}/command/request/7`),
+      `it is a command: its answer goes to ${own}/command/response/7, and it has no Response Topic or Correlation Data; ${watched}`,
+    );
+    assert.match(told(`${own}/command/response/7`) ?? "", /^it is an answer: it passes only from /);
   });
 
   test("is what the policy says it is, and none where the schema is off and nothing is said", () => {

@@ -28,6 +28,7 @@ topics:
   schema: strict
   templates: ["{org}/new/{name}", "{org}/{site}/{ward}/device/{uuid}/{channel}"]
   levels: { channel: [alarm, telemetry, command], site: [main] }
+  commands: [{ topic: "{org}/{site}/{ward}/device/{uuid}/command", within: 10 }]
 tenants:
   st-anna: { topics: { schema: strict, templates: ["{org}/{uuid}"] } }
   st-carl: {}
@@ -56,6 +57,7 @@ describe("what differs beside rights", () => {
       "topics.schema: now strict",
       "topics.templates: now {org}/new/{name}",
       "topics.levels.channel: now command",
+      "topics.commands: now {org}/{site}/{ward}/device/{uuid}/command within 10 s",
       "tenants.st-anna.topics.schema: now strict",
       "tenants.st-anna.topics.templates: now {org}/{uuid}",
       "tenants: now st-carl",
@@ -90,8 +92,8 @@ describe("what differs beside rights", () => {
   test("has its place in the policy that says it", () => {
     const { others } = diffPolicies(parsePolicy(former), parsePolicy(next));
     const lines = Object.fromEntries(others.map(({ path, place }) => [path, place.line]));
-    assert.equal(lines["roles.pump.limits.messagesPerSecond"], 11);
-    assert.equal(lines["assert.no-commands"], 21);
+    assert.equal(lines["roles.pump.limits.messagesPerSecond"], 12);
+    assert.equal(lines["assert.no-commands"], 22);
     assert.equal(lines["assert.gone"], 20);
   });
 });

@@ -29,6 +29,8 @@ export class ApplicationMessage {
   expiryAt = -1;
   /** Milliseconds since 1970; Infinity when the message never expires. */
   expiresAt = Number.POSITIVE_INFINITY;
+  /** Milliseconds since 1970; 0 of a message that is not retained. */
+  retainedAt = 0;
   /** Who published it, asked again at every later delivery. */
   publisher: SubjectState;
   /** Its place in the journal, while somebody durable is owed it or it is retained; of a kept message only. */

@@ -172,9 +172,18 @@ export class Router {
   /** Takes away retained messages that have expired. */
   removeExpired(): void {
     const now = this.#parts.now();
+    const longestMs = 1000 * this.#parts.retainedSeconds();
     for (const message of this.retained.matching("#")) {
-      if (message.expiresAt <= now) this.#unretain(message.topic.name);
+      const end = Math.min(message.expiresAt, message.retainedAt + longestMs);
+      if (end <= now) this.#unretain(message.topic.name);
     }
+  }
+
+  /** Its rule and the settings may give it a shorter life than when it came; each life begins when it was retained. */
+  #endRetained(message: ApplicationMessage): void {
+    const { enforcement, retainedSeconds } = this.#parts;
+    const seconds = Math.min(retainedSeconds(), enforcement.retainSeconds(message));
+    message.expiresAt = Math.min(message.expiresAt, message.retainedAt + 1000 * seconds);
   }
 
   /** Retained messages for a new subscription, each authorized now, on both ends. */
@@ -193,6 +202,11 @@ export class Router {
         if (!enforcement.mayPublish(message)) this.#unretain(name); // nobody will get it any more
         continue;
       }
+      this.#endRetained(message);
+      if (message.expiresAt <= now) {
+        this.#unretain(name);
+        continue;
+      }
       const qos = Math.min(message.qos, subscription.qos) as QoS;
       session.deliver(message, qos, true, identifiers, undefined, now);
     }
@@ -208,10 +222,9 @@ export class Router {
       this.#unretain(message.topic.name);
       return;
     }
-    const { enforcement, retainedSeconds, now } = this.#parts;
-    const seconds = Math.min(retainedSeconds(), enforcement.retainSeconds(message));
     const kept = message.keep();
-    kept.expiresAt = Math.min(kept.expiresAt, now() + 1000 * seconds);
+    kept.retainedAt = this.#parts.now();
+    this.#endRetained(kept);
     this.#parts.journal.retained(kept);
     const former = this.retained.put(kept);
     if (former !== undefined) this.#parts.journal.replaced(former);

@@ -40,6 +40,7 @@ export class MessageRestorer {
       const message = this.stored(id);
       if (message?.stored === undefined) continue;
       message.stored.isRetained = true;
+      message.retainedAt = record.retainedAt || now;
       message.takeOut();
       this.#router.retained.put(message);
     }

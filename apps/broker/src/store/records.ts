@@ -78,6 +78,8 @@ export interface MessageRecord {
   readonly retain: boolean;
   /** Milliseconds since 1970, or Infinity. */
   readonly expiresAt: number;
+  /** Milliseconds since 1970; 0 of a message that is not retained, or was by a version that wrote no time. */
+  readonly retainedAt: number;
   /** The segment that it was read from: properties first, then the payload. */
   readonly bytes: Buffer;
   readonly propertiesStart: number;
@@ -215,7 +217,8 @@ export function writeMessage(
 ): void {
   out.byte(tags.message);
   out.number(id);
-  out.byte(isRetained ? 1 : 0);
+  out.byte(isRetained ? 2 : 0);
+  if (isRetained) out.number(message.retainedAt);
   messageInto(out, message);
 }
 
@@ -310,9 +313,9 @@ const readers: Readonly<Record<number, (from: RecordReader, to: RecordVisitor) =
   [tags.message]: (from, to) => {
     const start = from.at;
     const id = from.number();
-    const isRetained = from.byte() === 1;
-    const message = readMessage(from);
-    to.message(id, isRetained, message, from.at - start);
+    const flag = from.byte(); // 1: retained, by a version that wrote no time
+    const message = readMessage(from, flag === 2 ? from.number() : 0);
+    to.message(id, flag !== 0, message, from.at - start);
   },
   [tags.unretained]: (from, to) => to.unretained(from.number()),
   [tags.owed]: (from, to) => to.owed(from.number(), readOwed(from)),
@@ -399,7 +402,7 @@ function messageInto(out: RecordWriter, message: ApplicationMessage): void {
   out.copy(bytes, payloadStart, payloadEnd);
 }
 
-function readMessage(from: RecordReader): MessageRecord {
+function readMessage(from: RecordReader, retainedAt = 0): MessageRecord {
   const topic = from.text();
   const publisher = from.text();
   const flags = from.byte();
@@ -413,6 +416,7 @@ function readMessage(from: RecordReader): MessageRecord {
     qos: (flags & 3) as QoS,
     retain: (flags & 4) !== 0,
     expiresAt: expiresAt === 0 ? Number.POSITIVE_INFINITY : expiresAt,
+    retainedAt,
     bytes: from.buffer,
     propertiesStart,
     payloadStart: propertiesStart + propertiesLength,

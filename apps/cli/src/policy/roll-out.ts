@@ -14,7 +14,7 @@ import type { Asking } from "../asking.ts";
 import { print } from "../command-line.ts";
 import { Failure } from "../failure.ts";
 import { parseFiles, readPolicyFiles, refuseBroken } from "../policy-file.ts";
-import { diffText } from "./texts.ts";
+import { diffText, untriedLines } from "./texts.ts";
 
 /** How a change of the policy is made. */
 export interface RollOut {
@@ -50,8 +50,10 @@ export async function applyPolicy(
 
 /** Shows what a former version would change, asks, and has control take it back. */
 export async function rollBack({ ask, reason, isSure }: RollOut, version: number): Promise<string> {
+  const { files } = await ask("policy.version", { version });
+  const { version: replaces } = await shown(ask, files);
   if (!isSure) await confirm(`write the files of version ${version} and apply them?`);
-  const result = await ask("policy.rollback", { version, reason });
+  const result = await ask("policy.rollback", { version, replaces, reason });
   return `version ${result.version} is in force, with the files of version ${version}`;
 }
 
@@ -64,7 +66,10 @@ export async function tryPolicy(
   await shown(ask, files);
   const { trial } = await ask("policy.shadow.start", { files: [...files], seconds, reason });
   const until = new Date(trial?.until ?? 0).toISOString();
-  return `on trial until ${until}; nothing is decided by it. See wardmq policy shadow`;
+  return [
+    ...untriedLines(trial?.untried ?? []),
+    `on trial until ${until}; nothing is decided by it. See wardmq policy shadow`,
+  ].join("\n");
 }
 
 /** Makes one change in the files of the deployment, or in those in force at an API; comments and order stay. */

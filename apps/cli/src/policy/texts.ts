@@ -23,7 +23,7 @@ export function at(place: Place | undefined, file: string): string {
 }
 
 export function explanationText(
-  { decision, place, close, changes }: Explanation,
+  { decision, place, exchange, close, changes }: Explanation,
   asked: string,
   file: string,
   mapped: readonly MappedRole[],
@@ -32,6 +32,7 @@ export function explanationText(
   const rule = ruleId === undefined ? "no rule applies" : `by ${ruleId}, ${at(place, file)}`;
   const lines = [`${effect}: ${asked}`, `  ${rule}`];
   if (hint !== undefined) lines.push(`  ${hint}`);
+  if (exchange !== undefined) lines.push(`  ${exchange}`);
   for (const { role, missing } of mapped) {
     const needs = missing === undefined ? "" : `, but it needs ${printable(missing)}`;
     lines.push(`  the claims give the role ${role}${needs}`);
@@ -131,8 +132,14 @@ function differenceText(verb: string, one: Difference): string {
 
 export function wildcardsText(open: readonly WildcardReach[], file: string): string {
   if (open.length === 0) return "no rule has a wildcard";
-  const rows = open.map((one) => [one.filter, one.reach, one.ruleId, at(one.place, file)]);
-  return table(["FILTER", "STANDS OPEN", "RULE", "WHERE"], rows);
+  const rows = open.map((one) => [
+    one.filter,
+    one.reach,
+    one.severity,
+    one.ruleId,
+    at(one.place, file),
+  ]);
+  return table(["FILTER", "STANDS OPEN", "SEVERITY", "RULE", "WHERE"], rows);
 }
 
 export function testText({ test, decision, passed }: TestResult, file: string): string {
@@ -168,7 +175,8 @@ type ShadowDifference = NonNullable<Shadow["trial"]>["differences"][number];
 /** What became of a trial, in words; texts of brokers are made printable once more. */
 export function shadowText({ trial }: Shadow): string {
   if (trial === undefined) return "no policy is on trial, and none was";
-  const { startedAt, until, endedAt, actor, reason, decisions, differences, uncounted } = trial;
+  const { startedAt, until, endedAt, actor, reason, decisions, differences, untried, uncounted } =
+    trial;
   const end = endedAt === undefined ? `runs until ${time(until)}` : `ended ${time(endedAt)}`;
   const since =
     trial.countedSince === startedAt
@@ -180,7 +188,14 @@ export function shadowText({ trial }: Shadow): string {
     `${decisions} decisions were compared${since}: ${other} would be others`,
     ...differences.map(shadowLine),
     ...(uncounted === 0 ? [] : [`${uncounted} more, of too many kinds to tell apart`]),
+    ...untriedLines(untried),
   ].join("\n");
+}
+
+/** What of a policy its trial does not show. */
+export function untriedLines(untried: readonly string[]): readonly string[] {
+  if (untried.length === 0) return [];
+  return ["not tried, for a trial compares decisions only:", ...untried.map((one) => `  ${one}`)];
 }
 
 function shadowLine({ act, kind, topic, inForce, onTrial, count, example }: ShadowDifference) {

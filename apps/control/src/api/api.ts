@@ -228,7 +228,7 @@ function isShownOnce(name: string): boolean {
 
 /** Arguments by their names, wherever the route has them; a name in two places, or where it does not belong, is refused. */
 function argumentsOf(route: ApiRoute, { params, query, body, headers }: FastifyRequest): object {
-  const given = new Map<string, unknown>(Object.entries(params as Record<string, string>));
+  const given = new Map<string, unknown>();
   const ifMatch = headers["if-match"];
   if (ifMatch !== undefined && !route.takesIfMatch)
     throw wrongRequest(`${route.name} takes no If-Match`, "leave it out");
@@ -238,6 +238,8 @@ function argumentsOf(route: ApiRoute, { params, query, body, headers }: FastifyR
   const { properties } = jsonSchema(schema, "input") as {
     properties: Readonly<Record<string, { readonly type?: string }>>;
   };
+  for (const [key, value] of Object.entries(params as Record<string, string>))
+    given.set(key, fromText(value, properties[key]?.type));
   for (const [key, value] of Object.entries(query as Record<string, unknown>)) {
     if (!route.inQuery.includes(key))
       throw wrongRequest(`${route.name} has no argument ${printable(key, 60)} in the query`);
@@ -257,7 +259,7 @@ function argumentsOf(route: ApiRoute, { params, query, body, headers }: FastifyR
   return Object.fromEntries(given);
 }
 
-/** What a text in a query stands for; one that is nothing of the kind stays a text, and is refused with its name. */
+/** What a text in a path or query stands for; one that is nothing of the kind stays a text, and is refused with its name. */
 function fromText(value: unknown, type: string | undefined): unknown {
   if (typeof value !== "string") return value;
   if (type === "integer" && /^-?\d{1,15}$/.test(value)) return Number(value);

@@ -30,6 +30,10 @@ export class Policies {
     return this.#latest();
   }
 
+  version(number: number): PolicyVersion {
+    return this.#parts.store.read(number);
+  }
+
   versions(): readonly Omit<PolicyVersion, "files">[] {
     const { store } = this.#parts;
     return store.numbers().map((number) => {
@@ -47,18 +51,25 @@ export class Policies {
     if (digestOf(files ?? this.#parts.readFiles()) !== digest) {
       throw changed("the policy files have changed since they were shown");
     }
-    if (replaces !== undefined && this.#latest().version !== replaces) {
-      throw changed("another policy is in force than the one that was shown");
-    }
+    this.#refuseOther(replaces);
     return files === undefined
       ? this.#takeOver(reason, doing)
       : this.#replace(files, reason, doing);
   }
 
   /** Writes the files of a former version, and takes them over; where they no longer fit, the files stay as they were. */
-  async rollback(version: number, reason: string, doing: Doing): Promise<Applied> {
+  async rollback(
+    { version, replaces, reason }: Commands["policy.rollback"]["arguments"],
+    doing: Doing,
+  ): Promise<Applied> {
+    this.#refuseOther(replaces);
     const { files } = this.#parts.store.read(version);
     return this.#replace(files, `rollback to version ${version}: ${reason}`, doing);
+  }
+
+  #refuseOther(shown: number | undefined): void {
+    if (shown === undefined || this.#latest().version === shown) return;
+    throw changed("another policy is in force than the one that was shown");
   }
 
   async #replace(files: readonly PolicyFile[], reason: string, doing: Doing): Promise<Applied> {

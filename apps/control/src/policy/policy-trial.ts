@@ -1,7 +1,13 @@
 import type { Commands } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { ShadowCounts, ShadowDifference, ShadowPolicy, WorldChange } from "@wardmq/feed";
-import { enforcedPart, type Policy, PolicyError, type PolicyFile } from "@wardmq/policy";
+import {
+  enforcedPart,
+  type Policy,
+  PolicyError,
+  type PolicyFile,
+  untriedParts,
+} from "@wardmq/policy";
 import { Failure } from "../failure.ts";
 import type { StateFile } from "../files.ts";
 import type { Doing } from "../registry/registry.ts";
@@ -15,6 +21,7 @@ export interface PolicyTrialParts {
   readonly now: () => number;
   /** The policy of files, if a deployment may use it; throws. */
   readonly load: (files: readonly PolicyFile[]) => Policy;
+  readonly inForce: () => Policy;
   readonly publish: (change: Pick<WorldChange, "shadow">) => void;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
 }
@@ -32,6 +39,8 @@ interface Trial {
   readonly startedAt: number;
   readonly until: number;
   readonly endedAt?: number;
+  /** What differs from the policy in force and is not tried, in words. */
+  readonly untried: readonly string[];
   /** Counts are of decisions since then: another policy in force begins anew. */
   readonly countedSince: number;
   readonly decisions: number;
@@ -56,18 +65,18 @@ export class PolicyTrial {
     this.#parts = parts;
     const text = parts.file.read();
     // INVARIANT: nobody but us writes the file.
-    this.#trial = text === undefined ? undefined : (JSON.parse(text) as Trial);
+    this.#trial = text === undefined ? undefined : withUntried(JSON.parse(text));
     this.#looking = setInterval(() => this.#endInTime(), lookMs).unref();
   }
 
   /** Begins a trial in place of the one before; throws, and changes nothing, where the files are no policy to use. */
   start(files: readonly PolicyFile[], seconds: number, reason: string, doing: Doing): Status {
-    this.#parts.load(files);
+    const untried = this.#untriedOf(files);
     const { actor, at } = doing;
     const until = at + seconds * 1000;
     const digest = digestOf(files);
     const nothing = { countedSince: at, decisions: 0, uncounted: 0, differences: [] };
-    this.#keep({ digest, files, actor, reason, startedAt: at, until, ...nothing });
+    this.#keep({ digest, files, actor, reason, startedAt: at, until, untried, ...nothing });
     this.#parts.record({ type: "policy-trial-started", details: { actor, digest, until } });
     this.#publish();
     return this.status();
@@ -93,7 +102,12 @@ export class PolicyTrial {
       return;
     }
     const countedSince = this.#parts.now();
-    this.#keep({ ...trial, countedSince, decisions: 0, uncounted: 0, differences: [] });
+    const untried = this.forBrokers() === undefined ? [] : this.#untriedOf(trial.files);
+    this.#keep({ ...trial, untried, countedSince, decisions: 0, uncounted: 0, differences: [] });
+  }
+
+  #untriedOf(files: readonly PolicyFile[]): readonly string[] {
+    return untriedParts(this.#parts.inForce(), this.#parts.load(files));
   }
 
   /** Takes what a broker has counted. */
@@ -137,11 +151,11 @@ export class PolicyTrial {
     this.#endInTime();
     const trial = this.#trial;
     if (trial === undefined) return { state: "none" };
-    const { differences, endedAt, ...rest } = trial;
+    const { differences, untried, endedAt, ...rest } = trial;
     const state = endedAt === undefined ? "running" : "ended";
     const sorted = [...differences].sort((a, b) => b.count - a.count);
-    const trialOf = { ...rest, ...(endedAt === undefined ? {} : { endedAt }), differences: sorted };
-    return { state, trial: trialOf };
+    const end = endedAt === undefined ? {} : { endedAt };
+    return { state, trial: { ...rest, ...end, untried: [...untried], differences: sorted } };
   }
 
   close(): void {
@@ -184,6 +198,11 @@ export class PolicyTrial {
     this.#writing = undefined;
     this.#parts.file.write(JSON.stringify(this.#trial));
   }
+}
+
+/** Of a trial that began under a version without it, nobody can tell any more. */
+function withUntried(trial: Omit<Trial, "untried"> & Partial<Trial>): Trial {
+  return { untried: [], ...trial };
 }
 
 function keyOf({ act, kind, topic, inForce, onTrial }: ShadowDifference): string {

@@ -9,6 +9,7 @@ import {
 } from "../decide/assignments.ts";
 import { compilePolicy, placeOf } from "../decide/compile-policy.ts";
 import type { Decision, Subject } from "../decide/decision.ts";
+import type { Exchange } from "../decide/exchange.ts";
 import {
   type Action,
   actions,
@@ -54,6 +55,8 @@ export interface Explanation {
   readonly decision: Decision;
   /** Where the rule that decided stands. */
   readonly place: Place | undefined;
+  /** What the broker asks for beside the rules, of a command or an answer. */
+  readonly exchange: string | undefined;
   /** Nearest first. */
   readonly close: readonly CloseRule[];
   /** Those that break no assertion first, then the smallest; each has been tried. */
@@ -69,9 +72,24 @@ const mostTried = 8;
 export function explain(policy: Policy, request: ExplainRequest): Explanation {
   const decision = decide(policy, request);
   const place = placeOfRule(policy, decision.ruleId);
-  if (decision.effect === "Permit") return { decision, place, close: [], changes: [] };
+  const exchange = decision.exchange && describeExchange(decision.exchange);
+  if (decision.effect === "Permit") return { decision, place, exchange, close: [], changes: [] };
   const close = closeRules(policy, request);
-  return { decision, place, close, changes: changesFor(policy, request) };
+  return { decision, place, exchange, close, changes: changesFor(policy, request) };
+}
+
+/** Whatever the rules permit, the broker watches over commands and their answers. */
+function describeExchange(exchange: Exchange): string {
+  const { part, device, responseSpace, responseTopic, withinMs, ruleId } = exchange;
+  const seconds = `${withinMs / 1000} seconds`;
+  const rule = `(${ruleId})`;
+  if (part === "response") {
+    return `it is an answer: it passes only from ${device}, once, within ${seconds} after a command that waits for it, and goes to who sent that command ${rule}`;
+  }
+  const waits = `only ${device} may answer, once, within ${seconds}; it is never retained, and no will ${rule}`;
+  return responseTopic === undefined
+    ? `it is a command: it needs MQTT 5.0, Correlation Data of 1 to 128 bytes and a Response Topic, ${responseSpace} or one level below it, that its sender may subscribe to; ${waits}`
+    : `it is a command: its answer goes to ${responseTopic}, and it has no Response Topic or Correlation Data; ${waits}`;
 }
 
 function decide(policy: Policy, { subject, action, topic, at }: ExplainRequest): Decision {
@@ -95,6 +113,8 @@ export function placeOfRule(policy: Policy, ruleId: string | undefined): Place |
       if (found) return found;
     }
   }
+  const command = /^topics\.commands\[(\d+)\]$/.exec(first ?? "")?.[1];
+  if (command !== undefined) return policy.topics?.commands?.[Number(command)] ?? policy.topics;
   return first === "topics" ? policy.topics : undefined;
 }
 

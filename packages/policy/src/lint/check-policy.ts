@@ -1,4 +1,5 @@
 import { assignmentsOf, claimAssignments, describeClaim } from "../decide/assignments.ts";
+import { termsOf } from "../decide/terms.ts";
 import { suggestion } from "../language/closest.ts";
 import {
   actions,
@@ -112,14 +113,26 @@ function alreadyAllowed(rules: readonly RuleInContext[]): readonly PolicyFinding
       (other, at) =>
         other.action === rule.action &&
         at !== index &&
-        patternIncludes(other.pattern, rule.pattern) &&
-        (at < index || !patternIncludes(rule.pattern, other.pattern)),
+        allowsAllOf(other, rule) &&
+        (at < index || !allowsAllOf(rule, other)),
     );
     if (!wider) return [];
     const message = `allows only what ${wider.id} (line ${wider.line}) allows`;
     const remark = { message, hint: "remove one of the two" };
     return [finding("already-allowed", rule.role.name, rule, remark, rule.id)];
   });
+}
+
+function allowsAllOf(outer: RuleInContext, inner: RuleInContext): boolean {
+  const [wide, narrow] = [termsOf(outer, outer.id), termsOf(inner, inner.id)];
+  return (
+    patternIncludes(outer.pattern, inner.pattern) &&
+    wide.qos >= narrow.qos &&
+    (wide.retain || !narrow.retain) &&
+    wide.retainSeconds >= narrow.retainSeconds &&
+    wide.payloadBytes >= narrow.payloadBytes &&
+    (wide.contentType === undefined || wide.contentType === narrow.contentType)
+  );
 }
 
 /** Who can write what a device obeys and read it too can answer itself, or be led to loop. */

@@ -44,6 +44,14 @@ export const policyChecks = {
     summary:
       "topics may look like anything: the topic schema is off, and no standard assertion holds",
   },
+  "answers-unwatched": {
+    severity: "warning",
+    summary: "no topic is one of commands: anybody with the right may answer, when and how often",
+  },
+  "phi-off": {
+    severity: "warning",
+    summary: "identifiers of patients are not looked for, or not all of them",
+  },
   "unknown-issuer": {
     severity: "warning",
     summary: "a claim is of an issuer that `issuers.yaml` does not name",

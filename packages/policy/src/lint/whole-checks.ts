@@ -19,7 +19,8 @@ export function checkWhole(policy: Policy): readonly PolicyFinding[] {
   }));
   const denials = effectiveDenials(policy);
   return [
-    ...schemasOff(policy),
+    ...weakerTopics(policy),
+    ...phiOff(policy),
     ...endlessGrants(policy),
     ...unusedGroups(policy),
     ...envelopes(policy),
@@ -34,17 +35,42 @@ interface World {
   readonly rules: readonly EffectiveRule[];
 }
 
-function schemasOff({ topics, tenants }: Policy): readonly PolicyFinding[] {
+function weakerTopics({ topics, tenants }: Policy): readonly PolicyFinding[] {
   const written: (readonly [string, Topics | undefined])[] = [
     ["topics", topics],
     ...tenants.map((one) => [`tenants.${one.name}.topics`, one.topics] as const),
   ];
   return written.flatMap(([path, one]) => {
-    if (one?.schema !== "off") return [];
-    const message = "lets topics look like anything, and takes the standard assertions away";
-    const hint = "write templates for the topics that are needed";
-    return [finding("no-schema", path, one, { message, hint })];
+    if (one === undefined) return [];
+    const found: PolicyFinding[] = [];
+    if (one.schema === "off") {
+      const message = "lets topics look like anything, and takes the standard assertions away";
+      const hint = "write templates for the topics that are needed";
+      found.push(finding("no-schema", path, one, { message, hint }));
+    }
+    if (one.commands?.length === 0) {
+      const message = "lets anybody answer a command who may publish there, late and twice too";
+      const hint = "leave commands out, or name the topics of commands";
+      found.push(finding("answers-unwatched", path, one, { message, hint }));
+    }
+    return found;
   });
+}
+
+function phiOff({ phi }: Policy): readonly PolicyFinding[] {
+  if (phi === undefined) return [];
+  const hint = "write warn, which lets pass and tells";
+  const found: PolicyFinding[] = [];
+  if (phi.mode === "off") {
+    const message = "looks for no identifiers of patients but those of detectors that have a mode";
+    found.push(finding("phi-off", "phi", phi, { message, hint }));
+  }
+  for (const one of phi.detectors) {
+    if (one.mode !== "off") continue;
+    const message = "is not looked for";
+    found.push(finding("phi-off", `phi.detectors.${one.name}`, one, { message, hint }));
+  }
+  return found;
 }
 
 function endlessGrants({ grants }: Policy): readonly PolicyFinding[] {
@@ -203,6 +229,8 @@ export interface WildcardReach {
   readonly place: Place;
   /** `every site, every ward`; `every topic below` for `#`. */
   readonly reach: string;
+  /** `warning` where the wildcard leaves the organisation, or has no end. */
+  readonly severity: "warning" | "notice";
 }
 
 /** Every rule with a wildcard, with its reach: what an auditor reads first. */
@@ -214,7 +242,10 @@ export function wildcardsOf(policy: Policy): readonly WildcardReach[] {
         level.is === "any" ? `every ${nameAt(forms, i)}` : [],
       );
       if (pattern.rest) open.push("every topic below");
-      if (open.length > 0) found.set(id, { ruleId: id, filter, place, reach: open.join(", ") });
+      const isWide = pattern.rest || pattern.levels[0]?.is === "any";
+      const severity = isWide ? "warning" : "notice";
+      const reach = open.join(", ");
+      if (open.length > 0) found.set(id, { ruleId: id, filter, place, reach, severity });
     }
   }
   return [...found.values()];

@@ -2,12 +2,14 @@ import { printable } from "@wardmq/events";
 import { describeClaim } from "../decide/assignments.ts";
 import {
   type Assertion,
+  type CommandTopic,
   type Grant,
   type Place,
   type Policy,
   placeAttributes,
   type Topics,
 } from "../language/policy.ts";
+import { standardCommandSeconds } from "../language/template.ts";
 
 /** Something of a policy that is no right, and that only one of two policies says, or says otherwise. */
 export interface PartDifference {
@@ -44,6 +46,15 @@ export function diffParts(former: Policy, next: Policy): readonly PartDifference
   );
   return [...changed, ...gone];
 }
+
+/** What of a change a trial beside the policy in force cannot show, for it compares decisions and nothing else. */
+export function untriedParts(inForce: Policy, onTrial: Policy): readonly string[] {
+  return diffParts(inForce, onTrial)
+    .filter(({ path }) => untried.test(path))
+    .map(describePart);
+}
+
+const untried = /^claims$|^phi\.|^roles\.[^.]+\.(requires|limits)\.|(^|\.)topics\.commands$/;
 
 /** A difference in one line: `roles.pump.limits.connections: 2, was 1`. */
 export function describePart({ path, former, next }: PartDifference): string {
@@ -88,12 +99,18 @@ function factsOf(policy: Policy): readonly Fact[] {
 
 function topicFacts(path: string, topics: Topics | undefined): readonly Fact[] {
   if (topics === undefined) return [];
-  const { schema, templates, levels } = topics;
+  const { schema, templates, levels, commands } = topics;
   return [
     ...values(path, { schema }, topics),
     ...templates.flatMap((one) => items(`${path}.templates`, [one.template], one)),
     ...levels.flatMap((level) => items(`${path}.levels.${level.name}`, level.values, level)),
+    ...(commands?.length === 0 ? items(`${path}.commands`, ["none"], topics) : []),
+    ...(commands ?? []).flatMap((one) => items(`${path}.commands`, [commandText(one)], one)),
   ];
+}
+
+function commandText({ topic, within = standardCommandSeconds }: CommandTopic): string {
+  return `${topic} within ${within} s`;
 }
 
 function grantText({ role, to, where, from, until }: Grant): string {
