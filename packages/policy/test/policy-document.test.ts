@@ -8,6 +8,7 @@ import {
   compilePolicy,
   PolicyError,
   parsePolicy,
+  parsePolicyFiles,
   policyChecks,
   policyJsonSchema,
   policyReference,
@@ -45,6 +46,21 @@ describe("docs/policy.md", () => {
       assert.deepEqual(provePolicy(policy), [], example);
       for (const { passed } of runPolicyTests(policy, 0)) assert.ok(passed, example);
     }
+  });
+
+  test("has steps that are the files of one policy, without findings", () => {
+    const names = [...document.matchAll(/`DIR\/(policy\/[0-9]-\w+\.yaml)`/g)].map(
+      ([, name = ""]) => name,
+    );
+    assert.equal(names.length, 6);
+    const files = names.map((name, i) => ({ name, text: examples[i] ?? "" }));
+    const policy = parsePolicyFiles(files);
+    assert.deepEqual(checkPolicy(policy), []);
+    assert.deepEqual(provePolicy(policy), []);
+    assert.deepEqual(
+      runPolicyTests(policy, 0).map(({ passed }) => passed),
+      [true],
+    );
   });
 
   test("has a first example that allows nothing and a second that does what is said of it", () => {
