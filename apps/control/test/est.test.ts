@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { connect as connectTls } from "node:tls";
 import type { SecurityEvent } from "@wardmq/events";
 import { decodeCertsOnly, decodePem } from "@wardmq/x509";
 import fc from "fast-check";
@@ -15,7 +17,7 @@ import {
   requestFor,
   type TestFolder,
 } from "./control-under-test.ts";
-import { type Answer, ask, type Credential } from "./https-client.ts";
+import { type Answer, ask, type Credential, tlsTo } from "./https-client.ts";
 
 let folder: TestFolder;
 let control: RunningControl;
@@ -336,6 +338,53 @@ describe("other paths of EST", () => {
     assert.equal((await ask(control, "est", path("cacerts"))).status, 200);
   });
 });
+
+describe("a request that is none", () => {
+  const post = `POST ${path("simpleenroll")} HTTP/1.1\r\nHost: localhost\r\n`;
+
+  for (const [name, sent] of [
+    ["without Host", `GET ${path("cacerts")} HTTP/1.1\r\n\r\n`],
+    ["with two Hosts", `GET ${path("cacerts")} HTTP/1.1\r\nHost: a\r\nHost: localhost\r\n\r\n`],
+    ["with two lengths", `${post}Content-Length: 1\r\nContent-Length: 2\r\n\r\nab`],
+    [
+      "in pieces and of a length",
+      `${post}Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n`,
+    ],
+  ] as const)
+    test(`${name} is answered with 400, ends the connection, and leaves an event`, async () => {
+      assert.match(await heardAfter(sent), /^HTTP\/1\.1 400 /);
+      assert.equal((await lastRefusal())?.check, "http");
+    });
+
+  test("that announces more than any request has is refused before it comes", async () => {
+    const sent = `${post}Content-Type: application/pkcs10\r\nContent-Length: 99999999\r\n\r\n`;
+    assert.match(await heardAfter(sent), /^HTTP\/1\.1 413 /);
+  });
+
+  test("since its client leaves in the middle of it is nobody's mistake", async () => {
+    const socket = connectTls(tlsTo(control, "est")).on("error", () => {});
+    await once(socket, "secureConnect");
+    socket.write(`${post}Content-Length: 100\r\n\r\nab`);
+    await delay(100); // else it may leave before its request is read; nothing hangs on it otherwise
+    socket.destroy();
+    assert.equal((await ask(control, "est", path("cacerts"))).status, 200);
+    assert.doesNotMatch(control.said, /^Error|^ +at /m);
+  });
+});
+
+/** What comes back until the door ends the connection, which it is to do itself. */
+async function heardAfter(sent: string): Promise<string> {
+  const socket = connectTls(tlsTo(control, "est")).on("error", () => {});
+  await once(socket, "secureConnect");
+  socket.setTimeout(30_000, () => socket.destroy(new Error("it was not ended")));
+  let heard = "";
+  socket.setEncoding("utf8").on("data", (chunk: string) => {
+    heard += chunk;
+  });
+  socket.write(sent);
+  await once(socket, "close");
+  return heard;
+}
 
 const openssl = (words: readonly string[], input?: Buffer) =>
   spawnSync("openssl", words, { input, encoding: "utf8", cwd: folder.path });

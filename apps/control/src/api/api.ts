@@ -94,10 +94,10 @@ export async function api(parts: ApiParts): Promise<RequestListener> {
   }
   app.setNotFoundHandler(async (request, reply) => {
     const { actor } = callerOf(request);
-    const where = printable(`${request.method} ${request.url}`, 100);
-    const hint = "look at /openapi.json";
-    const refused = new Failure("ERR_ROUTE", `there is no ${where}`, { hint });
-    parts.record({ type: "request-refused", listener: "api", subject: actor, check: "route" });
+    const [path = ""] = request.url.split("?");
+    const why = `there is no ${printable(`${request.method} ${path}`, 100)}`;
+    const refused = new Failure("ERR_ROUTE", why, { hint: "look at /openapi.json" });
+    parts.record({ type: "request-refused", listener: "api", subject: actor, check: "route", why });
     return send(reply, problemOf(refused, parts));
   });
   // What is refused before a handler: who is nobody, a body that is too large or no JSON, a path that is none.

@@ -1,4 +1,4 @@
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import type { Socket } from "node:net";
 
 export interface HttpServerParts {
@@ -38,15 +38,22 @@ export function httpServer({ handler, requestTimeoutMs, refused }: HttpServerPar
   const allowAnswer = (socket: Socket) =>
     allow(socket, answerTimeoutMs, "answer-timeout", "the client did not take the answer in time");
 
-  const server = createServer({ maxHeaderSize: maximumHeaderBytes }, (request, response) => {
-    const { socket, headers } = request;
-    const hasBody =
-      headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
-    if (hasBody) request.once("end", () => allowAnswer(socket));
-    else allowAnswer(socket);
-    response.once("finish", () => allowRequest(socket));
-    handler(request, response);
-  });
+  const server = createServer(
+    { maxHeaderSize: maximumHeaderBytes, requireHostHeader: false },
+    (request, response) => {
+      const { socket, headers } = request;
+      if (request.httpVersion === "1.1" && hostsOf(request) !== 1) {
+        response.writeHead(400, { "content-length": 0, connection: "close" }).end();
+        return refused(socket, "http", "the request has no Host or several");
+      }
+      const hasBody =
+        headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+      if (hasBody) request.once("end", () => allowAnswer(socket));
+      else allowAnswer(socket);
+      response.once("finish", () => allowRequest(socket));
+      handler(request, response);
+    },
+  );
   server.on("connection", (socket) => {
     socket.once("close", () => clearTimeout(timers.get(socket)));
     allowRequest(socket);
@@ -60,4 +67,9 @@ export function httpServer({ handler, requestTimeoutMs, refused }: HttpServerPar
     end(socket, "http", isTooLarge ? "the header is too large" : "no HTTP/1.1 request");
   });
   return server;
+}
+
+/** RFC 9112 section 3.2: a request of HTTP/1.1 has exactly one Host. Of the runtimes, one minds neither none nor several. */
+function hostsOf({ rawHeaders }: IncomingMessage): number {
+  return rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === "host").length;
 }

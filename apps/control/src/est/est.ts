@@ -37,6 +37,7 @@ const longestBody = 64 * 1024;
 export function est(parts: EstParts): RequestListener {
   return (request, response) => {
     answer(parts, request, response).catch((error: unknown) => {
+      if (request.destroyed && !request.complete) return; // the client went away within its request
       parts.report(error instanceof Error ? (error.stack ?? error.message) : String(error));
       refuse(response, new EstRefusal(500, "internal", "control made a mistake"));
     });
@@ -139,8 +140,9 @@ function refuse(response: ServerResponse, { status, message, headers }: EstRefus
   response.end(body);
 }
 
-/** The body; undefined when it is longer than any request. */
+/** The body; undefined when it is, or says that it will be, longer than any request. */
 async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
+  if (Number(request.headers["content-length"] ?? 0) > longestBody) return undefined;
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
