@@ -1,24 +1,23 @@
 import { spawn } from "node:child_process";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
-import type { Deployment } from "./deployment.ts";
 import { type LoadResult, numberAt } from "./generator.ts";
-import { cleanEnvironment } from "./wardmq.ts";
 
 const readyMs = 60_000;
+/** It is ended as soon as the measurement beside it is. */
+const atMostSeconds = 300;
+const tokensPerSecond = 5_000;
 
 /** Measures once more beside a flood of bad tokens; gives that result with how it compares with the first. */
 export async function besideFlood(
   quiet: LoadResult,
-  port: number,
-  { token, service }: Deployment,
+  generator: string,
+  words: readonly string[],
   measure: () => Promise<LoadResult>,
 ): Promise<LoadResult> {
-  const words = [join(import.meta.dirname, "flood.ts"), `${port}`, token, join(service, "ca.pem")];
+  const length = ["--seconds", `${atMostSeconds}`, "--rate", `${tokensPerSecond}`];
   // It gives way to what is measured: it stands for 1,000 other machines, and uses the cores of this one.
-  const child = spawn("nice", ["-n", "5", process.execPath, ...words], {
+  const child = spawn("nice", ["-n", "5", generator, "flood", ...words, ...length], {
     stdio: ["ignore", "pipe", "inherit"],
-    env: cleanEnvironment,
   });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const timer = setTimeout(() => child.kill("SIGKILL"), readyMs);
@@ -29,11 +28,21 @@ export async function besideFlood(
     const flooded = await measure();
     child.kill("SIGTERM");
     const { value: last = "{}" } = await lines.next();
-    const { perSecond, open } = JSON.parse(last) as { perSecond: number; open: number };
+    const flood = JSON.parse(last) as LoadResult;
+    const badTokensPerSecond = numberAt(flood, "inPerSecond");
+    const cpuPerSecond = (result: LoadResult) =>
+      numberAt(result, "brokerCpuSeconds") / result.seconds;
     const quietP99 = numberAt(quiet, "latencyMs.p99");
-    const p99Factor = numberAt(flooded, "latencyMs.p99") / quietP99;
-    const flood = { badTokensPerSecond: perSecond, floodConnections: open };
-    return { ...flooded, quietP99, p99Factor, ...flood };
+    return {
+      ...flooded,
+      quietP99,
+      p99Factor: numberAt(flooded, "latencyMs.p99") / quietP99,
+      badTokensPerSecond,
+      floodConnections: numberAt(flood, "open"),
+      floodGeneratorBusy: flood.generatorBusy,
+      cpuMicrosPerBadToken:
+        ((cpuPerSecond(flooded) - cpuPerSecond(quiet)) * 1e6) / badTokensPerSecond,
+    };
   } finally {
     clearTimeout(timer);
     child.kill("SIGKILL");

@@ -192,8 +192,17 @@ async function measureOnce(
     commands[`load ${workload.name}`] = ["build/load", ...words].join(" ");
     const timeoutMs = (seconds * 3 + 120) * 1000;
     const first = await runLoad(generator, words, timeoutMs);
+    const ofFlood = [
+      "--port",
+      `${current.port}`,
+      "--pid",
+      `${current.pid}`,
+      "--mqtt",
+      options.mqtt,
+    ];
+    const who = ["--service", deployment.service, "--token", deployment.token];
     const result = workload.besideFlood
-      ? await besideFlood(first, current.port, deployment, () =>
+      ? await besideFlood(first, generator, [...ofFlood, ...who], () =>
           runLoad(generator, words, timeoutMs),
         )
       : first;

@@ -367,6 +367,60 @@ static void ward(void) {
   hang_up();
 }
 
+// ---- flood: clients with a good token that send bad ones to follow it, evenly spread, until SIGTERM ----
+
+static volatile sig_atomic_t stopped;
+static void stop(int signal) { (void)signal, stopped = 1; }
+
+// Everything of it is right but the signature, so that every check is made.
+static char *with_bad_signature(const char *token) {
+  const char *signature = strrchr(token, '.');
+  if (!signature || strlen(signature) < 20) fail("--token does not hold a signed token");
+  char *bad = strdup(token);
+  if (!bad) fail("out of memory");
+  char *spoiled = bad + (signature - token) + 10;
+  *spoiled = *spoiled == 'A' ? 'B' : 'A';
+  return bad;
+}
+
+static uint64_t flood_begin, flood_sent;
+
+static void flood_tick(void) {
+  uint64_t due;
+  while ((due = flood_begin + (uint64_t)((double)flood_sent * 1e9 / opt.rate)) <= now_ns()) {
+    conn *c = &conns[flood_sent++ % (uint64_t)conns_len];
+    if (c->state == READY && conn_publish(c)) conn_flush(c);
+  }
+  wire_timer(due);
+}
+
+static void flood(void) {
+  if (!opt.to.token) fail("flood needs --token");
+  char *bad = with_bad_signature(opt.to.token);
+  make_conns(opt.connections);
+  for (int i = 0; i < conns_len; i++) {
+    conn *c = &conns[i];
+    c->from = 0x7f010001u + (uint32_t)i; // nobody is banned for what another one does
+    conn_template(c, "$token/renew", strlen(bad), 0);
+    memcpy(c->template + c->stamp_at, bad, strlen(bad));
+  }
+  signal(SIGTERM, stop);
+  bring_up(0, conns_len);
+  for (int i = 0; i < conns_len; i++) conns[i].may_close = true;
+  printf("ready\n");
+  fflush(stdout);
+  flood_begin = now_ns();
+  counts a = count_now();
+  while (!stopped && since(flood_begin) < opt.seconds) {
+    flood_tick();
+    wire_poll(10);
+  }
+  counts b = count_now();
+  report("flood", a, b);
+  printf(",\"open\":%lu}\n", total_ready);
+  hang_up();
+}
+
 // ---- connect: full handshakes and MQTT CONNECT, one after the other on each of --concurrency slots ----
 
 static uint64_t connected;
@@ -498,6 +552,7 @@ static const workload workloads[] = {
     {"fanin", fanin, 50, 0, 20, 64, 0, "--connections QoS 1 publishers with --window each, one reader with --qos"},
     {"durable", durable, 100, 20, 20, 900, 1, "--connections QoS 1 publishers to --readers durable sessions, two a topic, one of them away"},
     {"ward", ward, 200, 4, 0, 900, 1, "--connections devices of --devices, --rate messages a second in all, --readers"},
+    {"flood", flood, 1000, 0, 0, 0, 0, "--connections with --token, each from an address of its own, send --rate bad tokens a second"},
     {"connect", connect_workload, 0, 0, 0, 0, 0, "full handshakes and CONNECTs, --concurrency at a time"},
     {"idle", idle, 2000, 0, 0, 0, 0, "--connections that say nothing; memory of --pid"},
     {"slow-reader", slow_reader, 20, 0, 200, 1000, 0, "fan-out, then one more reader stops reading; memory of --pid"},

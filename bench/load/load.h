@@ -46,6 +46,7 @@ typedef struct conn {
   // set by the workload before conn_open
   const identity *who;
   char client_id[128];
+  uint32_t from;                        // the IPv4 address it comes from; 0: the system's choice
   const char *filter;                   // NULL: no subscription
   int filter_qos;
   bool stamped;                         // deliveries carry a time stamp to measure

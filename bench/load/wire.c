@@ -122,6 +122,9 @@ void conn_open(conn *c) {
   setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   int small = 16 * 1024;
   if (c->small_window) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+  struct sockaddr_in local = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(c->from)};
+  if (c->from && bind(c->fd, (struct sockaddr *)&local, sizeof local) != 0)
+    fail("cannot come from 0x%08x: %s", c->from, strerror(errno));
   if (connect(c->fd, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS)
     fail("cannot connect to %s:%d: %s", to.host, to.port, strerror(errno));
 
