@@ -513,6 +513,23 @@ describe("a further token", () => {
     assert.equal(parts.retained.messages, 0);
   });
 
+  test("is judged before anything more is read, once another came too early", async () => {
+    const parts = broker();
+    const link = await connected(parts);
+    link.send(publish("$token/renew", 1, "bad"));
+    assert.ok(!link.isPaused);
+    link.send(publish("$token/renew", 1, "bad"));
+    assert.ok(link.isPaused);
+    await parts.judge();
+    assert.ok(link.isPaused, "a refusal has to wait for its time");
+    parts.advance(5_000);
+    assert.ok(!link.isPaused);
+    assert.deepEqual(names(link.take()), ["PUBACK"]);
+    assert.equal(parts.events.filter(({ type }) => type === "token-renewal-refused").length, 1);
+    link.send({ type: "PINGREQ" });
+    assert.deepEqual(names(link.take()), ["PINGRESP"]);
+  });
+
   test("is asked for a minute before the end, where the client listens", async () => {
     const parts = broker();
     const link = await connected(parts);

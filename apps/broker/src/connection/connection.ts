@@ -100,7 +100,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   /** Tick of the last whole packet. */
   #lastPacket: number;
   /** Why we do not read. */
-  #paused: "time" | "answers" | undefined;
+  #paused: "time" | "answers" | "token" | undefined;
   /** Answers written while the peer was not reading. */
   #unread = 0;
   #published = 0;
@@ -572,8 +572,19 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     this.disconnect(0x97, "the memory budget is used up");
   }
 
-  /** For some time, or until the peer has read our answers: until then its keep alive runs on. */
-  #pauseReading(until: "time" | "answers", ms = 0): void {
+  /** A token came before the former one was judged: nothing is read until it is, so that a flood waits for itself. */
+  readNothingWhileRenewing(): void {
+    this.#pauseReading("token");
+  }
+
+  /** The token to follow the one in use was judged: another may come. */
+  renewalEnded(): void {
+    this.isRenewing = false;
+    if (this.#paused === "token") this.#resumeReading();
+  }
+
+  /** For some time, or until the peer has read our answers or its token is judged: until then its keep alive runs on. */
+  #pauseReading(until: "time" | "answers" | "token", ms = 0): void {
     if (this.#paused === undefined) this.#transport.pause();
     this.#paused = until;
     if (until === "time") this.context.wheel.schedule(this, ms);

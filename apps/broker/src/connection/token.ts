@@ -149,13 +149,16 @@ export function renew(
   token: Uint8Array,
   tell: (grant: Grant | undefined) => void,
 ): void {
-  if (connection.isRenewing) return;
+  if (connection.isRenewing) {
+    connection.readNothingWhileRenewing();
+    return;
+  }
   connection.isRenewing = true;
   const text = Buffer.from(token).toString("latin1");
   const { context, peer } = connection;
   const finish = (grant: Grant | undefined) => {
-    connection.isRenewing = false;
     if (!connection.isOpen) return;
+    connection.renewalEnded();
     tell(grant);
     tellOfToken(connection, grant === undefined ? "refused" : "renewed");
   };
