@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createHash, X509Certificate } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import type { SecurityEvent } from "@wardmq/events";
@@ -252,6 +253,23 @@ describe("two people", () => {
     const other = await callWith(await logIn("bob"), "GET /v1/subjects", { credential: officer });
     assert.equal(other.status, 401);
     assert.equal((await lastEvent("request-refused"))?.check, "one-person");
+  });
+
+  test("cannot use a token that is bound to a certificate with another one, or without", async () => {
+    const second = await credentialOfOperator(control, "alice");
+    const hash = createHash("sha256").update(new X509Certificate(officer.cert).raw);
+    const unbound = accounts.alice;
+    const cnf = { "x5t#S256": hash.digest("base64url") };
+    Object.assign(accounts, { alice: { ...unbound, cnf } });
+    const token = await logIn("alice");
+    Object.assign(accounts, { alice: unbound });
+    const asked = (credential?: Credential) =>
+      callWith(token, "GET /v1/subjects", credential === undefined ? {} : { credential });
+    assert.equal((await asked(officer)).status, 200);
+    for (const credential of [second, undefined]) {
+      assert.equal((await asked(credential)).status, 401);
+      assert.equal((await lastEvent("request-refused"))?.check, "token-cnf");
+    }
   });
 
   test("lose the role of an operator who is revoked, by token too", async () => {

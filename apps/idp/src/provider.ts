@@ -10,6 +10,8 @@ export interface Account {
   readonly ward?: string;
   readonly amr?: readonly string[];
   readonly acr?: string;
+  /** The certificate its tokens are bound to, RFC 8705 section 3.1. */
+  readonly cnf?: { readonly "x5t#S256": string };
 }
 
 /** What tokens are for: the brokers, the API, or another place; each has a URI. */
@@ -104,6 +106,7 @@ function configuration(
   const claimsOf = (account: Account | undefined) =>
     account && {
       ...{ groups: account.groups, ward: account.ward, amr: account.amr, acr: account.acr },
+      ...(account.cnf && { cnf: account.cnf }),
     };
   const signed = { id_token_signed_response_alg: "ES256" };
   return {
