@@ -5,7 +5,7 @@ import { workloads } from "./workloads.ts";
 export const registryName = "registry";
 export const startName = "start";
 
-export const brokerNames = ["wardmq-bun", "wardmq-node", "mosquitto"] as const;
+const brokerNames = ["wardmq-bun", "wardmq-node", "mosquitto"] as const;
 
 export type BrokerName = (typeof brokerNames)[number];
 

@@ -29,7 +29,7 @@ export function startWatched(): Promise<Deployment> {
 }
 
 /** The resident memory of a process, in MB, as Linux counts it. */
-export function residentMB(pid: number | undefined): number {
+function residentMB(pid: number | undefined): number {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
 }

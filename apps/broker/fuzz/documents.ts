@@ -22,7 +22,7 @@ import { matches } from "../test/topics.ts";
 import type { Random } from "./random.ts";
 
 /** A text that was changed and accepted, and gives more than it says: what, and the text. */
-export class Permissive extends Error {}
+class Permissive extends Error {}
 
 const { publicKey, privateKey } = generateKeyPairSync("ed25519");
 const verifies = (bytes: Uint8Array, signature: Uint8Array) =>

@@ -46,7 +46,7 @@ function head(vitals: Vitals, stream: string, { sequence, at }: Heading) {
 }
 
 /** UTC with microseconds, as in `2026-11-23T15:03:01.123456Z`. */
-export function deviceTimeText(at: number): string {
+function deviceTimeText(at: number): string {
   const milliseconds = Math.floor(at);
   const micros = Math.floor((at - milliseconds) * 1_000);
   return `${new Date(milliseconds).toISOString().slice(0, -1)}${String(micros).padStart(3, "0")}Z`;

@@ -16,7 +16,7 @@ const digest = z
   .regex(/^[0-9a-f]{64}$/)
   .meta({ description: "SHA-256 of the files, in lower-case hex", examples: ["0".repeat(64)] });
 
-export const policyVersion = z.strictObject({
+const policyVersion = z.strictObject({
   version: z.int().min(1),
   at: milliseconds,
   actor: z.string(),

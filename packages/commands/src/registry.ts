@@ -16,7 +16,7 @@ import { subjectSummary } from "./subjects.ts";
 /** One device of an import; without an id it gets a new one. */
 export const importedDevice = z.strictObject({ id: deviceId.exactOptional(), ...deviceFields });
 
-export const historyLine = z.strictObject({
+const historyLine = z.strictObject({
   at: milliseconds,
   actor: z.string(),
   action: z.string().meta({ examples: ["subject.edit"] }),

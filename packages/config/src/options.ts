@@ -49,7 +49,7 @@ const label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
 const hostPattern = new RegExp(`^${label}(\\.${label})*$`);
 
 /** A DNS name a client can ask for by SNI: lower case, no wildcard, no IP address. */
-export const hostName: Form = {
+const hostName: Form = {
   name: "a DNS name in lower case",
   accepts: (text) => hostPattern.test(text) && text.length <= 253 && !/(^|\.)\d+$/.test(text),
   hint: "write a name such as mqtt.hospital.example; a client sends no server name for an IP address, so none works",

@@ -11,7 +11,7 @@ export interface ShadowPolicy {
   readonly until: number;
 }
 
-export const shadowActs = ["publish", "subscribe", "receive"] as const;
+const shadowActs = ["publish", "subscribe", "receive"] as const;
 
 /** What one of the two policies decides. */
 export interface ShadowOutcome {

@@ -49,7 +49,7 @@ export function refuseShort(passphrase: string): void {
 }
 
 /** 32 octets. The parameters come from a file: `areScryptParameters` has bounded them. */
-export function scryptKey(passphrase: string, { salt, N, r, p }: ScryptParameters): Buffer {
+function scryptKey(passphrase: string, { salt, N, r, p }: ScryptParameters): Buffer {
   const maxmem = 128 * N * r + 1024 * 1024 * (p + 1);
   return scryptSync(passphrase.normalize("NFC"), Buffer.from(salt, "hex"), 32, { N, r, p, maxmem });
 }

@@ -18,7 +18,7 @@ const fields = {
   "pin-source": "pinSource",
 } as const;
 
-export const pkcs11UriForm =
+const pkcs11UriForm =
   "pkcs11:token=LABEL;object=LABEL?module-path=/PATH.so&pin-source=credential:NAME";
 
 /** Each part exactly once, nothing else: a PIN in the URI itself would end up in a file. */

@@ -92,8 +92,6 @@ export const reasonCodes = {
   },
 } as const satisfies Record<string, ReasonCodeDefinition>;
 
-export type ReasonCodeName = keyof typeof reasonCodes;
-
 /** 3.1.1 table 3.1, one row each, with the 5.0 Reason Codes that come down to it. */
 export const connectReturnCodes = {
   accepted: { value: 0, from: [0x00] },

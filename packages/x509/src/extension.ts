@@ -44,10 +44,10 @@ export const extensionOids = {
 } as const;
 
 /** Bits of KeyUsage that our profiles use. */
-export const keyUsages = { digitalSignature: 0, keyCertSign: 5, cRLSign: 6 } as const;
+const keyUsages = { digitalSignature: 0, keyCertSign: 5, cRLSign: 6 } as const;
 export type KeyUsage = keyof typeof keyUsages;
 
-export const extendedKeyUsages = {
+const extendedKeyUsages = {
   serverAuth: "1.3.6.1.5.5.7.3.1",
   clientAuth: "1.3.6.1.5.5.7.3.2",
   OCSPSigning: "1.3.6.1.5.5.7.3.9",

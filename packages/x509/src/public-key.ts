@@ -25,7 +25,7 @@ interface KeyTypeDefinition {
 }
 
 /** The keys we certify. EC points are uncompressed, so that one key has one encoding. */
-export const keyTypes = {
+const keyTypes = {
   "P-256": {
     algorithmIdentifier: "301306072a8648ce3d020106082a8648ce3d030107",
     keyOctets: 65,

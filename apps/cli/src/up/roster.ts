@@ -36,7 +36,7 @@ interface RosterDevice {
 }
 
 const wardFile = join("demo", "ward.json");
-export const dashboardCredential = "demo/dashboard";
+const dashboardCredential = "demo/dashboard";
 export const ownCredential = `demo/${ownClient}`;
 
 /**

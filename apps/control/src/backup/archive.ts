@@ -73,7 +73,7 @@ export class ArchiveWriter {
 }
 
 /** What a backup file says in the clear; a Failure when it is no backup. */
-export function readArchiveHead(path: string): { head: ArchiveHead; line: Buffer } {
+function readArchiveHead(path: string): { head: ArchiveHead; line: Buffer } {
   const file = openSync(path, "r");
   try {
     const start = Buffer.alloc(longestHead);

@@ -38,7 +38,7 @@ const newKeyHint = "make a new key";
 const plainHint = "make the request with nothing in it but the key and a subject";
 
 /** Everything a request has to pass before its key is looked up, in this order; the names stand in events. */
-export const requestChecks: Readonly<Record<string, RequestCheck>> = {
+const requestChecks: Readonly<Record<string, RequestCheck>> = {
   "key-type": ({ request }) =>
     request.key.type.startsWith("ML-DSA") && !hasMlDsa()
       ? {

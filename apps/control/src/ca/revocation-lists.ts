@@ -72,7 +72,7 @@ export function reasonOf(state: "revoked" | "superseded"): RevocationReason {
 }
 
 /** Signs and writes a CRL that follows the former one, if there is one. */
-export async function writeRevocationList<Row>(
+async function writeRevocationList<Row>(
   issuer: Issuer,
   rows: readonly Row[],
   entryOf: (row: Row) => RevokedCertificate,
@@ -226,7 +226,7 @@ export class RevocationLists {
 }
 
 /** Whether a text may be the id of a CA: it becomes a part of a path. */
-export function isCaId(text: string): boolean {
+function isCaId(text: string): boolean {
   return /^[0-9a-f]{40}$/.test(text);
 }
 

@@ -321,7 +321,7 @@ export class ForeignCas {
 }
 
 /** The name of a foreign CA where our own go by their key identifier: it may have none. */
-export function caIdOfForeign({ publicKey }: Certificate): string {
+function caIdOfForeign({ publicKey }: Certificate): string {
   return sha256Hex(publicKey).slice(0, 40);
 }
 

@@ -10,7 +10,7 @@ export interface PendingKeys {
 }
 
 /** Each kind of row has a table of its name. */
-export const rowKinds = ["approvals", "enrolment_codes", "answers", "break_glass"] as const;
+const rowKinds = ["approvals", "enrolment_codes", "answers", "break_glass"] as const;
 export type RowKind = (typeof rowKinds)[number];
 
 /** Rows are found by the HMAC of their name: the file says how many there are, and until when they count. */

@@ -98,7 +98,7 @@ function decide(policy: Policy, { subject, action, topic, at }: ExplainRequest):
 }
 
 /** Where a rule or a filter of a deny rule stands in the files. */
-export function placeOfRule(policy: Policy, ruleId: string | undefined): Place | undefined {
+function placeOfRule(policy: Policy, ruleId: string | undefined): Place | undefined {
   if (ruleId === undefined) return undefined;
   const [first] = ruleId.split(",");
   for (const role of policy.roles) {

@@ -22,7 +22,7 @@ export interface RulePattern {
 const any: Level = { is: "any" };
 
 /** Control characters, lone surrogates and noncharacters, which MQTT forbids or advises against (5.0 section 1.5.4). */
-export const forbiddenCharacter =
+const forbiddenCharacter =
   /[\p{Cc}\p{Cs}\u{FEFF}\u{FDD0}-\u{FDEF}\u{FFFE}\u{FFFF}]|[\p{Bidi_Control}\u{2028}\u{2029}]/u;
 
 /** The filter of a rule as a pattern, or the first thing that is wrong with it. */
