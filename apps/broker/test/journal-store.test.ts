@@ -8,6 +8,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  writeFileSync,
   writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -258,6 +259,16 @@ describe("a store that a process uses", () => {
     await store.close();
     assert.equal((await folder.readAll()).segments.length, 2);
   });
+
+  within(
+    "blames no other one where its lock can not be taken for another reason",
+    async (folder) => {
+      writeFileSync(join(folder.path, ".lock"), "x".repeat(9_000));
+      const store = folder.open();
+      await assert.rejects(readAll(store), /not a database/);
+      await store.close();
+    },
+  );
 });
 
 describe("on disk", () => {

@@ -100,11 +100,37 @@ export interface OperatorFiles {
   readonly issuers: readonly IssuerSettings[];
 }
 
+/** Whoever could change one of these would decide what the deployment does. */
+const ours = [
+  ".",
+  "control",
+  "broker",
+  "run",
+  "policy",
+  paths.policy,
+  paths.settings,
+  paths.issuers,
+];
+
+function refuseWhatOthersCanChange(): void {
+  if ((statSync(".").mode & 0o077) === 0) return; // nobody else gets in
+  for (const path of ours) {
+    const mode = (statSync(path, { throwIfNoEntry: false })?.mode ?? 0) & 0o777;
+    if ((mode & 0o022) === 0) continue;
+    const name = path === "." ? "the deployment's folder" : path;
+    const found = mode.toString(8).padStart(4, "0");
+    throw new Failure("ERR_FILE_MODE", `others can change ${name} (mode ${found})`, {
+      hint: `chmod go-w ${path}`,
+    });
+  }
+}
+
 /** Reads the files or throws: one that is broken changes nothing. */
 export function readOperatorFiles(
   overrides: readonly string[],
   identity: DeploymentIdentity,
 ): OperatorFiles {
+  refuseWhatOthersCanChange();
   const config = parseConfig(readText(paths.settings), overrides);
   const { settings, controlListeners, published, places } = config;
   for (const key of ["org", "environment", "trustDomain"] as const) {

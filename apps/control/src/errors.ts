@@ -124,6 +124,15 @@ export const controlErrors = {
     exitCode: 2,
     meaning: "the folder holds no deployment",
   },
+  ERR_FILE_MODE: {
+    exitCode: 2,
+    meaning: "users other than its owner can change a file or a folder of the deployment",
+  },
+  ERR_DISK_FULL: {
+    exitCode: 1,
+    status: 507,
+    meaning: "the disk holds no more",
+  },
   ERR_CONTROL_RUNS: {
     exitCode: 1,
     meaning: "a running control holds the deployment",

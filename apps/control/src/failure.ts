@@ -32,6 +32,13 @@ export function systemCode(error: unknown): string | undefined {
   return typeof error.code === "string" ? error.code : undefined;
 }
 
+/** The disk is full, for a file of ours or for SQLite (SQLITE_FULL), or our share of it is. */
+function isDiskFull(error: unknown): boolean {
+  const code = systemCode(error);
+  const { errcode } = error as { readonly errcode?: number };
+  return code === "ENOSPC" || code === "EDQUOT" || errcode === 13;
+}
+
 /** What goes back for an error: refusals as they are, our own mistakes as a generic sentence with the cause on `report`. */
 export function responseOf(
   error: unknown,
@@ -43,6 +50,10 @@ export function responseOf(
       ok: false,
       error: { code, message, exitCode, ...(hint === undefined ? {} : { hint }) },
     };
+  }
+  if (isDiskFull(error)) {
+    const full = "the disk is full; the command was not done";
+    return responseOf(new Failure("ERR_DISK_FULL", full, { hint: "free some of it" }), report);
   }
   if (error instanceof KeysError) {
     const { code, message, hint } = error;

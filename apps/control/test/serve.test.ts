@@ -99,6 +99,21 @@ describe("starting control", () => {
       /feed\.key does not belong to broker\/feed\.pub/,
     ],
     [
+      "a folder that others may change",
+      (folder) => chmodSync(folder.deployment, 0o775),
+      2,
+      /^others can change the deployment's folder \(mode 0775\); chmod go-w \.$/m,
+    ],
+    [
+      "a policy that others may change",
+      (folder) => {
+        chmodSync(folder.deployment, 0o755);
+        chmodSync(folder.in("policy.yaml"), 0o666);
+      },
+      2,
+      /^others can change policy\.yaml \(mode 0666\)/m,
+    ],
+    [
       "a damaged registry",
       (folder) => writeFileSync(folder.in("control/registry.db"), "x".repeat(9_000)),
       1,

@@ -185,9 +185,10 @@ export class SealedDatabase {
     const database = new DatabaseSync(path);
     try {
       database.exec("BEGIN EXCLUSIVE");
-    } catch {
+    } catch (error) {
       database.close();
-      throw new Error("another broker uses it");
+      const { errcode } = error as { readonly errcode?: number };
+      throw errcode === sqliteBusy ? new Error("another broker uses it") : error;
     }
     this.#lockDatabase = database;
   }
@@ -340,6 +341,9 @@ function numbersOf(database: DatabaseSync, latest: number): number[] {
   for (let number = lowest; number <= highest; number += 1) listed.add(number);
   return [...listed].sort((one, other) => one - other);
 }
+
+/** SQLITE_BUSY: another process holds the lock. */
+const sqliteBusy = 5;
 
 /** What of a damaged database cannot be read is not there. */
 function attempt<Value>(read: () => Value): Value | undefined {
