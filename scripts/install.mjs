@@ -14,7 +14,8 @@ export async function ensureInstalled() {
     if (isInstalled()) return; // another run did it while we waited
     console.error("installing what package-lock.json names (npm ci) ...");
     // No package here needs an install script, so none may run.
-    const [command, ...args] = npm("ci", "--ignore-scripts", "--no-progress");
+    // Warnings would be of the Node that runs npm, which runs nothing of what is installed.
+    const [command, ...args] = npm("ci", "--ignore-scripts", "--no-progress", "--loglevel=error");
     const { status, error } = spawnSync(command, args, {
       cwd: repository,
       stdio: ["ignore", 2, 2],

@@ -150,8 +150,11 @@ export const publish: readonly Case[] = [
       const client = await stage.connect();
       const topic = stage.topic("both");
       await client.subscribe(topic, { qos: 1 });
-      // The same identifier may be in use in both directions at once.
-      for (const packetId of [1, 2, 3]) client.sendPublish(topic, "x", { qos: 1, packetId });
+      // The same identifier may be in use in both directions at once; ours is free again with each PUBACK.
+      for (let i = 0; i < 3; i++) {
+        client.sendPublish(topic, "x", { qos: 1, packetId: 1 });
+        await client.take("PUBACK");
+      }
       const seen = new Set<number | undefined>();
       for (let i = 0; i < 3; i++) seen.add((await client.take("PUBLISH")).packetId);
       assert.equal(seen.size, 3);
