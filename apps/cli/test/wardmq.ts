@@ -93,12 +93,12 @@ export function wardmq(words: readonly string[], options?: RunOptions): Promise<
   return start(words, options).ended;
 }
 
-/** Polls until `read` gives something, for at most half a minute. */
+/** Polls until `read` gives something, for at most one and a half minutes: a loaded machine starts slowly. */
 export async function eventually<T>(
   what: string,
   read: () => T | undefined | Promise<T | undefined>,
 ): Promise<T> {
-  for (const end = Date.now() + 30_000; Date.now() < end; ) {
+  for (const end = Date.now() + 90_000; Date.now() < end; ) {
     const value = await read();
     if (value !== undefined) return value;
     await new Promise((resolve) => setTimeout(resolve, 20));
