@@ -50,7 +50,7 @@ describe("EventOutbox", () => {
     box.close();
   });
 
-  test("never folds events of another type, subject, address, check, limit or topic", () => {
+  test("never folds events of another type, subject, address, check, limit, topic, rule or place", () => {
     const { sent, outbox: box, turn, send } = outbox();
     box.connect(send);
     const base: Draft = {
@@ -60,17 +60,20 @@ describe("EventOutbox", () => {
       check: "c",
       limit: "d",
       topic: "e",
+      ruleId: "f",
+      details: { place: "g" },
     };
     const all = [
       base,
-      ...(["subject", "address", "check", "limit", "topic"] as const).map((key) => ({
+      ...(["subject", "address", "check", "limit", "topic", "ruleId"] as const).map((key) => ({
         ...base,
         [key]: "x",
       })),
+      { ...base, details: { place: "x" } },
     ];
     for (const each of [...all, { ...base, type: "protocol-error" } as const]) box.record(each);
     turn();
-    assert.equal(sent.length, 7);
+    assert.equal(sent.length, 9);
     box.close();
   });
 

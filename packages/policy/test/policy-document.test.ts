@@ -18,7 +18,7 @@ import {
   runPolicyTests,
   standardAssertions,
 } from "../src/index.ts";
-import { device, service, uuid } from "./world.ts";
+import { device, otherUuid, service, uuid } from "./world.ts";
 
 const document = readFileSync(join(import.meta.dirname, "../../../docs/policy.md"), "utf8");
 const examples = [...document.matchAll(/```yaml\n(.*?)```/gs)].map(([, text]) => text ?? "");
@@ -124,6 +124,45 @@ describe("the ready-made roles", () => {
       policy.roles.map(({ name }) => name),
       readyMadeRoles.map(({ name }) => name),
     );
+  });
+
+  test("do each what its name says, and not its neighbour", () => {
+    const compiled = compilePolicy(policy);
+    const at = (ward: string) => `st-anna/main/${ward}/device/${uuid}`;
+    const rows: readonly (readonly [
+      name: string,
+      act: "publish" | "subscribe",
+      may: string,
+      mayNot: string,
+    ])[] = [
+      ["gateway-icu-3", "publish", `${at("icu-3")}/telemetry`, `${at("icu-3")}/command`],
+      ["gateway-icu-3", "subscribe", `${at("icu-3")}/command`, `${at("icu-4")}/command`],
+      ["pump-control", "publish", `${at("icu-3")}/command`, `${at("icu-4")}/command`],
+      ["pump-control", "subscribe", `${at("icu-3")}/command/response`, `${at("icu-3")}/telemetry`],
+      ["dashboard", "subscribe", "st-anna/main/icu-3/aggregate/#", `${at("icu-3")}/telemetry`],
+      ["analytics", "subscribe", "st-anna/deid/#", "st-anna/main/icu-3/aggregate/#"],
+      ["updater", "publish", `${at("icu-3")}/firmware/command`, `${at("icu-3")}/command`],
+      ["updater", "subscribe", `${at("icu-3")}/firmware/status`, `${at("icu-3")}/alarm`],
+      ["operations", "subscribe", "$SYS/#", `${at("icu-3")}/alarm`],
+    ];
+    for (const [name, act, may, mayNot] of rows) {
+      const rights = compiled.rightsOf(service(name));
+      const effect = (topic: string) =>
+        (act === "publish" ? rights.decidePublish(topic) : rights.decideSubscribe(topic)).effect;
+      assert.deepEqual([effect(may), effect(mayNot)], ["Permit", "Deny"], `${name} ${act} ${may}`);
+    }
+    const rights = compiled.rightsOf(device());
+    for (const channel of [
+      "telemetry",
+      "alarm",
+      "command/response",
+      "lifecycle",
+      "firmware/status",
+    ]) {
+      const effect = (id: string) =>
+        rights.decidePublish(`st-anna/main/icu-1/device/${id}/${channel}`).effect;
+      assert.deepEqual([effect(uuid), effect(otherUuid)], ["Permit", "Deny"], channel);
+    }
   });
 
   test("keep analytics from single devices and the gateway in its ward", () => {

@@ -29,9 +29,9 @@ export function handleSubscribe(
     const wanted = asSubscription(request, identifier);
     const refusal = refuse(connection, session, wanted);
     if (refusal !== 0) return connection.version === 5 ? refusal : 0x80;
-    const { effect, qos, ruleId } = connection.context.enforcement.authorizeSubscribe(
+    const { effect, qos, ruleId } = connection.context.enforcement.authorizeNewSubscription(
       connection.requester,
-      wanted.topicFilter,
+      wanted,
     );
     if (effect === "Deny") {
       deniedBy ??= ruleId;

@@ -209,6 +209,16 @@ export class Enforcement {
     return decision;
   }
 
+  /** A subscription that a client asks for; `filter` is as it wrote it. Those that it has are asked for without this. */
+  authorizeNewSubscription(
+    requester: Requester,
+    { filter, topicFilter }: { readonly filter: string; readonly topicFilter: string },
+  ): Decision {
+    const decision = this.authorizeSubscribe(requester, topicFilter);
+    if (decision.effect === "Deny") return decision;
+    return this.phi.blocks(requester, "topic filter", filter) ? deniedByPhi : decision;
+  }
+
   /**
    * A message that waited, in a queue or as a retained one: both ends still need their right to it. That the token of
    * its publisher has ended since takes nothing back.

@@ -6,6 +6,7 @@ import type { Requester } from "./enforcement.ts";
 /** Where a client wrote the text. */
 export type PhiPlace =
   | "topic"
+  | "topic filter"
   | "will topic"
   | "client id"
   | "user property"

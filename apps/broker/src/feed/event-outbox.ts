@@ -111,8 +111,10 @@ function keyOf({
   check,
   limit,
   topic,
+  ruleId,
+  details,
   certificate,
 }: SecurityEvent) {
   const fingerprint = check === "certification-path" ? "" : (certificate?.fingerprint ?? "");
-  return `${type} ${subject} ${address} ${listener} ${check} ${limit} ${topic} ${fingerprint}`;
+  return `${type} ${subject} ${address} ${listener} ${check} ${limit} ${topic} ${ruleId} ${details?.["place"]} ${fingerprint}`;
 }
