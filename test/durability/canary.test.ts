@@ -61,7 +61,7 @@ function findings(directory: string): readonly string[] {
     .filter((path) => lstatSync(join(directory, path)).isFile() && !isPlainOnPurpose(path))
     .flatMap((path) => {
       const text = readFileSync(join(directory, path), "latin1");
-      const [found] = new RegExp(`canary|${id}`).exec(text) ?? [];
+      const [found] = new RegExp(`canary|"actor"|${id}`).exec(text) ?? [];
       return found === undefined ? [] : [`${path}: ${found}`];
     });
 }
@@ -83,7 +83,13 @@ describe("the files of a deployment", () => {
     await deployment.killControl();
     assert.deepEqual(findings(deployment.directory), []);
     const names = readdirSync(join(deployment.directory, "control"));
-    for (const name of ["registry.db", "pending.sealed.db", "fleet.sealed", "policies"])
+    for (const name of [
+      "registry.db",
+      "pending.sealed.db",
+      "fleet.sealed",
+      "rotations.sealed",
+      "policies",
+    ])
       assert.ok(names.includes(name), name);
   });
 });

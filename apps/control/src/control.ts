@@ -106,8 +106,8 @@ export class Control {
     const state = openSealedState({ now, report, tell: report });
     try {
       if (existsSync(paths.rootKey)) readPrivateText(paths.rootKey); // it may lie elsewhere, but not open to others
-      settleRotations();
-      const sources = readSources(options, state.registry);
+      settleRotations(state.files.rotations);
+      const sources = readSources(options, state);
       const control = new Control(options, state, sources);
       warnOfEnd(sources.authority, options);
       control.publishRevocationLists();
@@ -174,6 +174,7 @@ export class Control {
     this.#fleet = new FleetRotation({
       registry,
       file: files.fleet,
+      steps: files.rotations,
       lists: this.#lists,
       revokedCas: this.#revokedCas,
       publish: (change) => void this.#publish(change),
@@ -304,7 +305,7 @@ export class Control {
   reload(actor: string, reason = "reload"): Promise<readonly string[]> {
     const reloaded = this.#lastReload.then(() =>
       reload(this.#sources, actor, {
-        read: async () => readSources(this.#options, this.#registry),
+        read: async () => readSources(this.#options, this.#state),
         record: (event) => this.#record(event),
         forBrokers: (policy) => this.#policyForBrokers(policy),
         apply: (sources, change) => {
@@ -375,6 +376,7 @@ export class Control {
       },
       lists: this.#lists,
       revokedCas: this.#revokedCas,
+      rotations: this.#state.files.rotations,
       fleet: this.#fleet,
       publisher: { publish: (change) => this.#publish(change) },
       tokens: {
@@ -495,10 +497,13 @@ export class Control {
   }
 }
 
-function readSources({ overrides, now }: ControlOptions, { identity }: Registry): Sources {
-  const files = readOperatorFiles(overrides, identity);
+function readSources(
+  { overrides, now }: ControlOptions,
+  { registry, files: kept }: SealedState,
+): Sources {
+  const files = readOperatorFiles(overrides, registry.identity);
   const authority = openAuthority(now(), files.published);
-  return { authority, feed: openFeedKeys(), ...files };
+  return { authority, feed: openFeedKeys(kept.rotations), ...files };
 }
 
 /** That a file of an issuer can not be read is like an issuer that can not be asked: others go on. */

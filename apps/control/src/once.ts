@@ -151,7 +151,7 @@ async function openFiles(
     versions().record(policyFiles, reason, doing);
   };
   const versions = () => {
-    const { signer, former } = openFeedKeys();
+    const { signer, former } = openFeedKeys(files.rotations);
     return new PolicyVersions(files.policies, signer, former);
   };
   const record: Surroundings["record"] = (event) => events.append([{ ...event, at: Date.now() }]);
@@ -166,9 +166,11 @@ async function openFiles(
     servers: { issued: servers, shown: () => [], renew: async () => [] },
     lists,
     revokedCas,
+    rotations: files.rotations,
     fleet: new FleetRotation({
       registry,
       file: files.fleet,
+      steps: files.rotations,
       lists,
       revokedCas,
       publish: () => {},

@@ -43,12 +43,13 @@ export function sealPlainDeployment(now: number, report: (line: string) => void)
 /** Seals what still lies in the clear of a deployment whose keys are wrapped. Interrupted, it goes on at the next start. */
 export function sealPlainState(
   keys: KeyFile,
-  { fleet, policies }: SealedFiles,
+  { fleet, rotations, policies }: SealedFiles,
   report: (line: string) => void,
 ): void {
   const sealed = [
     sealPlainPending(paths.plainPending, paths.pending, keys),
     sealPlain(paths.plainFleet, (text) => fleet.write(text)),
+    sealPlain(paths.plainRotations, (text) => rotations.write(text)),
     ...plainVersions().map((number) =>
       sealPlain(plainVersionPath(number), (text) => policies.add(number, text)),
     ),

@@ -54,6 +54,7 @@ function sealedFilesOf(keys: KeyFile) {
     ),
     brokerStore: sealedStateFile(paths.brokerStore, controlPlace(keys, "broker-store")),
     fleet: sealedStateFile(paths.fleet, controlPlace(keys, "fleet")),
+    rotations: sealedStateFile(paths.rotations, controlPlace(keys, "rotations")),
     revokedCas: sealedStateFile(paths.revokedCas, controlPlace(keys, "revoked-cas")),
     policyTrial: sealedStateFile(paths.policyTrial, controlPlace(keys, "policy-trial")),
     ruleUsage: sealedStateFile(paths.ruleUsage, controlPlace(keys, "rule-usage")),

@@ -93,7 +93,7 @@ describe("a deployment of the time when keys and events lay in the clear", () =>
     assert.ok(!existsSync(folder.in("control/keys.json")));
   });
 
-  test("has its versions of the policy, what waits and a rotation of the fleet sealed as well, once", async () => {
+  test("has its versions of the policy, what waits and the rotations sealed as well, once", async () => {
     using folder = await newDeployment();
     {
       await using control = await RunningControl.start(folder.deployment);
@@ -102,10 +102,16 @@ describe("a deployment of the time when keys and events lay in the clear", () =>
     const { policies, ...plain } = layOpen(folder);
     const asked = (["policy.versions", "approvals.list", "fleet.status"] as const)
       .map((command) => `${JSON.stringify({ command, arguments: {} })}\n`)
-      .join("");
+      .join("")
+      .concat(
+        `${JSON.stringify({ command: "rotation.status", arguments: { what: "feed-key" } })}\n`,
+      );
     const { out, said } = await runMain(["once", folder.deployment], asked);
     assert.match(said, /state of this deployment lay in the clear: it is sealed now/);
-    assert.match(out, /"version":1,.*\n.*"id":"0123456789abcdef".*\n.*"because":"canary-because"/);
+    assert.match(
+      out,
+      /"version":1,.*\n.*"id":"0123456789abcdef".*\n.*"because":"canary-because".*\n.*"step":"staged",.*"actor":"operator:canary"/,
+    );
     for (const path of [...policies, ...Object.values(plain)]) assert.ok(!existsSync(path), path);
     assert.doesNotMatch(contents(folder), /canary/);
     const again = await runMain(["once", folder.deployment], asked);
@@ -147,5 +153,10 @@ function layOpen(folder: TestFolder) {
     wave: 25,
   };
   writeFileSync(fleet, JSON.stringify(state));
-  return { policies, pending, fleet };
+  const rotations = folder.in("control/rotations.json");
+  const feedKey = readFileSync(folder.in("broker/feed.pub"), "utf8");
+  const detail = { former: feedKey, next: feedKey };
+  const entry = { step: "staged", startedAt: 1, actor: "operator:canary", detail };
+  writeFileSync(rotations, JSON.stringify({ "feed-key": entry }));
+  return { policies, pending, fleet, rotations };
 }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { X509Certificate } from "node:crypto";
+import { createPublicKey, X509Certificate } from "node:crypto";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import type { CommandName, Commands } from "@wardmq/commands";
+import { KeyProviders, keyEnvironment, openPrivateKeyFile } from "@wardmq/keys";
 import {
   eventually,
   newDeployment,
@@ -79,7 +80,7 @@ describe("the rotation of the issuing CA", () => {
     assert.equal(file("control/issuing-ca.pem"), before);
     const id = new X509Certificate(next).subject;
     assert.match(id, /CN=WardMQ issuing CA [0-9a-f]{8}/);
-    assert.equal(existsSync(folder.in("control/rotations.json")), false);
+    assert.equal(existsSync(folder.in("control/rotations.sealed")), false);
   });
 
   test("takes a step that is named once, however often it is asked for, and no other one", async () => {
@@ -153,8 +154,10 @@ describe("the rotation of the key of the feed", () => {
   test("goes through once the broker has written the new key down", async () => {
     const former = file("broker/feed.pub");
     await done("rotation.step", { what: "feed-key" });
-    const { "feed-key": entry } = JSON.parse(file("control/rotations.json"));
-    writeFileSync(folder.in("broker/feed.pub"), former + entry.detail.next); // as the broker does
+    const providers = new KeyProviders(keyEnvironment({}));
+    const key = createPublicKey(openPrivateKeyFile(folder.in("control/feed.next.key"), providers));
+    const next = key.export({ type: "spki", format: "pem" });
+    writeFileSync(folder.in("broker/feed.pub"), former + next); // as the broker does
     assert.equal((await done("rotation.step", { what: "feed-key" })).step, "used");
     assert.equal((await done("rotation.undo", { what: "feed-key" })).step, "staged");
     await done("rotation.step", { what: "feed-key" });

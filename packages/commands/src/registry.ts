@@ -93,7 +93,7 @@ export const registryCommands = {
       allOrNothing: z
         .boolean()
         .exactOptional()
-        .meta({ description: "take none when one is refused" }),
+        .meta({ description: "take none of this request when one of it is refused" }),
     }),
     result: z.strictObject({
       added: z.int(),

@@ -168,7 +168,10 @@ function addImport(device: Command): void {
     ],
   })
     .option("--dry-run", "only say what would be refused")
-    .option("--all-or-nothing", "take no row when one is refused")
+    .option(
+      "--all-or-nothing",
+      "take no row when one is refused; more than 1,000 rows are looked at first, then taken in parts",
+    )
     .option("--json", "print the result as JSON");
   type Options = Json & Afar & { dryRun?: boolean; allOrNothing?: boolean };
   fromAfar(command).action(async (words: string[], options: Options) => {

@@ -40,6 +40,7 @@ export interface FleetStatus {
 export interface FleetParts {
   readonly registry: Registry;
   readonly file: StateFile;
+  readonly steps: StateFile;
   readonly lists: Rotating["lists"];
   readonly revokedCas: RevokedCas;
   readonly publish: (change: RegistryChange) => void;
@@ -203,9 +204,9 @@ export class FleetRotation {
   }
 
   #rotating(now: number): Rotating {
-    const { registry, lists } = this.#parts;
+    const { registry, steps, lists } = this.#parts;
     // The former CA may be in wrong hands: its end waits for no broker.
-    return { registry, lists, identity: registry.identity, servers: [], now };
+    return { registry, steps, lists, identity: registry.identity, servers: [], now };
   }
 }
 

@@ -1,10 +1,7 @@
-import { existsSync, rmSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
-import { replaceFile } from "@wardmq/keys";
 import type { Certificate } from "@wardmq/x509";
-import { paths } from "../deployment.ts";
 import { Failure } from "../failure.ts";
-import { readText } from "../files.ts";
+import type { StateFile } from "../files.ts";
 import type { DeploymentIdentity, Doing, Registry } from "../registry/registry.ts";
 import { feedKeyRotation } from "./feed-key-rotation.ts";
 import { issuingCaRotation } from "./issuing-ca-rotation.ts";
@@ -14,6 +11,8 @@ import { rootRotation } from "./root-rotation.ts";
 /** What a rotation acts on. */
 export interface Rotating {
   readonly registry: Registry;
+  /** Where the steps are written down. */
+  readonly steps: StateFile;
   readonly lists: Pick<RevocationLists, "publishLast">;
   readonly identity: DeploymentIdentity;
   /** What brokers show, as far as control has signed it. */
@@ -82,7 +81,7 @@ export async function stepRotation(
   doing: Doing,
   to?: RotationMove,
 ): Promise<void> {
-  const entries = readEntries();
+  const entries = readEntries(on.steps);
   const entry = entries[what];
   if (to !== undefined && isTaken(to, entry)) return;
   const rotation = rotationOf(what);
@@ -90,7 +89,7 @@ export async function stepRotation(
     refuseSecond(what, entries);
     const detail = await rotation.stage(on);
     const { actor, at: startedAt } = doing;
-    return settle(what, { step: "staged", startedAt, actor, detail });
+    return settle(on.steps, what, { step: "staged", startedAt, actor, detail });
   }
   const step = nextOf(entry.step);
   const why = rotation.waitsFor(entry.detail, on, step);
@@ -100,12 +99,12 @@ export async function stepRotation(
     });
   }
   if (step === "retired") await rotation.signLast?.(entry.detail, on);
-  if (!isDeepStrictEqual(readEntries()[what], entry)) {
+  if (!isDeepStrictEqual(readEntries(on.steps)[what], entry)) {
     throw new Failure("ERR_ROTATION", "another step was taken meanwhile", {
       hint: `wardmq rotate ${what} DIR shows where it stands`,
     });
   }
-  settle(what, { ...entry, step });
+  settle(on.steps, what, { ...entry, step });
 }
 
 /** Whether the step that is meant was taken before; throws where it is not the next one either. */
@@ -124,18 +123,18 @@ function nextOf(step: RotationStep): "used" | "retired" {
 }
 
 /** Takes the last step back; what was retired does not come back. */
-export function undoRotation(what: RotationName): void {
-  const entry = readEntries()[what];
+export function undoRotation(what: RotationName, steps: StateFile): void {
+  const entry = readEntries(steps)[what];
   if (entry === undefined) {
     throw new Failure("ERR_ROTATION", `there is no rotation of ${what} to undo`, {
       hint: `wardmq rotate ${what} DIR shows where it stands`,
     });
   }
-  settle(what, { ...entry, step: entry.step === "used" ? "staged" : "undone" });
+  settle(steps, what, { ...entry, step: entry.step === "used" ? "staged" : "undone" });
 }
 
 export function rotationStatus(what: RotationName, on: Rotating): RotationStatus {
-  const entry = readEntries()[what];
+  const entry = readEntries(on.steps)[what];
   const rotation = rotationOf(what);
   if (entry === undefined) return { what, step: "idle", meaning: rotation.meaning.idle };
   const step = entry.step === "used" ? "used" : "staged";
@@ -148,22 +147,24 @@ export function rotationStatus(what: RotationName, on: Rotating): RotationStatus
 /** What of one thing stands in the files of a rotation that is under way. */
 export function rotationDetail<Detail>(
   what: RotationName,
+  steps: StateFile,
 ): { readonly step: RotationStep; readonly detail: Detail } | undefined {
   // INVARIANT: the rotation of this name wrote it.
-  return readEntries()[what] as { step: RotationStep; detail: Detail } | undefined;
+  return readEntries(steps)[what] as { step: RotationStep; detail: Detail } | undefined;
 }
 
 /** Finishes what a crash has cut off. */
-export function settleRotations(): void {
-  for (const [what, entry] of Object.entries(readEntries())) settle(what as RotationName, entry);
+export function settleRotations(steps: StateFile): void {
+  for (const [what, entry] of Object.entries(readEntries(steps)))
+    settle(steps, what as RotationName, entry);
 }
 
-function settle(what: RotationName, entry: Entry): void {
-  writeEntries({ ...readEntries(), [what]: entry });
+function settle(steps: StateFile, what: RotationName, entry: Entry): void {
+  writeEntries(steps, { ...readEntries(steps), [what]: entry });
   rotationOf(what).settle(entry.detail, entry.step);
   if (entry.step !== "retired" && entry.step !== "undone") return;
-  const { [what]: _, ...others } = readEntries();
-  writeEntries(others);
+  const { [what]: _, ...others } = readEntries(steps);
+  writeEntries(steps, others);
 }
 
 /** INVARIANT: the detail of an entry is of the rotation of its name. */
@@ -180,19 +181,12 @@ function refuseSecond(what: RotationName, entries: Entries): void {
   });
 }
 
-function readEntries(): Entries {
-  if (!existsSync(paths.rotations)) return {};
-  try {
-    return JSON.parse(readText(paths.rotations)) as Entries;
-  } catch (cause) {
-    throw new Failure("ERR_ROTATION", `${paths.rotations} is damaged`, {
-      hint: "restore it from a backup",
-      cause,
-    });
-  }
+function readEntries(steps: StateFile): Entries {
+  const text = steps.read();
+  return text === undefined ? {} : (JSON.parse(text) as Entries);
 }
 
-function writeEntries(entries: Entries): void {
-  if (Object.keys(entries).length === 0) rmSync(paths.rotations, { force: true });
-  else replaceFile(paths.rotations, `${JSON.stringify(entries, undefined, 2)}\n`, 0o600);
+function writeEntries(steps: StateFile, entries: Entries): void {
+  if (Object.keys(entries).length === 0) steps.remove();
+  else steps.write(JSON.stringify(entries));
 }

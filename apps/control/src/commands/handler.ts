@@ -17,6 +17,7 @@ import type { RevocationLists } from "../ca/revocation-lists.ts";
 import type { RevokedCas } from "../ca/revoked-cas.ts";
 import type { ServerCertificates } from "../ca/server-certificates.ts";
 import type { Manufacturers } from "../est/manufacturers.ts";
+import type { StateFile } from "../files.ts";
 import type { ForeignCas } from "../foreign/foreign-cas.ts";
 import type { Pending } from "../pending/pending.ts";
 import type { Policies } from "../policy/policies.ts";
@@ -84,6 +85,8 @@ export interface Surroundings {
   readonly servers: Servers;
   readonly lists: RevocationLists;
   readonly revokedCas: RevokedCas;
+  /** The steps that rotations are at. */
+  readonly rotations: StateFile;
   readonly fleet: FleetRotation;
   readonly publisher: Publisher;
   readonly tokens: TokenWorld;

@@ -33,7 +33,7 @@ export const rotationHandlers: HandlersOf<typeof rotationCommands> = {
         hint: "take the step again: wardmq rotate server DIR --step",
       });
     }
-    undoRotation(what);
+    undoRotation(what, on.rotations);
     return settled(on, what, "undo", caller);
   },
 
@@ -69,11 +69,18 @@ export const rotationHandlers: HandlersOf<typeof rotationCommands> = {
   },
 };
 
-function rotating({ registry, lists, servers }: Surroundings, { at }: Caller): Rotating {
+function rotating({ registry, rotations, lists, servers }: Surroundings, { at }: Caller): Rotating {
   const shown = servers
     .shown()
     .flatMap(({ serialNumber }) => servers.issued.find(serialNumber) ?? []);
-  return { registry, lists, identity: registry.identity, servers: shown, now: at };
+  return {
+    registry,
+    steps: rotations,
+    lists,
+    identity: registry.identity,
+    servers: shown,
+    now: at,
+  };
 }
 
 /** One certificate for each broker, and no step that it stands on. */

@@ -4,12 +4,13 @@ import { type FeedKeyDetail, feedPublicKeys, formerFeedKeys } from "../ca/feed-k
 import { rotationDetail } from "../ca/rotations.ts";
 import { paths } from "../deployment.ts";
 import { Failure } from "../failure.ts";
+import type { StateFile } from "../files.ts";
 import { openSigner } from "../keys.ts";
 import type { FeedKeys } from "../reload.ts";
 
-/** Opens the key that signs now, and names the keys that brokers are to believe while it is replaced. */
-export function openFeedKeys(): FeedKeys {
-  const rotation = rotationDetail<FeedKeyDetail>("feed-key");
+/** Opens the key that signs now, and names the keys that brokers are to believe while it is replaced; `steps` of the rotations. */
+export function openFeedKeys(steps: StateFile): FeedKeys {
+  const rotation = rotationDetail<FeedKeyDetail>("feed-key", steps);
   const isUsed = rotation?.step === "used";
   const path = isUsed ? paths.nextFeedKey : paths.feedKey;
   const signer = openSigner(path);
