@@ -1,41 +1,27 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
-import { deployment, type Running, readyPorts, serveWords, start, wardmq } from "./wardmq.ts";
+import { before, describe, test } from "node:test";
+import { done, servedDeployment, wardmq } from "./wardmq.ts";
 
 const uuid = "0b1e6f3a-8a8e-4a53-9d5c-2f1f6b8f4c11";
 const csv = `id,site,ward,model,maker,serial,owner,tags\r\n${uuid},main,icu,m1,,,,a b\r\n`;
 
-let served: Awaited<ReturnType<typeof deployment>>;
-let running: Running;
+const served = servedDeployment();
 let afar: readonly string[];
 
-async function done(...words: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await wardmq(words);
-  assert.equal(code, 0, stderr);
-  return stdout;
-}
-
-before(async () => {
-  served = await deployment();
-  running = start(serveWords(served.directory), { limitMs: 600_000 });
-  const { api } = await readyPorts(running);
-  const { directory, parent } = served;
-  const credentialOf = async (name: string, role: string) => {
-    await done("operator", "add", directory, name, "--role", role);
-    await done("credential", directory, `operator:${name}`, "--out", join(parent, name));
-    return ["--url", `https://localhost:${api}`, "--credential", join(parent, name)];
-  };
-  afar = await credentialOf("alice", "operator");
-  writeFileSync(join(parent, "devices.csv"), csv);
-});
-after(async () => {
-  await running?.[Symbol.asyncDispose]();
-  await served?.[Symbol.asyncDispose]();
-});
-
 describe("from afar", () => {
+  before(async () => {
+    const { directory, parent, ports } = served;
+    const credentialOf = async (name: string, role: string) => {
+      await done("operator", "add", directory, name, "--role", role);
+      await done("credential", directory, `operator:${name}`, "--out", join(parent, name));
+      return ["--url", `https://localhost:${ports.api}`, "--credential", join(parent, name)];
+    };
+    afar = await credentialOf("alice", "operator");
+    writeFileSync(join(parent, "devices.csv"), csv);
+  });
+
   test("a folder beside --url, and --credential without it, are refused", async () => {
     for (const words of [
       ["list", served.directory, ...afar],

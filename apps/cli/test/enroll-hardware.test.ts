@@ -12,37 +12,12 @@ import {
 } from "../../../packages/keys/test/soft-hsm.ts";
 import { parseKeyStore } from "../src/enrol/device-key.ts";
 import { engineIsMissing, type SimulatedTpm, simulatedTpm, tpmIsMissing } from "./simulated-tpm.ts";
-import {
-  deployment,
-  type Running,
-  readyPorts,
-  serveWords,
-  start,
-  temporaryFolder,
-  wardmq,
-} from "./wardmq.ts";
+import { done, servedDeployment, temporaryFolder, wardmq } from "./wardmq.ts";
 
-let served: Awaited<ReturnType<typeof deployment>>;
-let running: Running;
-let ports: Awaited<ReturnType<typeof readyPorts>>;
-before(async () => {
-  served = await deployment();
-  running = start(serveWords(served.directory), { limitMs: 600_000 });
-  ports = await readyPorts(running);
-});
-after(async () => {
-  await running?.[Symbol.asyncDispose]();
-  await served?.[Symbol.asyncDispose]();
-});
+const served = servedDeployment();
 
 const rootFile = () => join(served.directory, "control/root-ca.pem");
 const topicOf = (id: string) => `hospital-1/main/icu/device/${id}/telemetry`;
-
-async function done(...words: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await wardmq(words);
-  assert.equal(code, 0, stderr);
-  return stdout;
-}
 
 /** A new device that has a code, and what its enrolment needs. */
 async function newDevice(): Promise<{ readonly id: string; readonly words: readonly string[] }> {
@@ -64,10 +39,13 @@ async function newDevice(): Promise<{ readonly id: string; readonly words: reado
 
 type Environment = Readonly<Record<string, string>>;
 const enroll = (out: string, environment: Environment, ...words: readonly string[]) =>
-  wardmq(["device", "enroll", "--url", `https://localhost:${ports.est}`, "--out", out, ...words], {
-    environment,
-    limitMs: 100_000,
-  });
+  wardmq(
+    ["device", "enroll", "--url", `https://localhost:${served.ports.est}`, "--out", out, ...words],
+    {
+      environment,
+      limitMs: 100_000,
+    },
+  );
 
 const read = (out: string, file: string) => readFileSync(join(out, file), "utf8");
 
@@ -142,7 +120,7 @@ describe("a device whose key is in a TPM", { skip: tpmIsMissing }, () => {
     spawnSync(
       "mosquitto_pub",
       [
-        ...["-V", "5", "-h", "localhost", "-p", String(ports.mqtts), "-i", id, "-q", "1"],
+        ...["-V", "5", "-h", "localhost", "-p", String(served.ports.mqtts), "-i", id, "-q", "1"],
         ...["--cafile", join(out, "ca.pem"), "--cert", join(out, "cert.pem")],
         ...["--key", join(out, "key.pem"), "-t", topicOf(id), "-m", "1", "-d"],
       ],
@@ -220,7 +198,7 @@ describe("a device whose key is in a TPM", { skip: tpmIsMissing }, () => {
     run("openssl", "genpkey", ...tpm2, "-algorithm", "EC", "-pkeyopt", "group:P-256", "-out", key);
     const request = run("openssl", "req", "-new", ...tpm2, "-key", key, "-subj", `/CN=${id}`);
     const body = request.replace(/-----[^-]+-----|\n/g, "");
-    const url = `https://localhost:${ports.est}/.well-known/est/simpleenroll`;
+    const url = `https://localhost:${served.ports.est}/.well-known/est/simpleenroll`;
     const type = ["-H", "Content-Type: application/pkcs10", "--data", body];
     const answer = run(
       "curl",

@@ -13,32 +13,15 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import mqtt from "mqtt";
-import { deployment, type Running, readyPorts, serveWords, start, wardmq } from "./wardmq.ts";
+import { done, servedDeployment, wardmq } from "./wardmq.ts";
 
-let served: Awaited<ReturnType<typeof deployment>>;
-let running: Running;
-let ports: Awaited<ReturnType<typeof readyPorts>>;
-before(async () => {
-  served = await deployment();
-  running = start(serveWords(served.directory), { limitMs: 600_000 });
-  ports = await readyPorts(running);
-});
-after(async () => {
-  await running?.[Symbol.asyncDispose]();
-  await served?.[Symbol.asyncDispose]();
-});
+const served = servedDeployment();
 
 const inParent = (name: string) => join(served.parent, name);
 const rootFile = () => join(served.directory, "control/root-ca.pem");
-const est = () => `https://localhost:${ports.est}`;
-
-async function done(...words: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await wardmq(words);
-  assert.equal(code, 0, stderr);
-  return stdout;
-}
+const est = () => `https://localhost:${served.ports.est}`;
 
 async function newDevice(...more: readonly string[]): Promise<string> {
   const words = ["device", "add", served.directory, "--site", "main", "--ward", "icu", "--json"];
@@ -67,7 +50,7 @@ const certificateIn = (folder: string) => new X509Certificate(read(folder, "cert
 
 /** Connects as the device whose credential the folder holds. */
 async function connects(folder: string, id: string): Promise<void> {
-  const client = await mqtt.connectAsync(`mqtts://localhost:${ports.mqtts}`, {
+  const client = await mqtt.connectAsync(`mqtts://localhost:${served.ports.mqtts}`, {
     protocolVersion: 5,
     clientId: id,
     key: read(folder, "key.pem"),
@@ -157,7 +140,7 @@ describe("device enroll refuses with exit code 1, and leaves no key behind", () 
     await refused(/does not lead to the CA that is trusted/, "--ca", otherRoot, ...who);
     const wrong = new X509Certificate(readFileSync(otherRoot)).fingerprint256;
     await refused(/no CA of .* has the fingerprint/, "--fingerprint", wrong, ...who);
-    const ip = ["--url", `https://127.0.0.1:${ports.est}`, "--ca", rootFile()];
+    const ip = ["--url", `https://127.0.0.1:${served.ports.est}`, "--ca", rootFile()];
     await refused(/127\.0\.0\.1:\d+/, ...ip, ...who);
     const closed = ["--url", "https://localhost:1", "--ca", rootFile()];
     await refused(/localhost:1: nobody listens there/, ...closed, ...who);

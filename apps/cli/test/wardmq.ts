@@ -1,8 +1,10 @@
+import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
+import { after, before } from "node:test";
 import { findRuntime, type RuntimeName } from "../bin/runtimes.mjs";
 
 /** The runtime the test runs on; what the CLI starts runs on it too. */
@@ -132,6 +134,30 @@ export async function deployment(): Promise<
     parent: folder.path,
     [Symbol.asyncDispose]: () => folder[Symbol.asyncDispose](),
   };
+}
+
+/** What a command that has to work prints on stdout. */
+export async function done(...words: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await wardmq(words);
+  assert.equal(code, 0, stderr);
+  return stdout;
+}
+
+/** A new deployment that is served while the tests of a file run; there in the tests and hooks of a `describe`. */
+export function servedDeployment() {
+  const served = {
+    directory: "",
+    parent: "",
+    ports: { mqtts: 0, wss: 0, est: 0, api: 0 },
+  };
+  const stack = new AsyncDisposableStack();
+  before(async () => {
+    const { directory, parent } = stack.use(await deployment());
+    const running = stack.use(start(serveWords(directory), { limitMs: 600_000 }));
+    Object.assign(served, { directory, parent, ports: await readyPorts(running) });
+  });
+  after(() => stack.disposeAsync());
+  return served;
 }
 
 /** The words that serve a deployment on ports the system chooses, on the runtime of the test. */

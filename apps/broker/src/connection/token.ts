@@ -19,7 +19,7 @@ export const authenticationMethod = "OAUTH2-JWT";
 export const renewalTopic = "$token/renew";
 
 /** Where a client with a token is told what becomes of it, if it subscribes. */
-export const tokenEventsTopic = "$token/events";
+const tokenEventsTopic = "$token/events";
 
 /** A client is told so long before its token ends, or for the last fifth of a shorter life. */
 const warnBeforeMs = 60_000;
