@@ -25,6 +25,10 @@ wider. In the last two columns the subject has its right at first: between the t
 message and delivering it, a new policy takes the right away or the subject is revoked. Each of these has a neighbour that
 keeps its right through the change and is served.
 
+Two hospitals are on the broker of the matrix, and the rules name no tenant (\`+\` stands where it would): "another tenant" is
+denied by nothing but that tenants never cross. The subjects of the second one play the columns that are about tenants as well,
+so each path is closed in both directions. \`test/authorization/environments.test.ts\` has the same for prod and test.
+
 ${acts.map(actText).join("\n")}`;
 }
 

@@ -2,7 +2,7 @@ import type { ProtocolVersion } from "@wardmq/mqtt";
 import type { Path, Refusal } from "./path.ts";
 import { publishingPaths } from "./publishing-paths.ts";
 import { readingPaths } from "./reading-paths.ts";
-import { type Attempted, type Place, type Right, rights, topicOf } from "./rights.ts";
+import { type Attempted, orgs, type Place, type Right, rights, topicOf } from "./rights.ts";
 
 export const kinds = ["device", "service"] as const;
 /** What changes between the two halves of a path. */
@@ -17,6 +17,7 @@ export type Act = (typeof acts)[number];
 
 /** Cells with one actor: they are played one after the other. */
 export interface Lane {
+  readonly org: (typeof orgs)[number];
   readonly kind: (typeof kinds)[number];
   readonly act: Act;
   readonly path: Path;
@@ -38,21 +39,24 @@ export interface Cell {
 const [own] = rights;
 const edition = { 4: "3.1.1", 5: "5.0" } as const;
 
-/** Every path for both kinds of subject and both editions, with a cell for each right. */
+/** Every path for both kinds of subject and both editions, with a cell for each right; in the second tenant for some. */
 export function lanesWithoutChange(): Lane[] {
-  return lanes(({ act, path, prefix }) => [
-    applicable(act, rights).map((right) => ({
-      name: `${prefix}: ${right.name} is ${right.effect === "Permit" ? "permitted" : "denied"}`,
-      right,
-      isLost: false,
-      refusal: right.effect === "Permit" ? undefined : path.denied,
-    })),
-  ]);
+  return orgs.flatMap((org, i) => {
+    const asked = i === 0 ? rights : rights.filter(({ isOfTenants }) => isOfTenants);
+    return lanes(org, ({ act, path, prefix }) => [
+      applicable(act, asked).map((right) => ({
+        name: `${prefix}: ${right.name} is ${right.effect === "Permit" ? "permitted" : "denied"}`,
+        right,
+        isLost: false,
+        refusal: right.effect === "Permit" ? undefined : path.denied,
+      })),
+    ]);
+  });
 }
 
 /** The same paths where the right is there at first; each that loses it has a neighbour that keeps it. */
 export function lanesWithChange(moment: Moment): Lane[] {
-  return lanes(({ path, prefix }) =>
+  return lanes(orgs[0], ({ path, prefix }) =>
     [false, true].map((isLost) => [
       {
         name: `${prefix}: ${isLost ? `denied after ${losses[moment]}` : `permitted after ${keeps[moment]}`}`,
@@ -86,16 +90,19 @@ export function attemptedIn({ act }: Lane, { right }: Cell, place: Place): Attem
 
 type LaneHead = Pick<Lane, "act" | "path"> & { readonly prefix: string };
 
-function lanes(cellsOf: (head: LaneHead) => readonly (readonly Cell[])[]): Lane[] {
+function lanes(
+  org: Lane["org"],
+  cellsOf: (head: LaneHead) => readonly (readonly Cell[])[],
+): Lane[] {
   const all: Lane[] = [];
   for (const kind of kinds) {
     for (const act of acts) {
       for (const path of act.paths) {
         for (const version of path.versions ?? ([4, 5] as const)) {
           const reads = act.name === "publish" ? "publishing" : "reading";
-          const prefix = `${edition[version]} ${kind} ${reads}, ${path.name}`;
+          const prefix = `${edition[version]} ${kind} of ${org} ${reads}, ${path.name}`;
           const head = { act, path, prefix };
-          for (const cells of cellsOf(head)) all.push({ kind, act, path, version, cells });
+          for (const cells of cellsOf(head)) all.push({ org, kind, act, path, version, cells });
         }
       }
     }

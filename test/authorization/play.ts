@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,8 +18,8 @@ import {
   type Moment,
   moments,
 } from "./matrix.ts";
-import { type Place, topicOf } from "./rights.ts";
-import { type Actor, Scene, textOf } from "./scene.ts";
+import { orgs, type Place, topicOf } from "./rights.ts";
+import { type Actor, observerOf, Scene, textOf } from "./scene.ts";
 import { Turns } from "./turns.ts";
 
 /** What came of a cell, or what is to come of it. */
@@ -46,34 +47,42 @@ interface Take {
   result?: { readonly answer: string; readonly isDelivered?: boolean } | Error;
 }
 
+/** Connections of a tenant's service that may do everything. */
+interface Helpers {
+  readonly source: RawClient;
+  readonly watcher: RawClient;
+}
+
 /** How many lanes are played at once. */
 const atOnce = 8;
 
 const roles = `
 topics: { schema: off }
+tenants: { hospital: {}, clinic: {} }
 roles:
   observer:
-    publish: [{ filter: "#", retain: allowed }]
-    subscribe: ["#", "$SYS/#"]
+    publish: [{ filter: "{org}/#", retain: allowed }]
+    subscribe: ["{org}/#", "$SYS/#"]
   device:
     publish:
-      - { filter: "{org}/{site}/{ward}/device/{id}/telemetry", retain: allowed }
-      - { filter: "{org}/{site}/{ward}/device/{id}/alarm", retain: allowed }
-    subscribe: ["{org}/{site}/{ward}/device/{id}/command"]
+      - { filter: "+/{site}/{ward}/device/{id}/telemetry", retain: allowed }
+      - { filter: "+/{site}/{ward}/device/{id}/alarm", retain: allowed }
+    subscribe: ["+/{site}/{ward}/device/{id}/command"]
   service:
     publish:
-      - { filter: "{org}/north/icu/device/{id}/telemetry", retain: allowed }
-      - { filter: "{org}/north/icu/device/{id}/alarm", retain: allowed }
-    subscribe: ["{org}/north/icu/device/{id}/command"]
+      - { filter: "+/north/icu/device/{id}/telemetry", retain: allowed }
+      - { filter: "+/north/icu/device/{id}/alarm", retain: allowed }
+    subscribe: ["+/north/icu/device/{id}/command"]
 bindings:
-  - { role: observer, to: "service:observer" }
+  - { role: observer, to: "service:observer-hospital" }
+  - { role: observer, to: "service:observer-clinic" }
 `;
 
 /** Plays every cell of the matrix against one deployment. */
 export async function playMatrix(): Promise<Played[]> {
   await using deployment = await startDeployment({
     policy: roles,
-    services: ["observer"],
+    services: orgs.map((org) => ({ name: observerOf(org), org })),
     devices: 0,
   });
   const stage = new MatrixStage(deployment);
@@ -87,9 +96,9 @@ class MatrixStage {
   readonly #deployment: Deployment;
   readonly #bound = new Map<string, Actor["kind"]>();
   readonly #takes: Take[] = [];
-  #source: RawClient | undefined;
+  /** By the name of the service. */
+  readonly #helpers = new Map<string, Helpers>();
   readonly #sourceTurns = new Turns(1);
-  #watcher: RawClient | undefined;
   #cells = 0;
 
   constructor(deployment: Deployment) {
@@ -97,15 +106,19 @@ class MatrixStage {
   }
 
   async open(): Promise<void> {
-    this.#source = await this.#connect("source");
-    this.#watcher = await this.#connect("watcher");
-    await this.#watcher.subscribe("#", { qos: 0 });
+    for (const org of orgs) {
+      const service = observerOf(org);
+      const source = await this.#connect(service, "source");
+      const watcher = await this.#connect(service, "watcher");
+      assert.equal(await watcher.subscribe(`${org}/#`, { qos: 0 }), 0);
+      this.#helpers.set(service, { source, watcher });
+    }
   }
 
   async play(lanes: readonly Lane[], moment?: Moment): Promise<void> {
     const turns = new Turns(atOnce);
     const actors = await Promise.all(
-      lanes.map(({ kind }) => turns.during(() => this.#makeActor(kind))),
+      lanes.map((lane) => turns.during(() => this.#makeActor(lane))),
     );
     await this.#usePolicy();
     const halves = lanes.map((lane, i) => this.#playLane(lane, actors[i] as Actor, turns));
@@ -122,9 +135,11 @@ class MatrixStage {
   /** Compares what was seen with what was to be seen; the events are complete by then. */
   async close(): Promise<Played[]> {
     const seen = await this.#watched();
-    const events = await settledEvents(this.#deployment, this.#connected(this.#source));
-    this.#source?.drop();
-    this.#watcher?.drop();
+    const events = await settledEvents(this.#deployment, this.#helpersOf(orgs[0]).source);
+    for (const { source, watcher } of this.#helpers.values()) {
+      source.drop();
+      watcher.drop();
+    }
     return this.#takes.map((take) => ({
       cell: take.cell,
       expected: expectationOf(take),
@@ -163,8 +178,8 @@ class MatrixStage {
       granted: topicOf({ ...place, channel: "alarm" }),
       actor,
       deployment: this.#deployment,
-      publishSample: (...message) =>
-        this.#sourceTurns.during(() => this.#connected(this.#source).publish(...message)),
+      publishSample: (topic, ...message) =>
+        this.#sourceTurns.during(() => this.#helpersOf(topic).source.publish(topic, ...message)),
       change,
     });
     try {
@@ -175,14 +190,14 @@ class MatrixStage {
     scene.end();
   }
 
-  async #makeActor(kind: Actor["kind"]): Promise<Actor> {
+  async #makeActor({ kind, org }: Lane): Promise<Actor> {
     const { command } = this.#deployment;
     const name = kind === "device" ? randomUUID() : `gateway-${this.#bound.size}`;
     this.#bound.set(`${kind}:${name}`, kind);
     const added: SubjectSummary =
       kind === "device"
-        ? await command("device.add", { site: "north", ward: "icu", id: name })
-        : await command("service.add", { name });
+        ? await command("device.add", { org, site: "north", ward: "icu", id: name })
+        : await command("service.add", { name, org });
     const { key, request } = await newCertificateRequest();
     const subject = added.id;
     const issued = await command("credential", { subject, certificateRequest: request });
@@ -219,28 +234,32 @@ class MatrixStage {
 
   /** The payloads of all messages that reached somebody who reads every topic. */
   async #watched(): Promise<ReadonlySet<string>> {
-    const watcher = this.#connected(this.#watcher);
-    await this.#connected(this.#source).publish("the-end", "the end", { qos: 1 });
     const seen = new Set<string>();
-    while (!seen.has("the end")) seen.add(textOf(await watcher.take("PUBLISH")));
+    for (const org of orgs) {
+      const { source, watcher } = this.#helpersOf(org);
+      const end = `the end of ${org}`;
+      await source.publish(`${org}/the-end`, end, { qos: 1 });
+      while (!seen.has(end)) seen.add(textOf(await watcher.take("PUBLISH")));
+    }
     return seen;
   }
 
-  async #connect(name: string): Promise<RawClient> {
+  async #connect(service: string, name: string): Promise<RawClient> {
     const { mqtts, credential } = this.#deployment;
-    const client = new RawClient(tlsWire(await openTls(mqtts, credential("observer"))), 5);
-    await client.connect({ clientId: name, keepAlive: 600 });
+    const client = new RawClient(tlsWire(await openTls(mqtts, credential(service))), 5);
+    await client.connect({ clientId: `${service}-${name}`, keepAlive: 600 });
     return client;
   }
 
-  #connected(client: RawClient | undefined): RawClient {
-    if (client === undefined) throw new Error("the stage is not open");
-    return client;
+  #helpersOf(topic: string): Helpers {
+    const helpers = this.#helpers.get(observerOf(topic));
+    if (helpers === undefined) throw new Error("the stage is not open");
+    return helpers;
   }
 }
 
-function placeOf({ act }: Lane, { name }: Actor): Place {
-  return { org: "hospital", site: "north", ward: "icu", id: name, channel: act.channel };
+function placeOf({ act, org }: Lane, { name }: Actor): Place {
+  return { org, site: "north", ward: "icu", id: name, channel: act.channel };
 }
 
 function expectationOf({ cell, lane, asked, sample }: Take): Outcome {

@@ -9,10 +9,15 @@ export interface Attempted {
 /** One column of the matrix: the topic that is granted, or a neighbour of it that is not. */
 export interface Right {
   readonly name: string;
+  /** Nothing but the tenant of the subject decides about it: it is asked for in either of the two. */
+  readonly isOfTenants?: boolean;
   readonly effect: "Permit" | "Deny";
   readonly publish?: (own: Place) => Attempted;
   readonly subscribe: (own: Place) => Attempted;
 }
+
+/** The two hospitals on the one broker. */
+export const orgs = ["hospital", "clinic"] as const;
 
 /** The levels of a device's topic. */
 export interface Place {
@@ -40,13 +45,25 @@ const tooWide = (name: string, filter: (own: Place) => string): Right => ({
   subscribe: (own) => ({ asked: filter(own), sample: topicOf(own) }),
 });
 
+/** The rules grant it, as they name no tenant: only that nothing crosses between tenants denies it. */
+function inOtherTenant(own: Place): Attempted {
+  const topic = topicOf({ ...own, org: own.org === orgs[0] ? orgs[1] : orgs[0] });
+  return { asked: topic, sample: topic };
+}
+
 /** What is granted is one exact topic; each neighbour differs from it in one level. */
 export const rights: readonly Right[] = [
-  named("its own topic", "Permit", {}),
+  { ...named("its own topic", "Permit", {}), isOfTenants: true },
   named("another device", "Deny", { id: "0b1e6f3a-8a8e-4a53-9d5c-2f1f6b8f4c11" }),
   named("another ward", "Deny", { ward: "stroke-unit" }),
   named("another site", "Deny", { site: "south" }),
-  named("another tenant", "Deny", { org: "clinic" }),
+  {
+    name: "another tenant",
+    effect: "Deny",
+    isOfTenants: true,
+    publish: inOtherTenant,
+    subscribe: inOtherTenant,
+  },
   named("another channel", "Deny", { channel: "firmware" }),
   {
     name: "`$SYS`",
@@ -63,6 +80,7 @@ export const rights: readonly Right[] = [
       return { asked: `$share/g/${sample}`, sample };
     },
   },
+  { ...tooWide("`+` for its tenant", (own) => topicOf({ ...own, org: "+" })), isOfTenants: true },
   tooWide("`+` for one level", (own) => topicOf({ ...own, ward: "+" })),
   tooWide("`#` below its own level", (own) => topicOf({ ...own, channel: "#" })),
   tooWide("`#`", () => "#"),

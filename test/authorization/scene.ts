@@ -4,6 +4,7 @@ import type { Credential, Deployment } from "../support/deployment.ts";
 import { type ConnectOptions, type PublishOptions, RawClient } from "../support/raw-client.ts";
 import { openWebSocket } from "../support/web-socket.ts";
 import { openTls, tlsWire } from "../support/wire.ts";
+import { orgs } from "./rights.ts";
 
 export type Listener = "mqtts" | "wss";
 
@@ -95,9 +96,9 @@ export class Scene {
     }
   }
 
-  /** Connects as a service that may read and write everything; its sessions wait where `name` is given. */
+  /** Connects as a service that may read and write everything of the topic's tenant; its sessions wait where `name` is given. */
   async observer(name?: string, options: ConnectOptions = {}): Promise<RawClient> {
-    const client = await this.#open(this.#deployment.credential("observer"));
+    const client = await this.#open(this.#deployment.credential(observerOf(this.asked)));
     this.#observers += 1;
     const clientId = `${this.payload}-${name ?? this.#observers}`;
     const waits = name === undefined ? {} : waiting;
@@ -123,6 +124,11 @@ export class Scene {
     const wire = via === "wss" ? await openWebSocket(socket) : tlsWire(socket);
     return new RawClient(wire, this.version);
   }
+}
+
+/** The service that may do everything with a topic, which is of one tenant; `$SYS` and the like is for both. */
+export function observerOf(topic: string): string {
+  return `observer-${orgs.find((org) => topic.split("/").includes(org)) ?? orgs[0]}`;
 }
 
 /** A session that outlives its connection. */

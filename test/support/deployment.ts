@@ -45,7 +45,10 @@ export interface DeploymentOptions {
   readonly policy?: string | null;
   /** Files beside wardmq.yaml, such as issuers.yaml. */
   readonly files?: Readonly<Record<string, string>>;
-  readonly services?: readonly string[];
+  /** Names; `org` where one is of another tenant than the deployment's own. */
+  readonly services?: readonly (string | Commands["service.add"]["arguments"])[];
+  /** What it is for; `test` where nothing is said. */
+  readonly environment?: string;
   /** How many devices there are; they all stand in site north, ward icu. */
   readonly devices?: number;
   /** Fills the folder instead of `init`; nobody is added, and the policy is the one that comes with it. */
@@ -112,10 +115,10 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
     await rm(directory, { recursive: true, force: true });
   };
   try {
-    const { restored, policy = testPolicy, program } = options;
+    const { restored, policy = testPolicy, program, environment = "test" } = options;
     if (restored === undefined) {
       const hosts = ["localhost"];
-      await commandOnce(directory, "init", { org: "hospital", environment: "test", hosts });
+      await commandOnce(directory, "init", { org: "hospital", environment, hosts });
       if (policy !== null) await writeFile(join(directory, "policy.yaml"), policy);
       for (const [name, text] of Object.entries(options.files ?? {})) {
         await writeFile(join(directory, name), text);
@@ -140,8 +143,9 @@ export async function startDeployment(options: DeploymentOptions = {}): Promise<
       return name;
     };
     const nobody = restored !== undefined;
-    for (const name of options.services ?? (nobody ? [] : ["tester", "limited"])) {
-      await add(await command("service.add", { name }));
+    for (const service of options.services ?? (nobody ? [] : ["tester", "limited"])) {
+      const wanted = typeof service === "string" ? { name: service } : service;
+      await add(await command("service.add", wanted));
     }
     const devices: string[] = [];
     for (let i = 0; i < (options.devices ?? (nobody ? 0 : 1)); i++) {

@@ -7,7 +7,17 @@ import { parseCsv, writeCsv } from "./csv.ts";
 import { Failure, systemCode } from "./failure.ts";
 
 /** The columns of a CSV file; a JSON file has the same names, and `tags` as a list. */
-export const columns = ["id", "site", "ward", "model", "maker", "serial", "owner", "tags"] as const;
+export const columns = [
+  "id",
+  "org",
+  "site",
+  "ward",
+  "model",
+  "maker",
+  "serial",
+  "owner",
+  "tags",
+] as const;
 
 type Device = Readonly<Record<string, unknown>>;
 

@@ -5,7 +5,7 @@ import { before, describe, test } from "node:test";
 import { done, servedDeployment, wardmq } from "./wardmq.ts";
 
 const uuid = "0b1e6f3a-8a8e-4a53-9d5c-2f1f6b8f4c11";
-const csv = `id,site,ward,model,maker,serial,owner,tags\r\n${uuid},main,icu,m1,,,,a b\r\n`;
+const csv = `id,org,site,ward,model,maker,serial,owner,tags\r\n${uuid},hospital-1,main,icu,m1,,,,a b\r\n`;
 
 const served = servedDeployment();
 let afar: readonly string[];

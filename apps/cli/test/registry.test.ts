@@ -13,8 +13,8 @@ async function done(words: readonly string[]): Promise<string> {
 
 const uuid = "0b1e6f3a-8a8e-4a53-9d5c-2f1f6b8f4c11";
 const other = "1b1e6f3a-8a8e-4a53-9d5c-2f1f6b8f4c11";
-const header = "id,site,ward,model,maker,serial,owner,tags\r\n";
-const good = `${header}${uuid},main,icu,m1,"Acme, Inc",SN 1,,a b\r\n${other},main,er,,,,Biomed,\r\n`;
+const header = "id,org,site,ward,model,maker,serial,owner,tags\r\n";
+const good = `${header}${uuid},h1,main,icu,m1,"Acme, Inc",SN 1,,a b\r\n${other},h1,main,er,,,,Biomed,\r\n`;
 
 let folder: string;
 const file = (name: string, text: string) => {
@@ -35,7 +35,7 @@ async function newDeployment(name: string): Promise<string> {
 describe("devices in a file", () => {
   test("are refused by row and field, the valid ones taken; with --all-or-nothing and --dry-run none", async () => {
     const directory = await newDeployment("rows");
-    const bad = `${good}x,main,icu,,,,,\r\n,main,w 1,,,,,\r\n${uuid},main,icu,,,,,\r\n`;
+    const bad = `${good}x,,main,icu,,,,,\r\n,,main,w 1,,,,,\r\n${uuid},,main,icu,,,,,\r\n`;
     const path = file("bad.csv", bad);
     for (const [flag, says, left] of [
       ["--all-or-nothing", /registered 0 devices/, 0],

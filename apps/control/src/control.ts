@@ -244,7 +244,7 @@ export class Control {
     this.#trial = new PolicyTrial({
       file: files.policyTrial,
       now,
-      load: (text) => loadPolicy(text, this.#sources.settings.environment),
+      load: (text) => loadPolicy(text, this.#sources.settings),
       inForce: () => this.#sources.policy,
       publish: (change) => void this.#publish(change),
       record: (event) => this.#record(event),
@@ -402,6 +402,7 @@ export class Control {
         return rekeyed;
       },
       rekeyBrokers: () => this.#publisher.rekey(),
+      tenants: () => this.#sources.policy.tenants,
       canGrant: (role) => canGrant(this.#sources.policy, role),
       breakGlassChanged: () => this.#breakGlass.changed(),
       trial: this.#trial,

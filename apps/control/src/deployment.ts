@@ -143,7 +143,7 @@ export function readOperatorFiles(
     throw new ConfigError([{ ...at, key, message, hint }]);
   }
   const policyFiles = readPolicyFiles();
-  const policy = loadPolicy(policyFiles, settings.environment);
+  const policy = loadPolicy(policyFiles, settings);
   return { settings, controlListeners, published, policy, policyFiles, issuers: readIssuers() };
 }
 

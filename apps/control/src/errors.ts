@@ -198,6 +198,10 @@ export const controlErrors = {
     exitCode: 2,
     meaning: "the text names no device or service",
   },
+  ERR_TENANT_UNKNOWN: {
+    exitCode: 2,
+    meaning: "the policy is not for this organisation",
+  },
   ERR_SUBJECT_UNKNOWN: {
     exitCode: 1,
     status: 404,

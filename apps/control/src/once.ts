@@ -211,13 +211,14 @@ async function openFiles(
     },
     lastEvents: (count) => events.last(count),
     rekeyBrokers: async () => [],
+    tenants: () => readOperatorFiles([], registry.identity).policy.tenants,
     canGrant: (role) => canGrant(readOperatorFiles([], registry.identity).policy, role),
     breakGlassChanged: () => {},
     get trial() {
       const trial = new PolicyTrial({
         file: files.policyTrial,
         now: Date.now,
-        load: (text) => loadPolicy(text, registry.identity.environment),
+        load: (text) => loadPolicy(text, registry.identity),
         inForce: () => readOperatorFiles([], registry.identity).policy,
         publish: () => {},
         record: (event) => events.append([{ ...event, at: Date.now() }]),

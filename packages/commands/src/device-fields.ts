@@ -31,6 +31,7 @@ export const tags = z
 
 /** What may be said of a device. */
 export const texts = {
+  org: attribute("its tenant, one that the policy names", "hospital-2"),
   site: attribute("where it stands: the site", "main"),
   ward: attribute("where it stands: the ward", "icu"),
   model: attribute("its model, for the policy", "bsm-100"),
@@ -41,6 +42,7 @@ export const texts = {
 
 /** What the record of a device says: `add` and `import` take the same. */
 export const deviceFields = {
+  org: texts.org.exactOptional(),
   site: texts.site,
   ward: texts.ward,
   model: texts.model.exactOptional(),
@@ -58,6 +60,7 @@ export const edit = <Field extends z.ZodType>(field: Field) =>
 export const query = {
   kind: z.enum(["device", "service"]).exactOptional(),
   state: z.enum(subjectStates).exactOptional(),
+  org: texts.org.exactOptional(),
   site: texts.site.exactOptional(),
   ward: texts.ward.exactOptional(),
   model: texts.model.exactOptional(),
@@ -82,6 +85,7 @@ export const query = {
 /** Who is meant by a command for many: all that every one of these is true of. At least one has to be there. */
 export const selection = {
   kind: query.kind,
+  org: query.org,
   site: query.site,
   ward: query.ward,
   model: query.model,

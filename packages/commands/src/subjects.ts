@@ -38,7 +38,10 @@ export const subjectCommands = {
     summary: "register a service: an application that is no device",
     role: "operator",
     route: "POST /services",
-    arguments: z.strictObject({ name: attribute("the service's name", "dashboard") }),
+    arguments: z.strictObject({
+      name: attribute("the service's name", "dashboard"),
+      org: deviceFields.org,
+    }),
     isRecord: true,
     result: subjectSummary,
   },

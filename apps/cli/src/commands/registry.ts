@@ -126,8 +126,8 @@ export function addRegistryCommands(program: Command, device: Command): void {
 
   const selection = program
     .command("selection")
-    .summary("revoke, quarantine or release all of a site, ward, model, tag or CA")
-    .description("revoke, quarantine or release all of a site, ward, model, tag or CA")
+    .summary("revoke, quarantine or release all of a tenant, site, ward, model, tag or CA")
+    .description("revoke, quarantine or release all of a tenant, site, ward, model, tag or CA")
     .usage("COMMAND")
     .helpCommand(false);
   type Selection = Commands["selection.revoke"]["arguments"];
@@ -142,6 +142,7 @@ export function addRegistryCommands(program: Command, device: Command): void {
         because(
           command
             .addOption(new Option("--kind <kind>", "only these").choices(["device", "service"]))
+            .option("--org <org>", "of this tenant")
             .option("--site <site>", "of this site")
             .option("--ward <ward>", "of this ward")
             .option("--model <model>", "of this model")

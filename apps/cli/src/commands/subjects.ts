@@ -24,6 +24,10 @@ export function addSubjectCommands(program: Command): Command {
         command
           .requiredOption("--site <site>", "where it stands: the site")
           .requiredOption("--ward <ward>", "where it stands: the ward")
+          .option(
+            "--org <org>",
+            "its tenant, one that the policy names (default: the deployment's own)",
+          )
           .option("--model <model>", "its model, for the policy")
           .option("--maker <maker>", "who made it")
           .option("--serial <serial>", "the serial number its maker gave it")
@@ -41,10 +45,15 @@ export function addSubjectCommands(program: Command): Command {
     "register services",
     "wardmq service add /srv/wardmq dashboard",
   );
-  controlCommand(service, "add", "service.add", {
+  controlCommand<"service.add", { org?: string }>(service, "add", "service.add", {
     operands: [["NAME", "1 to 64 characters A-Z, a-z, 0-9, _ and -"]],
     examples: ["wardmq service add /srv/wardmq dashboard"],
-    arguments: ([name = ""]) => ({ name }),
+    options: (command) =>
+      command.option(
+        "--org <org>",
+        "its tenant, one that the policy names (default: the deployment's own)",
+      ),
+    arguments: ([name = ""], options) => ({ name, ...options }),
     text: added,
   });
 
@@ -81,6 +90,7 @@ function addList(program: Command): void {
   })
     .addOption(new Option("--kind <kind>", "only these").choices(["device", "service"]))
     .option("--state <state>", "registered, active, quarantined, retired or revoked")
+    .option("--org <org>", "of this tenant")
     .option("--site <site>", "of this site")
     .option("--ward <ward>", "of this ward")
     .option("--model <model>", "of this model")

@@ -101,6 +101,8 @@ export interface Surroundings {
   /** Of each broker that is there; `undefined` where it did not confirm. */
   readonly rekeyBrokers: () => Promise<readonly (Rekeyed | undefined)[]>;
   readonly policies: Policies;
+  /** The organisations that the policy in force is for. */
+  readonly tenants: () => readonly { readonly name: string }[];
   /** Whether the policy has a role that can be given to somebody for a time. */
   readonly canGrant: (role: string) => boolean;
   /** Something was taken for an emergency, or ended. */

@@ -11,6 +11,7 @@ import {
   type Move,
   moveSubjects,
   newDevice,
+  refusesTenant,
   summaryOf,
 } from "./subject-acts.ts";
 
@@ -90,10 +91,11 @@ function edited(
 
 /** Valid rows are taken together, the others named. Nobody is told device by device: one event says how many came. */
 function importDevices(
-  { registry, publisher, record }: Surroundings,
+  on: Surroundings,
   { devices, dryRun, allOrNothing = false }: Commands["device.import"]["arguments"],
   caller: Caller,
 ): Commands["device.import"]["result"] {
+  const { registry, publisher, record } = on;
   const refused: Commands["device.import"]["result"]["refused"][number][] = [];
   const taken = new Map<string, NewSubject>();
   for (const [index, given] of devices.entries()) {
@@ -104,6 +106,11 @@ function importDevices(
         issue?.path[0] ?? (issue?.code === "unrecognized_keys" ? issue.keys[0] : ""),
       );
       refused.push({ index, field: field.slice(0, 64), why: whyOf(issue?.code, issue?.message) });
+      continue;
+    }
+    const ofNobody = refusesTenant(on, parsed.data.org);
+    if (ofNobody !== undefined) {
+      refused.push({ index, field: "org", why: ofNobody.message });
       continue;
     }
     const device = newDevice(registry, parsed.data);

@@ -10,10 +10,23 @@ import type { Publication, Surroundings } from "./handler.ts";
 export type Effect = Commands["quarantine"]["result"];
 export type Move = Parameters<Registry["move"]>[1];
 
+/** Why nobody can be of this tenant; undefined where the policy is for it, or it is the deployment's own. */
+export function refusesTenant(
+  { registry, tenants }: Pick<Surroundings, "registry" | "tenants">,
+  org: string | undefined,
+): Failure | undefined {
+  if (org === undefined || org === registry.identity.org) return undefined;
+  if (tenants().some(({ name }) => name === org)) return undefined;
+  return new Failure("ERR_TENANT_UNKNOWN", `${org} is no tenant of the policy`, {
+    hint: `add it to tenants in policy.yaml, beside ${registry.identity.org}`,
+  });
+}
+
 /** A device as the registry takes it, from what an operator says of it. */
 export function newDevice(
   { identity }: Registry,
   {
+    org = identity.org,
     id = randomUUID(),
     maker,
     serial,
@@ -22,7 +35,7 @@ export function newDevice(
     ...where
   }: Commands["device.add"]["arguments"],
 ): NewSubject {
-  const { org, trustDomain } = identity;
+  const { trustDomain } = identity;
   return {
     id: `device:${id}`,
     kind: "device",

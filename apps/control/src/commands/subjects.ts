@@ -5,13 +5,13 @@ import type { NewSubject } from "../registry/rows.ts";
 import { isFound } from "../registry/search.ts";
 import { refuseUnlessMatching } from "./etag.ts";
 import type { HandlersOf, Surroundings } from "./handler.ts";
-import { existing, moveSubjects, newDevice, summaryOf } from "./subject-acts.ts";
+import { existing, moveSubjects, newDevice, refusesTenant, summaryOf } from "./subject-acts.ts";
 
 export const subjectHandlers: HandlersOf<typeof subjectCommands> = {
   "device.add": (on, device, caller) => addSubject(on, newDevice(on.registry, device), caller),
 
-  "service.add": (on, { name: id }, caller) => {
-    const { org, trustDomain } = on.registry.identity;
+  "service.add": (on, { name: id, org = on.registry.identity.org }, caller) => {
+    const { trustDomain } = on.registry.identity;
     const spiffeId = formatSpiffeId({ trustDomain, kind: "service", id });
     const service = {
       id: `service:${id}`,
@@ -42,11 +42,10 @@ export const subjectHandlers: HandlersOf<typeof subjectCommands> = {
   },
 };
 
-function addSubject(
-  { registry, publisher, record }: Surroundings,
-  subject: NewSubject,
-  doing: Doing,
-): SubjectSummary {
+function addSubject(on: Surroundings, subject: NewSubject, doing: Doing): SubjectSummary {
+  const { registry, publisher, record } = on;
+  const refused = refusesTenant(on, subject.attributes["org"]);
+  if (refused !== undefined) throw refused;
   const added = registry.addSubject(subject, doing);
   publisher.publish({ subjects: [added] });
   record({ type: "subject-added", subject: added.id, details: { actor: doing.actor } });

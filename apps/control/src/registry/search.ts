@@ -5,6 +5,7 @@ import type { RegisteredSubject } from "./rows.ts";
 export interface Query {
   readonly kind?: RegisteredSubject["kind"];
   readonly state?: SubjectState;
+  readonly org?: string;
   readonly site?: string;
   readonly ward?: string;
   readonly model?: string;
@@ -26,6 +27,7 @@ type Test<Value> = (subject: RegisteredSubject, wanted: Value) => boolean;
 const tests: { readonly [Name in keyof Required<Query>]: Test<NonNullable<Query[Name]>> } = {
   kind: ({ kind }, wanted) => kind === wanted,
   state: ({ state }, wanted) => state === wanted,
+  org: ({ attributes }, wanted) => attributes["org"] === wanted,
   site: ({ attributes }, wanted) => attributes["site"] === wanted,
   ward: ({ attributes }, wanted) => attributes["ward"] === wanted,
   model: ({ attributes }, wanted) => attributes["model"] === wanted,
