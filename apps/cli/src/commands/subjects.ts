@@ -126,7 +126,7 @@ function subjectTable(subjects: readonly SubjectSummary[]): string {
     const active = certificates.filter((certificate) => certificate.state === "active");
     const until = active.map(({ notAfter }) => day(notAfter)).join(" ");
     const of = (name: string) => attributes[name] ?? "-";
-    return [id, state, of("site"), of("ward"), of("model"), until === "" ? "-" : until];
+    return [id, state, of("org"), of("site"), of("ward"), of("model"), until === "" ? "-" : until];
   });
-  return table(["SUBJECT", "STATE", "SITE", "WARD", "MODEL", "CERTIFIED UNTIL"], rows);
+  return table(["SUBJECT", "STATE", "ORG", "SITE", "WARD", "MODEL", "CERTIFIED UNTIL"], rows);
 }
