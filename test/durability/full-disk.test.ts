@@ -7,6 +7,7 @@ import type { Packet } from "@wardmq/mqtt";
 import { startDeployment } from "../support/deployment.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { openTls, tlsWire } from "../support/wire.ts";
+import { eventsWithMore } from "./broker-events.ts";
 
 const needsRoot = "a small file system cannot be mounted here (it takes root)";
 const mounts = (folder: string) =>
@@ -70,6 +71,8 @@ async function withRefusingDisk(
       again.send({ type: "PUBACK", packetId: packet.packetId ?? 0, reasonCode: 0, properties: {} });
     }
     assert.equal(texts[0], "first");
+    const events = await eventsWithMore(deployment, "store-recovered");
+    assert.match(events.find(({ type }) => type === "store-failing")?.why ?? "", /./);
   } finally {
     await deployment.stop().catch(() => {});
     for (const folder of [state, aside]) spawnSync("umount", [folder]);

@@ -3,13 +3,12 @@ import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import type { SecurityEvent } from "@wardmq/events";
 import { type Deployment, startDeployment } from "../support/deployment.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { openTls, tlsWire } from "../support/wire.ts";
+import { count, startBroker } from "./broker-events.ts";
 
 const timeout = 120_000;
-const patienceMs = 60_000;
 
 /** Keeps one retained message more. */
 async function retain(deployment: Deployment, text: string): Promise<void> {
@@ -18,27 +17,6 @@ async function retain(deployment: Deployment, text: string): Promise<void> {
   await client.connect({ clientId: "tester" });
   await client.publish("kept", text, { qos: 1, retain: true });
   await client.disconnect();
-}
-
-async function eventsOf(deployment: Deployment): Promise<readonly SecurityEvent[]> {
-  const { events } = await deployment.command("events", { last: 1_000 });
-  return events as unknown as readonly SecurityEvent[];
-}
-
-const count = (events: readonly SecurityEvent[], type: SecurityEvent["type"]) =>
-  events.filter((event) => event.type === type).length;
-
-/** Starts the broker, which is not running, and waits until control has heard from it; gives all events. */
-async function startBroker(deployment: Deployment): Promise<readonly SecurityEvent[]> {
-  const before = count(await eventsOf(deployment), "broker-started");
-  await deployment.startBroker();
-  const end = Date.now() + patienceMs;
-  for (;;) {
-    const events = await eventsOf(deployment);
-    if (count(events, "broker-started") > before) return events;
-    if (Date.now() > end) throw new Error("control did not hear from the broker");
-    await new Promise((next) => setTimeout(next, 50));
-  }
 }
 
 /** A copy of a folder of the deployment, to be put back later. */
