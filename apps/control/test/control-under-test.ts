@@ -15,6 +15,7 @@ import {
   maximumFeedLineBytes,
 } from "@wardmq/feed";
 import { KeyFile, KeyProviders, keyEnvironment } from "@wardmq/keys";
+import { type Policy, parsePolicy } from "@wardmq/policy";
 import { certificateRequest, encodePem } from "@wardmq/x509";
 
 import { init } from "../src/commands/init.ts";
@@ -51,6 +52,11 @@ export async function newDeployment(
   const doing = { actor: "test", at };
   await init(folder.deployment, { org, environment: "prod", hosts }, doing);
   return folder;
+}
+
+/** What brokers of a fresh deployment are told of a policy that names no tenants: it is for their own. */
+export function inForce(policyText: string): Policy {
+  return { ...parsePolicy(policyText), tenants: [{ name: "Hospital_1", line: 1, column: 1 }] };
 }
 
 /** The registry of a deployment that no control holds. */

@@ -3,11 +3,12 @@ import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import type { FeedBody, SubjectRecord } from "@wardmq/feed";
-import { defaultPolicyText, parsePolicy } from "@wardmq/policy";
+import { defaultPolicyText } from "@wardmq/policy";
 import { newDevice } from "../src/commands/subject-acts.ts";
 import {
   eventually,
   FakeBroker,
+  inForce,
   newDeployment,
   newKey,
   oneShot,
@@ -94,7 +95,7 @@ describe("the feed", () => {
     assert.deepEqual(settings.hosts, ["localhost", "mqtt.hospital.example"]);
     assert.equal(settings.limits.connections, 123);
     assert.deepEqual(trustAnchors, [readFileSync(folder.in("control/issuing-ca.pem"), "utf8")]);
-    assert.deepEqual(policy, parsePolicy(defaultPolicyText()));
+    assert.deepEqual(policy, inForce(defaultPolicyText()));
     assert.deepEqual(
       first.subjects.map((subject) => subject.id),
       [id],

@@ -15,13 +15,13 @@ import { connect } from "node:net";
 import { describe, test } from "node:test";
 import type { FeedBody } from "@wardmq/feed";
 import { keySigner, writePrivateKeyFile } from "@wardmq/keys";
-import { parsePolicy } from "@wardmq/policy";
 import { decodeCertificate, decodePem, decodePems, encodeName } from "@wardmq/x509";
 import { certificatePem, issue, randomSerialNumber } from "../src/ca/certificate-authority.ts";
 import { keyProviders, openSigner } from "../src/keys.ts";
 import {
   eventually,
   FakeBroker,
+  inForce,
   isGone,
   newDeployment,
   newKey,
@@ -360,7 +360,7 @@ describe("reading the files again", () => {
     await eventually(() => at.broker.news.length === 3);
     assert.deepEqual(settingsOf(at.broker.news[1])?.webSocketOrigins, ["https://a.example"]);
     assert.equal(policyOf(at.broker.news[1]), undefined);
-    assert.deepEqual(policyOf(at.broker.news[2]), parsePolicy("roles: {}"));
+    assert.deepEqual(policyOf(at.broker.news[2]), inForce("roles: {}"));
     assert.equal(settingsOf(at.broker.news[2]), undefined);
   });
 
@@ -372,7 +372,7 @@ describe("reading the files again", () => {
     edit(at.folder.in("policy.yaml"), () => "roles: {}\nbindings: []\n");
     at.control.process.kill("SIGHUP");
     await eventually(() => at.broker.news.length === 2);
-    assert.deepEqual(policyOf(at.broker.news[1]), parsePolicy("roles: {}"));
+    assert.deepEqual(policyOf(at.broker.news[1]), inForce("roles: {}"));
   });
 
   test("takes over another root CA, and refuses what is none", async () => {
