@@ -151,7 +151,7 @@ export const workloads: readonly Workload[] = [
       figure("latencyMs.p99", "latency p99 ms beside it", 3),
       figure("p99Factor", "p99 beside it by p99 without", 2, { of: "value", atMost: 2 }),
       figure("badTokensPerSecond", "bad tokens/s that were sent", 0),
-      figure("cpuMicrosPerBadToken", "broker CPU us per bad token, all threads", 1),
+      figure("cpuMicrosPerBadToken", "broker CPU us per bad token sent, all threads", 1),
     ],
   },
   {
