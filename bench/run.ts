@@ -165,21 +165,16 @@ async function measureOnce(
   current = await start(broker, deployment, workload);
   try {
     const seconds = Math.max(1, options.seconds * workload.lengthFactor);
+    const common = [
+      ...["--port", `${current.port}`, "--pid", `${current.pid}`],
+      ...["--mqtt", options.mqtt, "--service", deployment.service],
+    ];
     const words = [
       workload.load ?? workload.name,
+      ...common,
       ...(workload.withToken ? ["--token", deployment.token] : []),
-      ...[
-        "--port",
-        `${current.port}`,
-        "--pid",
-        `${current.pid}`,
-        "--mqtt",
-        options.mqtt,
-        "--seconds",
-        `${seconds}`,
-      ],
       ...(current.beside === undefined ? [] : ["--beside", `${current.beside}`]),
-      ...["--service", deployment.service, "--devices", deployment.devices],
+      ...["--seconds", `${seconds}`, "--devices", deployment.devices],
       ...[
         "--topic",
         (workload.load ?? workload.name) === "ward" ? deployment.ward : deployment.topic,
@@ -192,17 +187,8 @@ async function measureOnce(
     commands[`load ${workload.name}`] = ["build/load", ...words].join(" ");
     const timeoutMs = (seconds * 3 + 120) * 1000;
     const first = await runLoad(generator, words, timeoutMs);
-    const ofFlood = [
-      "--port",
-      `${current.port}`,
-      "--pid",
-      `${current.pid}`,
-      "--mqtt",
-      options.mqtt,
-    ];
-    const who = ["--service", deployment.service, "--token", deployment.token];
     const result = workload.besideFlood
-      ? await besideFlood(first, generator, [...ofFlood, ...who], () =>
+      ? await besideFlood(first, generator, [...common, "--token", deployment.token], () =>
           runLoad(generator, words, timeoutMs),
         )
       : first;

@@ -530,6 +530,19 @@ describe("a further token", () => {
     assert.deepEqual(names(link.take()), ["PINGRESP"]);
   });
 
+  test("that is judged slowly ends nobody by the keep alive of a client that is not read", async () => {
+    const parts = broker();
+    const link = await connected(parts, { keepAlive: 5 });
+    link.send(publish("$token/renew", 1, "bad"), publish("$token/renew", 1, "bad"));
+    parts.advance(7_600);
+    assert.ok(!link.isClosed);
+    await parts.judge();
+    parts.advance(5_000);
+    assert.ok(!link.isPaused && !link.isClosed);
+    parts.advance(7_600);
+    assert.ok(link.isClosed, "read again, it has to send");
+  });
+
   test("is asked for a minute before the end, where the client listens", async () => {
     const parts = broker();
     const link = await connected(parts);

@@ -583,7 +583,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     if (this.#paused === "token") this.#resumeReading();
   }
 
-  /** For some time, or until the peer has read our answers or its token is judged: until then its keep alive runs on. */
+  /** For some time, until the peer has read our answers, for which its keep alive runs on, or until its token is judged. */
   #pauseReading(until: "time" | "answers" | "token", ms = 0): void {
     if (this.#paused === undefined) this.#transport.pause();
     this.#paused = until;
@@ -615,6 +615,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
       return;
     }
     const { wheel } = this.context;
+    if (this.#paused === "token") this.#lastPacket = wheel.now; // it is us who do not read
     const keepAliveMs = (this.settled?.keepAliveSeconds ?? 0) * 1500; // 5.0 [MQTT-3.1.2-22]
     if ((wheel.now - this.#lastPacket) * wheel.tickMs >= keepAliveMs) {
       this.disconnect(0x8d, "keep alive timeout");
