@@ -70,7 +70,7 @@ describe("without a running control", () => {
     ]);
     assert.match(
       await done(["list", directory]),
-      new RegExp(`device:${id} +registered +main +icu +m1`),
+      new RegExp(`device:${id} +registered +hospital-1 +main +icu +m1`),
     );
   });
 
