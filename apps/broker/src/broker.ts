@@ -28,6 +28,7 @@ import { Connections } from "./connection/connections.ts";
 import { type ConnectionContext, refuseCertificate } from "./connection/context.ts";
 import { MemoryBudget } from "./connection/memory-budget.ts";
 import { Flusher } from "./connection/output.ts";
+import { Rounds } from "./connection/rounds.ts";
 import { TimingWheel } from "./connection/timing-wheel.ts";
 import { Door } from "./door/door.ts";
 import { ForeignCas, readForeignCas } from "./door/foreign-cas.ts";
@@ -200,6 +201,7 @@ export class Broker {
       wheel: this.#wheel,
       budget: this.#budget,
       flusher: new Flusher(parts.failed),
+      rounds: new Rounds(parts.failed),
       enforcement: this.#enforcement,
       router: this.#router,
       sessions: this.#sessions,

@@ -11,6 +11,7 @@ import { Connections } from "../src/connection/connections.ts";
 import type { ConnectionContext, Peer } from "../src/connection/context.ts";
 import { MemoryBudget } from "../src/connection/memory-budget.ts";
 import type { Flusher, Output } from "../src/connection/output.ts";
+import type { Reader, Rounds } from "../src/connection/rounds.ts";
 import { TimingWheel } from "../src/connection/timing-wheel.ts";
 import type { Transport } from "../src/door/transport.ts";
 import { Enforcement } from "../src/enforcement/enforcement.ts";
@@ -116,6 +117,7 @@ export class BrokerParts {
   #scheduled: (() => void)[] = [];
   #later: (() => void)[] = [];
   #links: Link[] = [];
+  #readers = new Set<Reader>();
 
   constructor(options: PartsOptions = {}) {
     this.limits = { ...settings.limits, ...options.limits };
@@ -178,6 +180,7 @@ export class BrokerParts {
       wheel,
       budget,
       flusher: { add: (output: Output) => this.#dirty.push(output) } as unknown as Flusher,
+      rounds: { join: (reader: Reader) => this.#readers.add(reader) } as unknown as Rounds,
       enforcement,
       router,
       sessions: this.sessions,
@@ -283,6 +286,13 @@ export class BrokerParts {
       for (const link of this.#links) if (link.mustClose) link.drop();
     }
     this.#links = this.#links.filter(({ isClosed }) => !isClosed);
+  }
+
+  /** Those that wait for it are read again. */
+  nextRound(): void {
+    const readers = this.#readers;
+    this.#readers = new Set();
+    for (const reader of readers) reader.nextRound();
   }
 
   /** Lets time pass. */

@@ -30,6 +30,8 @@ async function dial(onSocket: (socket: TLSSocket) => void): Promise<TLSSocket> {
   return socket;
 }
 
+const pause = () => new Promise((wake) => setTimeout(wake, 10));
+
 test("takes nothing while it is paused, and everything in order over many pauses", async () => {
   const hash = createHash("sha256");
   let length = 0;
@@ -67,12 +69,39 @@ test("takes nothing while it is paused, and everything in order over many pauses
     sent += part.length;
     if (!client.write(part)) await once(client, "drain");
   }
-  for (let i = 0; i < 1_000 && length < sent; i += 1)
-    await new Promise((wake) => setTimeout(wake, 10));
+  for (let i = 0; i < 1_000 && length < sent; i += 1) await pause();
   assert.equal(length, sent);
   assert.equal(hash.digest("hex"), expected.digest("hex"));
   assert.ok(pauses > 3, "it paused more than once in each way");
   assert.equal(takenWhilePaused, 0);
+});
+
+test("takes no byte more from the system once it is paused while it receives", async () => {
+  const { promise: accepted, resolve } = Promise.withResolvers<[TLSSocket, TlsTransport]>();
+  let received = 0;
+  const client = await dial((socket) => {
+    const transport = new TlsTransport(socket);
+    transport.attach({
+      receive(bytes) {
+        received += bytes.length;
+        transport.pause();
+      },
+      drained() {},
+      closed() {},
+    });
+    resolve([socket, transport]);
+  });
+  client.write("a");
+  const [socket, transport] = await accepted;
+  const { promise: tried, resolve: isTried } = Promise.withResolvers<void>();
+  for (let i = 0; i < 1_000 && received === 0; i += 1) await pause();
+  client.write("b", () => isTried());
+  await tried;
+  for (let i = 0; i < 5; i += 1) await pause();
+  assert.deepEqual([received, socket.readableLength], [1, 0]);
+  transport.resume();
+  for (let i = 0; i < 1_000 && received < 2; i += 1) await pause();
+  assert.equal(received, 2);
 });
 
 test("hears of the end when the peer goes", async () => {

@@ -32,6 +32,7 @@ import { PacketReader } from "./packet-reader.ts";
 import { PublishHandler } from "./publish.ts";
 import { PublishWriter, type Wire } from "./publish-writer.ts";
 import { reasons, withinMaximum } from "./reason.ts";
+import type { Reader } from "./rounds.ts";
 import { handleSubscribe, handleUnsubscribe } from "./subscribe.ts";
 import { Timed } from "./timing-wheel.ts";
 import { handleAuth, tellOfToken, warningMs } from "./token.ts";
@@ -75,7 +76,7 @@ export interface Settled extends Wire {
  * Bytes come in through `receive`, packets leave through `output`. Due for keep alive, for the time a CONNECT may
  * take, for the end of a pause of reading and for last words that nobody reads.
  */
-export class Connection extends Timed implements TransportHandler, SessionConnection {
+export class Connection extends Timed implements TransportHandler, SessionConnection, Reader {
   readonly peer: Peer;
   readonly context: ConnectionContext;
   readonly output: Output;
@@ -100,10 +101,14 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   /** Tick of the last whole packet. */
   #lastPacket: number;
   /** Why we do not read. */
-  #paused: "time" | "answers" | "token" | undefined;
+  #paused: "time" | "answers" | "token" | "round" | undefined;
   /** Answers written while the peer was not reading. */
   #unread = 0;
   #published = 0;
+  /** Whether this read brought anything but PUBLISH and short PUBACK packets. */
+  #hasOthers = false;
+  /** Tick of the last read that brought nothing but PUBACK packets. */
+  #acknowledgedAt = -2;
   /** What this connection counts for in `context.preAuthBytes`. */
   #preAuthBytes = 0;
   /** The first `DISCONNECT` of either side decides about the will. */
@@ -155,6 +160,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   receive(bytes: Buffer): void {
     if (this.#state === "closing" || this.#state === "closed") return;
     this.#published = 0;
+    this.#hasOthers = this.#state !== "open";
     try {
       if (this.#state === "judging") {
         this.#hold(bytes);
@@ -275,6 +281,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
         return;
       }
     }
+    this.#hasOthers = true;
     if (firstByte >> 4 === packetTypes.CONNECT) {
       throw new MqttError("ERR_MQTT_DIRECTION"); // well-formed or not, 5.0 [MQTT-3.1.0-2]
     }
@@ -557,7 +564,26 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     else if (pauseMs > 0) this.#pauseReading("time", pauseMs);
     else if (this.#published > 0 && (context.budget.isOver || context.journal.isBehind)) {
       this.#pauseReading("time", overBudgetMs);
+    } else if (this.#published === 0 && !this.#hasOthers && this.#reader.partialBytes === 0) {
+      this.#onlyAcknowledged();
     }
+  }
+
+  /** Hot path. Whoever does nothing but acknowledge, and does so often, is read in rounds while its window has room. */
+  #onlyAcknowledged(): void {
+    const { rounds, wheel } = this.context;
+    const isBusy = wheel.now - this.#acknowledgedAt <= 1;
+    this.#acknowledgedAt = wheel.now;
+    if (!isBusy || this.#paused !== undefined || this.session?.awaitsAcknowledgements) return;
+    this.#pauseReading("round");
+    rounds.join(this);
+  }
+
+  /** Hot path. */
+  nextRound(): void {
+    if (this.#paused !== "round") return;
+    this.#paused = undefined;
+    this.#transport.resume();
   }
 
   #endForMemory(): void {
@@ -583,8 +609,11 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     if (this.#paused === "token") this.#resumeReading();
   }
 
-  /** For some time, until the peer has read our answers, for which its keep alive runs on, or until its token is judged. */
-  #pauseReading(until: "time" | "answers" | "token", ms = 0): void {
+  /**
+   * For some time, until the peer has read our answers, for which its keep alive runs on, until its token is judged, or
+   * until the next round.
+   */
+  #pauseReading(until: "time" | "answers" | "token" | "round", ms = 0): void {
     if (this.#paused === undefined) this.#transport.pause();
     this.#paused = until;
     if (until === "time") this.context.wheel.schedule(this, ms);
@@ -733,6 +762,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     if (this.context.enforcement.hasEnded(this.peer.subject)) return true; // `due` ends it in a moment
     if (qos === 0 && this.output.isBlocked && this.#refusesMore()) return false;
     this.#writer?.write(message, qos, retain, dup, packetId, identifiers, frames, now);
+    if (this.#paused === "round" && this.session?.awaitsAcknowledgements) this.nextRound();
     return true;
   }
 

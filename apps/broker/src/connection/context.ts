@@ -12,6 +12,7 @@ import type { TokenSubjects } from "../tokens/token-subjects.ts";
 import type { Connections } from "./connections.ts";
 import type { MemoryBudget } from "./memory-budget.ts";
 import type { Flusher } from "./output.ts";
+import type { Rounds } from "./rounds.ts";
 import type { TimingWheel } from "./timing-wheel.ts";
 
 /** Who is at the other end, as the door has found out. */
@@ -59,6 +60,7 @@ export interface ConnectionContext {
   readonly wheel: TimingWheel;
   readonly budget: MemoryBudget;
   readonly flusher: Flusher;
+  readonly rounds: Rounds;
   readonly enforcement: Enforcement;
   readonly router: Router;
   readonly sessions: Sessions;

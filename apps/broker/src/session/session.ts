@@ -84,6 +84,11 @@ export class Session extends Timed {
     return this.inflight.size - (this.#unsent?.length ?? 0);
   }
 
+  /** Whether what the peer acknowledges is wanted soon: its window is small, or half of it is used. */
+  get awaitsAcknowledgements(): boolean {
+    return 2 * this.#onTheWire + 16 > this.window;
+  }
+
   /** Whether a QoS 1 or 2 message would leave at once. */
   canSendNow(): boolean {
     return (
