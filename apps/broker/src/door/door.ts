@@ -191,8 +191,8 @@ export class Door {
     const { onConnection, record, settings, monotonic } = this.#parts;
     const waitedMs = monotonic() - arrivedAt;
     const peer: Peer = { ...who, waitedMs };
+    const transport = new TlsTransport(socket);
     if (alpnOf[peer.listener] === "mqtt") {
-      const transport = new TlsTransport(socket);
       transport.attach(onConnection(transport, peer));
       return;
     }
@@ -213,17 +213,19 @@ export class Door {
       });
     };
     socket.once("close", () => clearTimeout(upgrade));
-    acceptWebSocket(socket, {
-      path: webSocketPath,
-      origins: settings().webSocketOrigins,
-      maximumHeaderBytes,
-      maximumMessageBytes,
-      onOpen: (transport) => {
-        clearTimeout(upgrade);
-        return onConnection(transport, { ...who, waitedMs: monotonic() - arrivedAt });
-      },
-      onRefused: refused,
-    });
+    transport.attach(
+      acceptWebSocket(transport, {
+        path: webSocketPath,
+        origins: settings().webSocketOrigins,
+        maximumHeaderBytes,
+        maximumMessageBytes,
+        onOpen: (inFrames) => {
+          clearTimeout(upgrade);
+          return onConnection(inFrames, { ...who, waitedMs: monotonic() - arrivedAt });
+        },
+        onRefused: refused,
+      }),
+    );
   }
 }
 

@@ -1,4 +1,3 @@
-import type { TLSSocket } from "node:tls";
 import type { Transport, TransportHandler } from "./transport.ts";
 import { encodeFrame, type FrameHandler, FrameReader, opcode } from "./web-socket-frame.ts";
 import {
@@ -22,50 +21,50 @@ const closingMs = 1000;
 const endOfHead = Buffer.from("\r\n\r\n");
 
 /**
- * Speaks HTTP/1.1 upgrade and RFC 6455 on an authenticated socket, MQTT in binary frames. The head must come within the
- * time the caller gives an unidentified socket.
+ * Speaks HTTP/1.1 upgrade and RFC 6455 on an authenticated connection, MQTT in binary frames. The head must come within
+ * the time the caller gives an unidentified one. What is returned wants its bytes and its end.
  *
  *     head -> open -> closing -> closed       head -> closing (refused)       any -> closed (destroy, peer gone)
  */
-export function acceptWebSocket(socket: TLSSocket, options: WebSocketOptions): void {
-  new WebSocketConnection(socket, options);
+export function acceptWebSocket(under: Transport, options: WebSocketOptions): TransportHandler {
+  return new WebSocketConnection(under, options);
 }
 
-class WebSocketConnection implements Transport, FrameHandler {
-  readonly #socket: TLSSocket;
+class WebSocketConnection implements Transport, TransportHandler, FrameHandler {
+  readonly #under: Transport;
   readonly #options: WebSocketOptions;
   readonly #reader: FrameReader;
   #state: "head" | "open" | "closing" | "closed" = "head";
   #head: Buffer = Buffer.alloc(0);
   #handler: TransportHandler | undefined;
   #closing: NodeJS.Timeout | undefined;
+  /** Asked to stop until it has drained. */
+  #isBlocked = false;
 
-  constructor(socket: TLSSocket, options: WebSocketOptions) {
-    this.#socket = socket;
+  constructor(under: Transport, options: WebSocketOptions) {
+    this.#under = under;
     this.#options = options;
     this.#reader = new FrameReader(options.maximumMessageBytes, this);
-    socket.on("error", () => socket.destroy());
-    socket.on("close", () => this.#closed());
-    socket.on("drain", () => this.#state === "open" && this.#handler?.drained());
-    socket.on("data", (bytes: Buffer) => this.#take(bytes));
   }
 
+  // --- Transport: MQTT above ---------------------------------------------------------------------
+
   get pendingBytes(): number {
-    return this.#socket.writableLength;
+    return this.#under.pendingBytes;
   }
 
   /** The frame is a copy, so the buffer is free at once; false means that the peer reads too slowly. */
   write(bytes: Buffer): boolean {
     if (this.#state !== "open" || bytes.length === 0) return true;
-    return this.#socket.write(encodeFrame(opcode.binary, bytes));
+    return this.#write(encodeFrame(opcode.binary, bytes));
   }
 
   pause(): void {
-    if (this.#state === "open") this.#socket.pause();
+    if (this.#state === "open") this.#under.pause();
   }
 
   resume(): void {
-    if (this.#state === "open") this.#socket.resume();
+    if (this.#state === "open") this.#under.resume();
   }
 
   end(): void {
@@ -74,8 +73,29 @@ class WebSocketConnection implements Transport, FrameHandler {
 
   destroy(): void {
     this.#reader.end();
-    this.#socket.destroy();
+    this.#under.destroy();
   }
+
+  // --- TransportHandler: TLS below -----------------------------------------------------------------
+
+  receive(bytes: Buffer): void {
+    if (this.#state === "open") this.#reader.read(bytes);
+    else if (this.#state === "head") this.#takeHead(bytes);
+  }
+
+  drained(): void {
+    this.#isBlocked = false;
+    if (this.#state === "open") this.#handler?.drained();
+  }
+
+  closed(): void {
+    clearTimeout(this.#closing);
+    this.#state = "closed";
+    this.#reader.end();
+    this.#handler?.closed();
+  }
+
+  // --- FrameHandler ----------------------------------------------------------------------------------
 
   data(bytes: Buffer): void {
     this.#handler?.receive(bytes);
@@ -83,7 +103,7 @@ class WebSocketConnection implements Transport, FrameHandler {
 
   ping(payload: Buffer): void {
     // A peer that pings and does not read gets no more answers than its queue may hold (RFC 6455 section 5.5.3).
-    if (!this.#socket.writableNeedDrain) this.#socket.write(encodeFrame(opcode.pong, payload));
+    if (!this.#isBlocked) this.#write(encodeFrame(opcode.pong, payload));
   }
 
   close(code: number): void {
@@ -95,9 +115,11 @@ class WebSocketConnection implements Transport, FrameHandler {
     this.#options.onRefused("web-socket-frame", why);
   }
 
-  #take(bytes: Buffer): void {
-    if (this.#state === "open") this.#reader.read(bytes);
-    else if (this.#state === "head") this.#takeHead(bytes);
+  // -----------------------------------------------------------------------------------------------------
+
+  #write(bytes: Buffer): boolean {
+    this.#isBlocked = !this.#under.write(bytes);
+    return !this.#isBlocked;
   }
 
   #takeHead(bytes: Buffer): void {
@@ -124,7 +146,7 @@ class WebSocketConnection implements Transport, FrameHandler {
       this.#options.onRefused(answer.check, answer.why);
       return;
     }
-    this.#socket.write(answer.response);
+    this.#write(Buffer.from(answer.response));
     this.#state = "open";
     this.#handler = this.#options.onOpen(this);
   }
@@ -140,16 +162,10 @@ class WebSocketConnection implements Transport, FrameHandler {
     this.#state = "closing";
     this.#head = Buffer.alloc(0);
     this.#reader.end();
-    this.#socket.end(lastWords);
-    this.#socket.resume();
-    this.#closing = setTimeout(() => this.#socket.destroy(), closingMs);
-  }
-
-  #closed(): void {
-    clearTimeout(this.#closing);
-    this.#state = "closed";
-    this.#reader.end();
-    this.#handler?.closed();
+    this.#write(Buffer.from(lastWords));
+    this.#under.end();
+    this.#under.resume();
+    this.#closing = setTimeout(() => this.#under.destroy(), closingMs);
   }
 }
 
