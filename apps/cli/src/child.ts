@@ -81,7 +81,8 @@ export function recordPid(
   report: (line: string) => void,
 ): void {
   try {
-    writeFileSync(pidFile(name), `${pid}\n`, { mode: 0o600 });
+    forgetPid(name); // and follow no link to somewhere else
+    writeFileSync(pidFile(name), `${pid}\n`, { mode: 0o600, flag: "wx" });
   } catch (error) {
     report(`cannot write ${pidFile(name)}: ${systemCode(error) ?? "failed"}`);
   }

@@ -47,11 +47,10 @@ function writeKey(out: string, keyFile: string, pem: string | Buffer): void {
   } catch (cause) {
     const code = systemCode(cause);
     if (code === "EEXIST" && existsSync(keyFile)) throw alreadyThere(keyFile);
-    throw new Failure(
-      1,
-      `cannot write to ${printable(out)}: ${code ?? "failed"}`,
-      "choose a folder you may write to",
-    );
+    const isFile = code === "EEXIST" || code === "ENOTDIR";
+    const why = isFile ? "it is, or lies below, a file" : (code ?? "failed");
+    const message = `cannot make the folder ${printable(out)}: ${why}`;
+    throw new Failure(1, message, "name a folder that you may write to with --out");
   }
 }
 

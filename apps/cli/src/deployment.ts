@@ -72,10 +72,11 @@ export function readDeploymentFile(directory: string, name: "wardmq.yaml"): stri
 
 function notADeployment(directory: string, cause: unknown): Failure {
   const code = systemCode(cause);
-  const why =
-    code === "ENOENT"
-      ? "holds no deployment (no wardmq.yaml)"
-      : `cannot be used (${code ?? String(cause)})`;
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: "holds no deployment (no wardmq.yaml)",
+    ENOTDIR: "is not a folder",
+  };
+  const why = reasons[code ?? ""] ?? `cannot be used (${code ?? String(cause)})`;
   return new Failure(
     2,
     `${printable(directory)} ${why}`,

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { extname } from "node:path";
-import type { Commands, SubjectSummary } from "@wardmq/commands";
+import { type Commands, parseJson, RepeatedKeyError, type SubjectSummary } from "@wardmq/commands";
 import { printable } from "@wardmq/events";
 import type { Asking } from "./asking.ts";
 import { parseCsv, writeCsv } from "./csv.ts";
@@ -93,8 +93,12 @@ export function rowsOfCsv(text: string): { rows: readonly Row[]; refused: readon
 export function rowsOfJson(text: string): readonly Row[] {
   let list: unknown;
   try {
-    list = JSON.parse(text);
-  } catch {
+    list = parseJson(text);
+  } catch (error) {
+    if (error instanceof RepeatedKeyError) {
+      const why = `a device has the key "${printable(error.key, 60)}" twice`;
+      throw new Failure(2, why, "leave one of them out");
+    }
     throw new Failure(2, "the file is no JSON", "write a list of devices");
   }
   const isDevice = (one: unknown) => typeof one === "object" && one !== null && !Array.isArray(one);

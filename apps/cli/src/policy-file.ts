@@ -103,6 +103,6 @@ function readUtf8(path: string): string {
       throw new Failure(2, `${printable(path)}:1:1: not UTF-8`, "save it as UTF-8");
     }
     const why = systemCode(cause) ?? "unreadable";
-    throw new Failure(2, `cannot read ${printable(path)}: ${why}`, "make it readable for you");
+    throw new Failure(2, `cannot read ${printable(path)}: ${why}`, "name a file that you can read");
   }
 }

@@ -12,6 +12,8 @@ describe("the command line refuses with exit code 2", () => {
     [["list"], /DIR is missing; .*WARDMQ_DIR/],
     [["list", "a", "b"], /"b" is one word too many/],
     [["revoke", "/nowhere"], /is missing; expected DIR SUBJECT/],
+    [["list", launcher], /is not a folder/],
+    [["policy", "diff", "/nowhere", "/nowhere"], /cannot read \/nowhere: ENOENT; name a file/],
     [["list", "/nowhere"], /\/nowhere holds no deployment .*wardmq init/],
     [["serve", "/nowhere"], /\/nowhere holds no deployment/],
     [["policy", "check", "/nowhere"], /holds no deployment/],

@@ -142,6 +142,15 @@ describe("credential", () => {
       );
       assert.equal(await readFile(join(out, file), "utf8"), "mine");
     }
+    const file = join(parent, "a-file");
+    await writeFile(file, "mine");
+    for (const out of [file, join(file, "below")]) {
+      const words = ["credential", directory, "service:dashboard", "--out", out];
+      assert.equal(
+        await refused(words, /cannot make the folder .*: it is, or lies below, a file/),
+        1,
+      );
+    }
   });
 
   test("is not made for a subject that does not exist, and leaves no key behind", async () => {

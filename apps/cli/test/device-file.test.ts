@@ -79,6 +79,7 @@ describe("a file of devices", () => {
   test("is refused whole when it is no list of devices", () => {
     for (const text of ["{", "{}", "[1]", "[null]", "[[]]"])
       refused(() => rowsOfJson(text), /no JSON|no list/);
+    refused(() => rowsOfJson('[{"site":"main","ward":"icu","ward":"er"}]'), /key "ward" twice/);
   });
 
   test("has rows with the lines they stand in; one with too few fields is refused, the others are not", () => {

@@ -152,6 +152,39 @@ describe("wardmq policy explain", () => {
     }
   });
 
+  test("denies what no client can ask for, and what no rule could say, without an edit that fails", async () => {
+    for (const [action, asked, shown] of [
+      ["publish", "a/+/b", "a/+/b"],
+      ["subscribe", "a/#/b", "a/#/b"],
+    ] as const) {
+      const { code, stdout } = await inDeployment([
+        "explain",
+        `device:${uuid}`,
+        action,
+        asked,
+        ...attributes,
+      ]);
+      assert.deepEqual(
+        [code, stdout],
+        [
+          0,
+          `Deny: device:${uuid} ${action} ${shown}\n  no rule applies\n  this is no topic name or topic filter\n`,
+        ],
+      );
+    }
+    const odd = await inDeployment([
+      "explain",
+      `device:${uuid}`,
+      "subscribe",
+      "a/\u{1b}[31m",
+      ...attributes,
+    ]);
+    assert.deepEqual([odd.code, odd.stderr, odd.stdout.includes("\u{1b}")], [0, "", false]);
+    const long = await inDeployment(["explain", ...device, "x".repeat(3000), ...attributes]);
+    assert.deepEqual([long.code, long.stderr], [0, ""]);
+    assert.match(long.stdout, /^Deny: [^\n]{300,500}…\n/);
+  });
+
   test("takes the claims of a token, and says which role needs more", async () => {
     const claims = `claims:
   - { issuer: idp, claim: groups, value: nurses, role: board }
@@ -204,6 +237,22 @@ describe("wardmq policy who and what", () => {
     ]);
     assert.deepEqual(rest, []);
     await says(["who", "can", "publish", "hospital-1/+/+/device/+/command"], "nobody\n");
+  });
+
+  test("refuse what is no topic filter, and words that stand in the wrong place", async () => {
+    for (const [words, message] of [
+      [
+        ["who", "can", "publish", "#/a"],
+        /"#\/a" is no topic filter: expected "#" to be a whole level/,
+      ],
+      [["who", "can", "subscribe", ""], /"" is no topic filter: .*; write a filter/],
+      [["who", "could", "publish", "#"], /"could" stands where the word can belongs; write can/],
+      [["what", "can", "service:board", "fly"], /"fly" stands where the word do belongs; write do/],
+    ] as const) {
+      const { code, stderr } = await inDeployment(words);
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, message);
+    }
   });
 
   test("tell everything that a subject can do, and what it never can", async () => {

@@ -137,6 +137,14 @@ describe("a record", () => {
       "x",
     ]);
     assert.match(said, /put in quarantine: 1 subject\n/);
+    const again = ["selection", "quarantine", directory, "--ward", "er", "--because", "x"];
+    assert.match(await done(again), /^put in quarantine: nobody; none matches/);
+    const odd = await wardmq([...again.slice(0, -1), "a\u{7}b"]);
+    assert.deepEqual(
+      [odd.code, /the argument because is wrong; expected why, .*such as "lost"/.test(odd.stderr)],
+      [2, true],
+      odd.stderr,
+    );
     const left = JSON.parse(await done(["list", directory, "--state", "registered", "--json"]));
     assert.deepEqual(
       left.map(({ id }: { id: string }) => id),

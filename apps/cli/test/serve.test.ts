@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -134,6 +134,10 @@ describe("serve starts nothing", () => {
 describe("serve", () => {
   test("says that it is ready when all ports accept, and ends in order with 0", async () => {
     await using made = await deployment();
+    const other = join(made.parent, "other");
+    await writeFile(other, "mine");
+    await mkdir(join(made.directory, "run"), { recursive: true, mode: 0o700 });
+    await symlink(other, join(made.directory, "run", "serve.pid"));
     const running = start(serveWords(made.directory, "--verbose"));
     for (const port of Object.values(await readyPorts(running)))
       assert.equal(await answersTls(port), true);
@@ -144,6 +148,7 @@ describe("serve", () => {
     running.child.kill("SIGTERM");
     const { code, stdout, stderr } = await running.ended;
     assert.equal(code, 0, stderr);
+    assert.equal(await readFile(other, "utf8"), "mine");
     assert.equal(stdout.split("\n").length, 2);
     assert.deepEqual(pids.map(isAlive), [false, false]);
     assert.equal(await lastEvent(made.directory, "broker-stopping"), true); // control outlived it

@@ -190,11 +190,17 @@ describe("a call", () => {
       assertProblem(answer, "ERR_REQUEST");
     }
     assertProblem(await call(control, operator, "GET /v2/devices"), "ERR_ROUTE");
+    for (const path of ["/v1/subjects/%zz", `/v1/subjects/${"x".repeat(300)}`, "/v1/subjects/%2"])
+      assertProblem(await call(control, operator, `GET ${path}`), "ERR_ROUTE");
+    const body = { credential: operator, method: "GET", body: "{}" };
+    const headers = { "content-type": "application/json", "content-length": "2" };
+    const read = await ask(control, "api", "/v1/subjects", { ...body, headers });
+    assertProblem(read, "ERR_REQUEST");
     assertProblem(await call(control, operator, "DELETE /v1/devices"), "ERR_ROUTE");
   });
 
   test("is refused where the body is no JSON, and where it is too large", async () => {
-    const ofType = (type: string, body: string) =>
+    const ofType = (type: string, body: string | Buffer) =>
       ask(control, "api", "/v1/services", {
         credential: operators.operator,
         method: "POST",
@@ -204,6 +210,9 @@ describe("a call", () => {
     for (const [type, body] of [
       ["application/json", "{"],
       ["application/json", '{"__proto__":{"name":"x"}}'],
+      ["application/json", '{"name":"x","name":"y"}'],
+      ["application/json", '\u{feff}{"name":"x"}'],
+      ["application/json", Buffer.from('{"name":"x\u00e9"}', "latin1")],
       ["text/plain", '{"name":"x"}'],
       ["application/xml", "<name>x</name>"],
     ] as const)

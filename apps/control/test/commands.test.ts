@@ -270,8 +270,14 @@ describe("events", () => {
 
 describe("the command socket", () => {
   test("answers what is no request, and goes on", async () => {
-    const [wrong, right] = await control.say('nonsense\n{"command":"reload","arguments":{}}\n');
+    const twice = '{"command":"list","command":"reload","arguments":{}}';
+    const reload = '{"command":"reload","arguments":{}}';
+    const more = '{"command":"reload","arguments":{},"role":"local"}';
+    const lines = `nonsense\n${twice}\n${more}\n${reload}\n`;
+    const [wrong, repeated, unknown, right] = await control.say(lines);
+    assert.match(unknown ?? "", /ERR_REQUEST.*a request has no role/);
     assert.match(wrong ?? "", /"ok":false.*ERR_REQUEST/);
+    assert.match(repeated ?? "", /ERR_REQUEST.*the key command stands twice/);
     assert.match(right ?? "", /"ok":true/);
   });
 

@@ -21,7 +21,7 @@ export interface Asked {
   readonly credential?: Credential | undefined;
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Buffer;
   readonly tls?: ConnectionOptions;
 }
 

@@ -58,6 +58,8 @@ describe("the rotation of the issuing CA", () => {
 
   test("without the key of the root stages nothing", async () => {
     const to = folder.in("../root.key");
+    const nowhere = await refused("root-key.remove", { to: folder.in("../nowhere/root.key") });
+    assert.match(`${nowhere.message}; ${nowhere.hint}`, /ENOENT; name a new file in a folder/);
     await done("root-key.remove", { to });
     assert.equal(existsSync(folder.in("control/root-ca.key")), false);
     assert.equal((await refused("rotation.step", { what: "issuing-ca" })).code, "ERR_ROOT_KEY");

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import { z } from "zod";
 
 /** Who may call a command, each including the ones before it. */
 export const roles = ["viewer", "operator", "security-officer"] as const;
@@ -38,6 +38,18 @@ interface ApiCommand extends Described {
 
 export type CommandDefinition = LocalCommand | ApiCommand;
 export type CommandTable = Readonly<Record<string, CommandDefinition>>;
+
+/** What an argument is, with an example; undefined where the table says nothing. */
+export function describeArgument(
+  { arguments: { shape } }: CommandDefinition,
+  name: string,
+): string | undefined {
+  const argument = Object.hasOwn(shape, name) ? shape[name] : undefined;
+  if (argument === undefined) return undefined;
+  const { description, examples: [example] = [] } = z.toJSONSchema(argument, { io: "input" });
+  if (description === undefined || example === undefined) return description;
+  return `${description}, such as ${JSON.stringify(example)}`;
+}
 
 /** Whether a caller of a role may give a command. The owner of the folder holds every key in it, so may give all. */
 export function mayCall(role: CallerRole, command: CommandDefinition): boolean {

@@ -14,7 +14,10 @@ const freeText = (description: string, example: string) =>
 export const reason = z
   .string()
   .regex(/^(?! )[\p{L}\p{M}\p{N}\p{P}\p{S} ]{1,500}(?<! )$/u)
-  .meta({ description: "why: it stands in the history", examples: ["lost"] });
+  .meta({
+    description: "why, one line of up to 500 visible characters: it stands in the history",
+    examples: ["lost"],
+  });
 
 /** In the header If-Match: a change is done only while the record is the one that was looked at. */
 export const ifMatch = z

@@ -27,6 +27,7 @@ export * from "./command.ts";
 export * from "./document.ts";
 export type { FormCode } from "./forms.ts";
 export * from "./openapi.ts";
+export * from "./parse-json.ts";
 export { importedDevice } from "./registry.ts";
 export { rotatingThings, rotationSteps } from "./rotations.ts";
 export {

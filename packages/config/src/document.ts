@@ -44,6 +44,10 @@ write its secrets or load other code: \`NODE_OPTIONS\`, \`BUN_OPTIONS\`, \`NODE_
 \`OPENSSL_CONF\`, \`NODE_DEBUG\`, \`--tls-keylog\`, \`--inspect\` and their like. \`NODE_EXTRA_CA_CERTS\`, \`SSL_CERT_FILE\` and \`SSL_CERT_DIR\`
 are refused unless they name the machine's own store below \`/etc/ssl\` or \`/etc/pki\`. Control and broker get none of them in any case,
 and take no \`.env\` and no \`bunfig.toml\` from the deployment's folder.
+
+\`LD_PRELOAD\`, \`LD_AUDIT\` and \`LD_LIBRARY_PATH\` are not refused: the system's loader has obeyed them before a first line of WardMQ
+runs, and whoever may set them for the user of the deployment may read its keys as well. Control and broker do not get them; only the
+process that watches over them, which has no key and asks for a passphrase, runs with them.
 `;
 }
 

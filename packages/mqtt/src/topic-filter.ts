@@ -25,7 +25,7 @@ export function parseTopicFilter(text: string): TopicFilter {
 }
 
 /** Whether the text is a Topic Filter, 5.0 [MQTT-4.7.1-1], [MQTT-4.7.1-2] and [MQTT-4.7.3-1] to -3. */
-function isTopicFilter(text: string): text is TopicFilter {
+export function isTopicFilter(text: string): text is TopicFilter {
   return text.length > 0 && wildcardsAreLevels(text) && isUtf8EncodedString(text);
 }
 

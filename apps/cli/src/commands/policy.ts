@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { commands } from "@wardmq/commands";
+import { printable } from "@wardmq/events";
 import {
   describeFinding,
   diffPolicies,
@@ -8,6 +9,7 @@ import {
   type PolicyEdit,
   policyJsonSchema,
   readyMadePolicyText,
+  readyMadeRoles,
   runPolicyTests,
   unusedRules,
   whatCan,
@@ -22,7 +24,14 @@ import { controlCommand } from "../control-command.ts";
 import { deploymentCommand, inDeployment, type Operand } from "../deployment-command.ts";
 import { Failure } from "../failure.ts";
 import { applyPolicy, editAndApply, rollBack, tryPolicy } from "../policy/roll-out.ts";
-import { actionOf, parsePair, type Given as Said, subjectOf, timeOf } from "../policy/subject.ts";
+import {
+  actionOf,
+  filterOf,
+  parsePair,
+  type Given as Said,
+  subjectOf,
+  timeOf,
+} from "../policy/subject.ts";
 import {
   diffText,
   explanationText,
@@ -68,21 +77,31 @@ export function addPolicyCommands(program: Command): void {
       if (json) printJson(difference);
       else print(diffText(difference));
     });
-  plain(policy, "roles", "print roles as they are common in hospitals, ready to be copied", () =>
-    readyMadePolicyText(),
-  );
-  plain(policy, "schema", "print the JSON Schema of policy.yaml, for editors", () =>
-    JSON.stringify(policyJsonSchema(), undefined, 2),
+  plain(policy, "roles", "print roles as they are common in hospitals, ready to be copied")
+    .option("--json", "print them as a JSON array: name, summary, YAML text, a binding that fits")
+    .action(({ json }: Json) => {
+      if (json) printJson(readyMadeRoles);
+      else print(readyMadePolicyText().trimEnd());
+    });
+  plain(policy, "schema", "print the JSON Schema of policy.yaml, for editors").action(() =>
+    printJson(policyJsonSchema()),
   );
 }
 
-function plain(policy: Command, name: string, summary: string, text: () => string): void {
-  policy
+/** A command that looks at no deployment. */
+function plain(policy: Command, name: string, summary: string): Command {
+  return policy
     .command(name)
     .summary(summary)
     .description(summary)
-    .addHelpText("after", `\nExamples:\n  wardmq policy ${name}`)
-    .action(() => print(text().trimEnd()));
+    .addHelpText("after", `\nExamples:\n  wardmq policy ${name}`);
+}
+
+/** The words that make the command a sentence. */
+function expectWord(found: string, word: string): void {
+  if (found === word) return;
+  const instead = `"${printable(found, 80)}" stands where the word ${word} belongs`;
+  throw new Failure(2, instead, `write ${word}`);
 }
 
 /** The policy of the deployment, with the name of its first file for places that have none of their own. */
@@ -161,7 +180,10 @@ function addReadingCommands(policy: Command): void {
           const explanation = explain(explained, request);
           const changes = explanation.changes.map(({ changed: _, ...change }) => change);
           if (json) printJson({ ...explanation, changes, rolesOfClaims: mapped });
-          else print(explanationText(explanation, `${id} ${verb} ${asked}`, file, mapped));
+          else {
+            const sentence = `${id} ${verb} ${printable(asked, 300)}`;
+            print(explanationText(explanation, sentence, file, mapped));
+          }
         },
       ),
     );
@@ -175,9 +197,10 @@ function addReadingCommands(policy: Command): void {
     .action(
       inDeployment(
         ["can", "ACTION", "TOPIC"],
-        ([, verb = "", asked = ""], { json }: Json, directory) => {
+        ([can = "", verb = "", asked = ""], { json }: Json, directory) => {
+          expectWord(can, "can");
           const { policy: searched, file } = policyOf(directory);
-          const reachers = whoCan(searched, actionOf(verb), asked);
+          const reachers = whoCan(searched, actionOf(verb), filterOf(asked));
           if (json) printJson(reachers);
           else print(reachersText(reachers, file));
         },
@@ -196,7 +219,13 @@ function addReadingCommands(policy: Command): void {
     .action(
       inDeployment(
         ["can", "SUBJECT", "do"],
-        async ([, id = ""], { at, json, ...given }: Json & Said & { at?: string }, directory) => {
+        async (
+          [can = "", id = "", last = ""],
+          { at, json, ...given }: Json & Said & { at?: string },
+          directory,
+        ) => {
+          expectWord(can, "can");
+          expectWord(last, "do");
           const { policy: searched, file } = policyOf(directory);
           const { subject } = await subjectOf(id, given, searched);
           const rights = whatCan(searched, subject, timeOf(at));

@@ -243,6 +243,7 @@ function described({ id, state, attributes, details, tags, certificates }: Subje
 }
 
 function effectText(done: string, effect: Effect): string {
+  if (effect.subjects === 0) return `${done}: nobody; none matches, or all who do were so before`;
   const revoked =
     effect.certificatesRevoked > 0
       ? ` and revoked ${count(effect.certificatesRevoked, "certificate")}`

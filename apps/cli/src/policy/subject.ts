@@ -1,5 +1,5 @@
 import { printable } from "@wardmq/events";
-import { type Action, type Policy, type Subject, tokenRoles } from "@wardmq/policy";
+import { type Action, faultOfFilter, type Policy, type Subject, tokenRoles } from "@wardmq/policy";
 import { type MappedRole, mappedRoles } from "@wardmq/tokens";
 import { ask } from "../ask.ts";
 import { Failure } from "../failure.ts";
@@ -82,6 +82,14 @@ export function parsePair(text: string): [string, string] {
 export function actionOf(word: string): Action {
   if (word === "publish" || word === "subscribe") return word;
   throw new Failure(2, `"${printable(word, 80)}" is no action`, "write publish or subscribe");
+}
+
+/** A Topic Filter, in which an attribute may stand in braces as in a rule. */
+export function filterOf(text: string): string {
+  const fault = faultOfFilter(text);
+  if (fault === undefined) return text;
+  const { message, hint } = fault;
+  throw new Failure(2, `"${printable(text, 80)}" is no topic filter: ${message}`, hint);
 }
 
 /** Milliseconds since 1970 of `--at`, or now. */

@@ -10,13 +10,15 @@ import {
   commands,
   jsonSchema,
   openApiDocument,
+  parseJson,
+  RepeatedKeyError,
 } from "@wardmq/commands";
 import { printable, type SecurityEvent } from "@wardmq/events";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { ApprovalNeeded } from "../commands/approvals.ts";
 import { etagOf } from "../commands/etag.ts";
 import type { Caller } from "../commands/handler.ts";
-import { requestOf, wrongRequest } from "../commands/requests.ts";
+import { repeatedKey, requestOf, wrongRequest } from "../commands/requests.ts";
 import { statusOf } from "../errors.ts";
 import { Failure, responseOf } from "../failure.ts";
 import type { IdempotentAnswers } from "../pending/answers.ts";
@@ -47,6 +49,7 @@ interface Answer {
 const bodyLimit = 16 * 1024 * 1024;
 const logoutPath = `${apiPrefix}/back-channel-logout`;
 const logoutLimit = 16 * 1024;
+const longestSegment = 200;
 const table: CommandTable = commands;
 
 /**
@@ -63,13 +66,16 @@ export async function api(parts: ApiParts): Promise<RequestListener> {
   let listener: RequestListener | undefined;
   const app = fastify({
     bodyLimit,
-    routerOptions: { maxParamLength: 200 },
+    routerOptions: { maxParamLength: longestSegment },
+    // What fastify can not read it would answer itself, without asking who calls: it is a path that is none.
+    rewriteUrl: ({ url = "/" }) => (isReadable(url) ? url : "/"),
     // The door has the server: it hands requests to the listener.
     serverFactory: (handle) => {
       listener = handle;
       return createServer();
     },
   });
+  addJson(app);
   app.addHook("onRequest", async (request, reply) => {
     reply.headers({
       "cache-control": "no-store",
@@ -94,7 +100,7 @@ export async function api(parts: ApiParts): Promise<RequestListener> {
   }
   app.setNotFoundHandler(async (request, reply) => {
     const { actor } = callerOf(request);
-    const [path = ""] = request.url.split("?");
+    const [path = ""] = request.originalUrl.split("?");
     const why = `there is no ${printable(`${request.method} ${path}`, 100)}`;
     const refused = new Failure("ERR_ROUTE", why, { hint: "look at /openapi.json" });
     parts.record({ type: "request-refused", listener: "api", subject: actor, check: "route", why });
@@ -117,6 +123,34 @@ export async function api(parts: ApiParts): Promise<RequestListener> {
   await app.ready();
   if (listener === undefined) throw new Error("fastify made no server");
   return listener;
+}
+
+function isReadable(url: string): boolean {
+  const [path = ""] = url.split("?");
+  try {
+    decodeURIComponent(path);
+  } catch {
+    return false;
+  }
+  return path.split("/").every((segment) => segment.length <= longestSegment);
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** A body is one JSON text in UTF-8, in which no key stands twice, and nothing else. */
+function addJson(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_, body, done) => {
+    try {
+      done(null, parseJson(utf8.decode(body as Buffer)));
+    } catch (error) {
+      done(error instanceof RepeatedKeyError ? repeatedKey(error) : noJson("no JSON request"));
+    }
+  });
+}
+
+function noJson(why: string): Failure {
+  return wrongRequest(why, "send one JSON object with content-type: application/json");
 }
 
 /**
@@ -246,7 +280,10 @@ function argumentsOf(route: ApiRoute, { params, query, body, headers }: FastifyR
     given.set(key, fromText(value, properties[key]?.type));
   }
   if (route.method === "GET" || route.method === "DELETE") {
-    if (body !== undefined && body !== null) throw wrongRequest(`${route.name} takes no body`);
+    // That of a GET is never read.
+    const { "content-length": length = "0", "transfer-encoding": coding } = headers;
+    if (length !== "0" || coding !== undefined)
+      throw wrongRequest(`${route.name} takes no body`, "leave it out");
     return Object.fromEntries(given);
   }
   if (typeof (body ?? {}) !== "object" || Array.isArray(body))
@@ -310,5 +347,5 @@ function failureOf(error: unknown): unknown {
   const { statusCode = 500, code } = error as { statusCode?: number; code?: string };
   if (error instanceof Failure || statusCode >= 500) return error;
   const why = code === "FST_ERR_CTP_BODY_TOO_LARGE" ? "the body is too large" : "no JSON request";
-  return wrongRequest(why, "send one JSON object with content-type: application/json");
+  return noJson(why);
 }

@@ -1,11 +1,21 @@
-import { type CommandName, type CommandRequest, commands, type FormCode } from "@wardmq/commands";
+import {
+  type CommandName,
+  type CommandRequest,
+  commands,
+  describeArgument,
+  type FormCode,
+  parseJson,
+  RepeatedKeyError,
+} from "@wardmq/commands";
 import { printable } from "@wardmq/events";
 import type { z } from "zod";
 import { Failure } from "../failure.ts";
 
 /** One request from its line: a known command with exactly its arguments, or a Failure. */
 export function parseRequest(line: string): CommandRequest {
-  const { command, arguments: given } = objectOf(parseJson(line));
+  const { command, arguments: given, ...others } = objectOf(parseLine(line));
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined) throw wrongRequest(`a request has no ${printable(unknown, 60)}`);
   if (typeof command !== "string" || !isCommand(command)) {
     throw wrongRequest("no command of ours", `known are ${Object.keys(commands).join(", ")}`);
   }
@@ -42,17 +52,25 @@ function wrongArguments(command: CommandName, given: object, { issues }: z.ZodEr
     const value = printable(String(valueAt(given, path)), 80);
     return new Failure(code, `${where}: "${value}" ${issue.message}`, { hint });
   }
-  return wrongRequest(`${command}: the argument ${where} is missing or wrong`);
+  const state = valueAt(given, path) === undefined ? "is missing" : "is wrong";
+  const hint = describeArgument(commands[command], path[0] ?? "");
+  return wrongRequest(`${command}: the argument ${where} ${state}`, hint && `expected ${hint}`);
 }
 
 function valueAt(given: unknown, path: readonly string[]): unknown {
-  return path.reduce((at, key) => (at as Readonly<Record<string, unknown>>)[key], given);
+  return path.reduce((at, key) => (at as Readonly<Record<string, unknown>> | null)?.[key], given);
 }
 
-function parseJson(line: string): unknown {
+/** The refusal of JSON in which a key stands twice: one reader would take the first, another the last. */
+export function repeatedKey({ key }: RepeatedKeyError): Failure {
+  return wrongRequest(`the key ${printable(key, 60)} stands twice`, "leave one of them out");
+}
+
+function parseLine(line: string): unknown {
   try {
-    return JSON.parse(line);
-  } catch {
+    return parseJson(line);
+  } catch (error) {
+    if (error instanceof RepeatedKeyError) throw repeatedKey(error);
     throw wrongRequest("a request is one JSON object on one line");
   }
 }

@@ -53,7 +53,9 @@ export const rotationHandlers: HandlersOf<typeof rotationCommands> = {
     try {
       writeNewFile(to, text, 0o600);
     } catch (cause) {
-      throw notHere(`can not be written to ${printable(to)}: ${systemCode(cause) ?? "failed"}`);
+      const why = systemCode(cause) ?? "failed";
+      const hint = "name a new file in a folder that you may write to";
+      throw notHere(`can not be written to ${printable(to)}: ${why}`, hint);
     }
     if (readPrivateText(to) !== text) throw notHere("was not written whole");
     destroyFile(path);
@@ -138,8 +140,8 @@ async function settled(
 
 const rootOf = () => decodeCertificates(paths.rootCertificate)[0];
 
-function notHere(why: string): Failure {
-  return new Failure("ERR_ROOT_KEY", `the key of the root CA ${why}`);
+function notHere(why: string, hint?: string): Failure {
+  return new Failure("ERR_ROOT_KEY", `the key of the root CA ${why}`, { hint });
 }
 
 function moved<Where extends object>(on: Surroundings, caller: Caller, where: Where): Where {

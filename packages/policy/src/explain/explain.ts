@@ -1,5 +1,6 @@
 import { printable } from "@wardmq/events";
-import { askedFilter, askedName } from "../decide/asked.ts";
+import { isTopicFilter, isTopicName } from "@wardmq/mqtt";
+import { type Asked, askedFilter, askedName } from "../decide/asked.ts";
 import {
   type Assignment,
   assignmentsOf,
@@ -9,6 +10,7 @@ import {
 } from "../decide/assignments.ts";
 import { compilePolicy, placeOf } from "../decide/compile-policy.ts";
 import type { Decision, Subject } from "../decide/decision.ts";
+import { malformedDenied } from "../decide/denial.ts";
 import type { Exchange } from "../decide/exchange.ts";
 import {
   type Action,
@@ -20,6 +22,7 @@ import {
   type Rule,
   ruleIdOf,
 } from "../language/policy.ts";
+import { isFault, parseRulePattern } from "../language/rule-pattern.ts";
 import { provePolicy } from "../prove/assertions.ts";
 import { differencesOf, filterFor, fittedFilter } from "./difference.ts";
 
@@ -93,6 +96,7 @@ function describeExchange(exchange: Exchange): string {
 }
 
 function decide(policy: Policy, { subject, action, topic, at }: ExplainRequest): Decision {
+  if (!(action === "publish" ? isTopicName : isTopicFilter)(topic)) return malformedDenied;
   const rights = compilePolicy(policy).rightsOf(subject, at);
   return action === "publish" ? rights.decidePublish(topic) : rights.decideSubscribe(topic);
 }
@@ -129,8 +133,8 @@ interface Candidate {
 }
 
 function candidatesOf(policy: Policy, request: ExplainRequest): readonly Candidate[] {
-  const { subject, action, topic, at } = request;
-  const asked = action === "publish" ? askedName(topic) : askedFilter(topic);
+  const { subject, action, at } = request;
+  const asked = askedOf(request);
   if (!asked) return [];
   const assignments = assignmentsOf(policy).filter(({ selector }) => selects(selector, subject));
   return policy.roles.flatMap((role) => {
@@ -142,6 +146,12 @@ function candidatesOf(policy: Policy, request: ExplainRequest): readonly Candida
       return { role, rule, index, given, counts, differences };
     });
   });
+}
+
+/** The levels of what is asked for; undefined where a client could not ask for it. */
+function askedOf({ action, topic }: ExplainRequest): Asked | undefined {
+  if (action === "publish") return isTopicName(topic) ? askedName(topic) : undefined;
+  return isTopicFilter(topic) ? askedFilter(topic) : undefined;
 }
 
 function closeRules(policy: Policy, request: ExplainRequest): readonly CloseRule[] {
@@ -250,9 +260,14 @@ function editsFor(policy: Policy, request: ExplainRequest, one: Candidate): read
   }));
 }
 
-function fitted(filter: string, { action, topic, subject }: ExplainRequest): string | undefined {
-  const asked = action === "publish" ? askedName(topic) : askedFilter(topic);
-  return asked && fittedFilter(filter, asked, subject.attributes);
+function fitted(filter: string, request: ExplainRequest): string | undefined {
+  const asked = askedOf(request);
+  return asked && ruleFilter(fittedFilter(filter, asked, request.subject.attributes), request);
+}
+
+/** What a rule may say: a client may ask for more than that, such as a longer topic. */
+function ruleFilter(filter: string | undefined, { action }: ExplainRequest): string | undefined {
+  return filter === undefined || isFault(parseRulePattern(filter, action)) ? undefined : filter;
 }
 
 /** The ways to give the role to the subject: by a grant that exists, or by a binding. */
@@ -297,9 +312,9 @@ function withRule(
 
 /** A rule of its own in a role that the subject has, for what no rule comes near. */
 function newRules(policy: Policy, request: ExplainRequest): readonly Edit[] {
-  const { subject, action, topic, at } = request;
-  const asked = action === "publish" ? askedName(topic) : askedFilter(topic);
-  const filter = asked && filterFor(asked, subject.attributes);
+  const { subject, action, at } = request;
+  const asked = askedOf(request);
+  const filter = asked && ruleFilter(filterFor(asked, subject.attributes), request);
   if (filter === undefined) return [];
   const held = assignmentsOf(policy).find(
     (one) => selects(one.selector, subject) && countsAt(one, at) && one.where === undefined,

@@ -5,7 +5,13 @@ import type { Terms } from "../decide/terms.ts";
 import { termsOf } from "../decide/terms.ts";
 import { topicSchema } from "../decide/topic-schema.ts";
 import { type Action, actions, type Place, type Policy, ruleIdOf } from "../language/policy.ts";
-import { patternOf, type RulePattern } from "../language/rule-pattern.ts";
+import {
+  isFault,
+  parseRulePattern,
+  patternOf,
+  type RulePattern,
+} from "../language/rule-pattern.ts";
+import type { Fault } from "../language/shape.ts";
 import { isAllowed } from "../prove/assertions.ts";
 import { effectiveDenials, effectiveRules } from "../prove/effective-rules.ts";
 import { ask, universesOf, type Witness } from "../prove/question.ts";
@@ -23,7 +29,13 @@ export interface Reacher {
   readonly example: Witness;
 }
 
-/** Who can publish to a topic of this filter, or read one: exactly those, whoever will be registered. */
+/** What keeps a text from being asked about with `whoCan`, and what to write; undefined where nothing does. */
+export function faultOfFilter(text: string): Pick<Fault, "message" | "hint"> | undefined {
+  const pattern = parseRulePattern(text, "subscribe");
+  return isFault(pattern) ? pattern : undefined;
+}
+
+/** Who can publish to a topic of this well-formed filter, or read one: exactly those, whoever will be registered. */
 export function whoCan(policy: Policy, action: Action, filter: string): readonly Reacher[] {
   const on = patternOf(filter);
   const denials = effectiveDenials(policy);
