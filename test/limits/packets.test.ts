@@ -9,6 +9,7 @@ const deployment = await startDeployment({
   devices: 0,
   settings: {
     "limits.packetBytes": 2_000,
+    "limits.clientIdBytes": 30,
     "limits.topicBytes": 40,
     "limits.topicLevels": 4,
     "limits.subscriptions": 3,
@@ -42,6 +43,19 @@ limitTest(
       limit: "packetBytes",
       address: clients.from(100),
     });
+  },
+);
+
+limitTest(
+  "clientIdBytes",
+  "refuses a client identifier beyond, takes one within",
+  deployment,
+  async (clients) => {
+    await clients.connect({ clientId: "c".repeat(30) });
+    const clientId = "c".repeat(31);
+    const code = await clients.connectRefused({ clientId });
+    assert.equal(code, clients.version === 5 ? 0x85 : 2);
+    await clients.events.first({ type: "connect-refused", limit: "clientIdBytes" });
   },
 );
 

@@ -120,6 +120,13 @@ export const limitRows: readonly LimitRow[] = [
     file: "packets",
   },
   {
+    key: "clientIdBytes",
+    bounds: "a client identifier",
+    answer: { v5: "CONNACK 0x85", v3: "CONNACK 2" },
+    event: "`connect-refused`",
+    file: "packets",
+  },
+  {
     key: "topicBytes",
     bounds: "a Topic Name or Topic Filter",
     answer: {

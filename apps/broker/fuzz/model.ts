@@ -28,6 +28,7 @@ export const limits = {
   preAuthBytes: 16_384,
   packetBytes: 1_048_576,
   topicBytes: 1_024,
+  clientIdBytes: 256,
   topicLevels: 16,
   subscriptions: 1_000,
   inflight: 256,

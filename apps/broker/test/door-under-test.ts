@@ -86,6 +86,7 @@ const limits: Limits = {
   preAuthBytesTotal: 1 << 24,
   packetBytes: 1 << 20,
   topicBytes: 1_024,
+  clientIdBytes: 256,
   topicLevels: 16,
   subscriptions: 100,
   inflight: 256,

@@ -122,7 +122,7 @@ describe("what a session holds while its client is away", () => {
 
   for (const [how, end] of Object.entries(ends)) {
     test(`counts with its name and its will, and is given back when ${how}`, () => {
-      const parts = new BrokerParts();
+      const parts = new BrokerParts({ limits: { clientIdBytes: clientId.length } });
       away(parts, clientId);
       assert.ok(parts.budget.used > 4 * clientId.length + will.payload.length);
       end(parts);

@@ -368,6 +368,10 @@ export const options: readonly Option[] = [
     summary:
       "the largest packet taken (Maximum Packet Size); a larger one closes the connection with 0x95",
   }),
+  limit("clientIdBytes", 256, [23, 65_535], {
+    unit: "bytes",
+    summary: "the longest client identifier; a CONNECT with a longer one is refused with 0x85",
+  }),
   limit("topicBytes", 1_024, [1, 65_535], {
     unit: "bytes",
     summary: "the longest Topic Name (else 0x90) or Topic Filter (else 0x8F)",

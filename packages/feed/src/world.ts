@@ -89,6 +89,7 @@ export interface Limits {
   readonly preAuthBytes: number;
   readonly preAuthBytesTotal: number;
   readonly packetBytes: number;
+  readonly clientIdBytes: number;
   readonly topicBytes: number;
   readonly topicLevels: number;
   readonly subscriptions: number;

@@ -152,10 +152,17 @@ function checkAuthenticationMethod(
   };
 }
 
-/** A device's client id is its uuid; a service chooses, or gets one. */
-function checkClientId(connect: ConnectPacket, { peer }: Connection): Refusal | undefined {
+/** A device's client id is its uuid; a service chooses one that an event can hold, or gets one. */
+function checkClientId(
+  { clientId }: ConnectPacket,
+  { context, peer }: Connection,
+): Refusal | undefined {
   const { record } = peer.subject;
-  if (record.kind !== "device" || connect.clientId === record.attributes["id"]) return undefined;
+  if (Buffer.byteLength(clientId) > context.limits().clientIdBytes) {
+    const why = "the client identifier is too long";
+    return { check: "limits.clientIdBytes", reasonCode: 0x85, why };
+  }
+  if (record.kind !== "device" || clientId === record.attributes["id"]) return undefined;
   return {
     check: "client-id",
     reasonCode: 0x85,
