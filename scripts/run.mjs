@@ -1,4 +1,4 @@
-// npm start, test, check, bench, fuzz and torture. Plain JavaScript for any Node from 16: it installs what the rest needs.
+// npm start, test, check, docs, bench, fuzz and torture. Plain JavaScript for any Node from 16: it installs what the rest needs.
 import { join } from "node:path";
 import { ensureInstalled } from "./install.mjs";
 import { programs, repository, runForeground, runtimeCommand } from "./process.mjs";
@@ -7,6 +7,7 @@ const jobs = {
   start: () => runForeground([...runtimeCommand("bun", "node"), programs.cli, "up", ...words]),
   test: async () => (await import("./test.mjs")).test(words),
   check: async () => (await import("./check.mjs")).check(),
+  docs: async () => (await import("./docs.mjs")).writeDocs(),
   bench: async () => {
     (await import("./system-packages.mjs")).installSystemPackages();
     return runForeground([

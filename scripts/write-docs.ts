@@ -1,4 +1,4 @@
-/** Writes the pages of docs/ that are made from tables in the code: `node scripts/write-docs.ts`. */
+/** Writes the pages of docs/ that are made from tables of the packages, for `npm run docs`. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { apiDocument, commands } from "@wardmq/commands";

@@ -18,7 +18,7 @@ export function matrixText(): string {
 One question, one answer: whatever way a message takes, the policy is asked about the final topic at the moment the message
 moves, and answers as it would on every other way. \`test/authorization/parity.test.ts\` plays each cell below against the
 running broker, for a device and for a service, in each edition of MQTT that has the path: ${countCells()} tests.
-\`node test/authorization/write-docs.ts\` writes this page; a test compares it.
+\`npm run docs\` writes this page; a test compares it.
 
 What is granted is one exact topic. The columns beside it ask for a topic that differs in one level, or for a filter that is
 wider. In the last two columns the subject has its right at first: between the two halves of the path, such as storing a

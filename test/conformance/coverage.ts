@@ -49,7 +49,7 @@ export function conformanceText(all: readonly Edition[] = coverage()): string {
 
 Every normative statement of MQTT 3.1.1 (OASIS Standard, 29 October 2014) and MQTT 5.0 (OASIS Standard, 7 March 2019), in
 our words, with the tests in \`test/conformance\` that prove it against the running broker, or the reason why it does not
-apply to a server, or not to this one. \`node test/conformance/write-docs.ts\` writes this page; a test compares it.
+apply to a server, or not to this one. \`npm run docs\` writes this page; a test compares it.
 
 ${all.map(editionText).join("\n")}`;
 }

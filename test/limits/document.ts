@@ -12,7 +12,7 @@ export const limitOptions: readonly (readonly [key: string, option: Option])[] =
 export function limitsDocument(): string {
   return `# Limits
 
-<!-- Written by test/limits/write-docs.ts from packages/config/src/options.ts and test/limits/table.ts; change it there. -->
+<!-- Written by npm run docs from packages/config/src/options.ts and test/limits/table.ts; change it there. -->
 
 Every limit stands under \`limits\` in \`wardmq.yaml\` and has a safe default; [config.md](config.md) has the ranges, the units and what
 is reported as weaker. A refusal leaves an event whose field \`limit\` is the key; what repeats within a second is counted in one event.

@@ -30,6 +30,6 @@ test("docs/limits.md says what the tables say", () => {
   assert.equal(
     readFileSync(path, "utf8"),
     limitsDocument(),
-    "write it anew: bun test/limits/write-docs.ts",
+    "npm run docs",
   );
 });

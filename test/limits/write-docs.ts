@@ -1,4 +1,4 @@
-/** Writes docs/limits.md: `bun test/limits/write-docs.ts`. */
+/** Writes docs/limits.md, for `npm run docs`. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { limitsDocument } from "./document.ts";

@@ -17,7 +17,7 @@ export function apiDocument(table: CommandTable): string {
     .map(([name]) => `\`${name}\``);
   return `# The API
 
-<!-- Written by scripts/write-docs.ts from packages/commands/src; change it there. -->
+<!-- Written by npm run docs from packages/commands/src; change it there. -->
 
 \`wardmq serve\` serves the API over HTTPS, on port 9443 of 127.0.0.1 unless \`listeners.api\` in \`wardmq.yaml\` says otherwise. TLS is the
 broker's: 1.3, a configured host by SNI, a client certificate. Whoever has none, or one that is not of an active operator, gets no

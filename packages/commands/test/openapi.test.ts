@@ -84,5 +84,5 @@ describe("the OpenAPI document", () => {
 
 test("docs/api.md is what the table of commands says", () => {
   const page = readFileSync(new URL("../../../docs/api.md", import.meta.url), "utf8");
-  assert.equal(page, apiDocument(commands), "run scripts/write-docs.ts");
+  assert.equal(page, apiDocument(commands), "npm run docs");
 });

@@ -5,7 +5,7 @@ export function configDocument(): string {
   const isLimit = ({ key }: Option) => key.startsWith("limits.");
   return `# wardmq.yaml
 
-<!-- Written by scripts/write-docs.ts from packages/config/src/options.ts; change it there. -->
+<!-- Written by npm run docs from packages/config/src/options.ts; change it there. -->
 
 \`wardmq init\` writes this file, \`wardmq serve\` reads it, and SIGHUP reads it again. A file with an error changes nothing: every
 problem is named with its line, column and key, and the last good settings stay. Unknown keys, wrong types, values out of

@@ -395,7 +395,7 @@ describe("the table of options", () => {
 
   test("is what docs/config.md shows", () => {
     const file = join(import.meta.dirname, "../../../docs/config.md");
-    assert.equal(readFileSync(file, "utf8"), configDocument(), "run scripts/write-docs.ts");
+    assert.equal(readFileSync(file, "utf8"), configDocument(), "npm run docs");
   });
 
   function leaves(value: object, prefix = ""): string[] {

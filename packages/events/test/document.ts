@@ -33,7 +33,7 @@ export const fields: readonly (readonly [name: string, meaning: string])[] = [
 export function eventsDocument(): string {
   return `# Security events
 
-<!-- Written from packages/events/src/catalogue.ts by \`node packages/events/test/write-docs.ts\`; change it there. -->
+<!-- Written from packages/events/src/catalogue.ts by \`npm run docs\`; change it there. -->
 
 Control appends every event to \`control/events.sealed\` of the deployment, its own and those of the broker: sealed, because they name
 clients and topics. \`wardmq events DIR --json\` prints them, one JSON object a line.

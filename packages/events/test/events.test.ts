@@ -72,7 +72,7 @@ describe("printable", () => {
 describe("the catalogue of events", () => {
   test("is what docs/events.md says", () => {
     const text = readFileSync(join(repository, "docs/events.md"), "utf8");
-    assert.equal(text, eventsDocument(), "run node packages/events/test/write-docs.ts");
+    assert.equal(text, eventsDocument(), "npm run docs");
   });
 
   test("names each type in lower case with dashes, and says in one sentence what happened", () => {

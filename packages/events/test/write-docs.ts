@@ -1,4 +1,4 @@
-/** Writes docs/events.md: `node packages/events/test/write-docs.ts`. */
+/** Writes docs/events.md, for `npm run docs`. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventsDocument } from "./document.ts";

@@ -108,7 +108,7 @@ describe("docs/policy.md", () => {
   });
 });
 
-test("docs/policy-reference.md and docs/policy.schema.json are what scripts/write-docs.ts writes", () => {
+test("docs/policy-reference.md and docs/policy.schema.json are what npm run docs writes", () => {
   const page = (name: string) =>
     readFileSync(join(import.meta.dirname, "../../../docs", name), "utf8");
   assert.equal(page("policy-reference.md"), policyReference(standardAssertions));

@@ -18,10 +18,12 @@ export function policyReference(
   );
   return `# Reference of the policy
 
-Written from the code by \`node scripts/write-docs.ts\`; [policy.md](policy.md) is the guide. Any other key is an error, and so is a
+Written from the code by \`npm run docs\`; [policy.md](policy.md) is the guide. Any other key is an error, and so is a
 key given twice. YAML anchors, aliases, tags, directives and further documents are refused. A policy is the file \`policy.yaml\`, or a folder
 \`policy\` of \`.yaml\` files that are read in the order of their names: lists are joined, names must differ.
 Editors take [policy.schema.json](policy.schema.json): \`# yaml-language-server: $schema=...\` as the first line of the file.
+WardMQ reads YAML 1.2. A tool that still reads YAML 1.1 takes the key \`on\` of an assertion for true, and says that it is unknown: write
+\`"on"\` in quotes where one is used; here both are the same.
 
 A policy has at most ${policyLimits.fileBytes} bytes a file and ${policyLimits.rules} rules; a filter has at most ${policyLimits.filterBytes} bytes and ${policyLimits.filterLevels} levels.
 
