@@ -27,9 +27,5 @@ for (const { key, file } of limitRows) {
 
 test("docs/limits.md says what the tables say", () => {
   const path = join(import.meta.dirname, "../../docs/limits.md");
-  assert.equal(
-    readFileSync(path, "utf8"),
-    limitsDocument(),
-    "npm run docs",
-  );
+  assert.equal(readFileSync(path, "utf8"), limitsDocument(), "npm run docs");
 });
