@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { once } from "node:events";
+import { accessSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { test } from "node:test";
+import type { SecurityEvent } from "@wardmq/events";
 import type { Packet } from "@wardmq/mqtt";
-import { startDeployment } from "../support/deployment.ts";
+import { type Deployment, startDeployment } from "../support/deployment.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { openTls, tlsWire } from "../support/wire.ts";
 import { eventsWithMore } from "./broker-events.ts";
@@ -21,12 +23,20 @@ const canMount = (() => {
   return isMounted;
 })();
 
-/** What the broker does on a disk that stops taking writes when `fill` is called, and takes them again after `empty`. */
-async function withRefusingDisk(
-  mountAt: (state: string, aside: string) => void,
-  fill: (state: string, aside: string) => void,
-  empty: (state: string, aside: string) => void,
-): Promise<void> {
+interface RefusingDisk {
+  readonly mountAt: (state: string, aside: string) => void;
+  /** It stops taking writes. */
+  readonly fail: (state: string, aside: string) => void;
+  /** It takes them again. */
+  readonly mend: (state: string, aside: string, deployment: Deployment) => void | Promise<void>;
+  /** What the event says of it. */
+  readonly why: RegExp;
+  /** The event that says that the broker keeps again. */
+  readonly over: SecurityEvent["type"];
+}
+
+/** What the broker does on such a disk. */
+async function withRefusingDisk({ mountAt, fail, mend, why, over }: RefusingDisk): Promise<void> {
   const deployment = await startDeployment({ devices: 0 });
   const state = join(deployment.directory, "broker", "state");
   const aside = join(deployment.directory, "aside");
@@ -46,7 +56,7 @@ async function withRefusingDisk(
     reader.wire.socket.destroy();
     const writer = await open("writer");
     assert.equal(await writer.publish("kept", "first", { qos: 1 }), 0);
-    fill(state, aside);
+    fail(state, aside);
     const payload = "x".repeat(400_000);
     let answer: Packet["type"] = "PUBACK"; // a page or two may still find a place
     for (let i = 0; i < 10 && answer === "PUBACK"; i += 1) {
@@ -56,11 +66,12 @@ async function withRefusingDisk(
     assert.equal(answer, "DISCONNECT");
     const later = await open("later");
     assert.equal(await later.publish("kept", payload, { qos: 1 }), 0x97);
-    empty(state, aside);
+    await mend(state, aside, deployment);
+    const last = await open("last");
     let code = 0x97;
     for (let i = 0; i < 100 && code === 0x97; i += 1) {
       await new Promise((resolve) => setTimeout(resolve, 200));
-      code = await later.publish("kept", "last", { qos: 1 });
+      code = await last.publish("kept", "last", { qos: 1 });
     }
     assert.equal(code, 0);
     const again = await open("reader", { sessionExpiryInterval: 1_000 });
@@ -71,8 +82,8 @@ async function withRefusingDisk(
       again.send({ type: "PUBACK", packetId: packet.packetId ?? 0, reasonCode: 0, properties: {} });
     }
     assert.equal(texts[0], "first");
-    const events = await eventsWithMore(deployment, "store-recovered");
-    assert.match(events.find(({ type }) => type === "store-failing")?.why ?? "", /./);
+    const events = await eventsWithMore(deployment, over);
+    assert.match(events.find(({ type }) => type === "store-failing")?.why ?? "", why);
   } finally {
     await deployment.stop().catch(() => {});
     for (const folder of [state, aside]) spawnSync("umount", [folder]);
@@ -96,11 +107,13 @@ test("a disk that is full refuses with 0x97, serves what it has, and goes on whe
   timeout: 120_000,
   skip: canMount ? false : needsRoot,
 }, async () => {
-  await withRefusingDisk(
-    (state) => assert.ok(mounts(state)),
-    (state) => fillFolder(state),
-    (state) => rmSync(join(state, "ballast")),
-  );
+  await withRefusingDisk({
+    mountAt: (state) => assert.ok(mounts(state)),
+    fail: (state) => fillFolder(state),
+    mend: (state) => rmSync(join(state, "ballast")),
+    why: /full/,
+    over: "store-recovered",
+  });
 });
 
 test("a disk with I/O errors refuses with 0x97, serves what it has, and goes on when it works again", {
@@ -108,15 +121,66 @@ test("a disk with I/O errors refuses with 0x97, serves what it has, and goes on 
   skip: canMount ? false : needsRoot,
 }, async () => {
   // A file system of 64 MiB on a device that has room for less: what does not fit is an I/O error.
-  await withRefusingDisk(
-    (state, aside) => {
+  await withRefusingDisk({
+    mountAt: (state, aside) => {
       assert.ok(mounts(aside));
       const image = join(aside, "image");
       run("truncate", "-s", "64M", image);
       run("mkfs.ext4", "-q", "-O", "^has_journal", image);
       run("mount", "-o", "loop,errors=continue", image, state);
     },
-    (_, aside) => fillFolder(aside),
-    (_, aside) => rmSync(join(aside, "ballast")),
-  );
+    fail: (_, aside) => fillFolder(aside),
+    mend: (_, aside) => rmSync(join(aside, "ballast")),
+    why: /I\/O error/,
+    over: "store-recovered",
+  });
+});
+
+/** The file of the kernel that has an ext4 file system take itself for damaged. */
+function ext4Trigger(folder: string): string {
+  const mount = readFileSync("/proc/mounts", "utf8")
+    .split("\n")
+    .map((line) => line.split(" "))
+    .find(([, at]) => at === folder);
+  assert.match(mount?.[0] ?? "", /^\/dev\/loop\d+$/);
+  return `/sys/fs/ext4/${basename(mount?.[0] ?? "")}/trigger_fs_error`;
+}
+
+const canBreakExt4 = (() => {
+  try {
+    accessSync("/sys/fs/ext4", constants.W_OK);
+    return canMount;
+  } catch {
+    return false;
+  }
+})();
+
+test("a disk that turns read-only refuses with 0x97, ends in order, and has all of it after a repair", {
+  timeout: 120_000,
+  skip: canBreakExt4
+    ? false
+    : "no ext4 file system can be made read-only here (it takes root and /sys)",
+}, async () => {
+  // Nobody can remount a file system read-only below open files; one that finds itself damaged does so.
+  const image = (aside: string) => join(aside, "image");
+  await withRefusingDisk({
+    mountAt: (state, aside) => {
+      run("truncate", "-s", "64M", image(aside));
+      run("mkfs.ext4", "-q", image(aside));
+      run("mount", "-o", "loop,errors=remount-ro", image(aside), state);
+    },
+    fail: (state) => writeFileSync(ext4Trigger(state), "1"),
+    mend: async (state, aside, deployment) => {
+      const { brokerProcess } = deployment;
+      const ended = once(brokerProcess, "exit");
+      brokerProcess.kill("SIGTERM");
+      assert.deepEqual(await ended, [0, null]);
+      run("umount", state);
+      spawnSync("e2fsck", ["-fy", image(aside)]); // 1: it has mended something
+      run("mount", "-o", "loop", image(aside), state);
+      await deployment.startBroker();
+    },
+    why: /the file system is read-only/,
+    over: "store-opened",
+  });
 });

@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import { printable } from "@wardmq/events";
 import { CommanderError } from "commander";
 import { Failure } from "./failure.ts";
@@ -21,6 +22,20 @@ async function main(): Promise<number> {
     return 1;
   }
 }
+
+/**
+ * A core dump would hold keys, passphrases and messages in the clear. Whoever writes one of us or of what we start, a handler
+ * behind a pipe too, which no limit holds back, finds no memory in it (Linux, core(5)).
+ */
+function keepMemoryOutOfCoreDumps(): void {
+  try {
+    writeFileSync("/proc/self/coredump_filter", "0");
+  } catch {
+    // no Linux, or a kernel that writes no core dumps
+  }
+}
+
+keepMemoryOutOfCoreDumps();
 
 // A reader that went away (`wardmq list | head -1`, a terminal that was closed) ends nothing: what runs has to end in order.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});

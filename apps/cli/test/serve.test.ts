@@ -203,14 +203,16 @@ describe("serve", () => {
     assert.match(revoked.stdout, /the broker closed 0 connections, .* in \d/);
   });
 
-  test("lets neither part write a core dump", async () => {
+  test("lets neither part write a core dump, and has none of its own or theirs hold memory", async () => {
     await using made = await deployment();
     await using served = start(serveWords(made.directory));
     await readyPorts(served);
-    for (const name of ["broker", "control"] as const) {
-      const limits = await readFile(`/proc/${await pidOf(made.directory, name)}/limits`, "utf8");
-      assert.match(limits, /^Max core file size +0 +0 /m, name);
-    }
+    const about = async (name: "broker" | "control" | "serve", file: string) =>
+      readFile(`/proc/${await pidOf(made.directory, name)}/${file}`, "utf8");
+    for (const name of ["broker", "control"] as const)
+      assert.match(await about(name, "limits"), /^Max core file size +0 +0 /m, name);
+    for (const name of ["serve", "broker", "control"] as const)
+      assert.match(await about(name, "coredump_filter"), /^0+\n$/, name);
   });
 
   test("takes nothing from commands that are given while it starts and ends", async () => {

@@ -127,11 +127,21 @@ export class SealedDatabase {
     } catch (error) {
       this.#closeDatabase(); // what state it is in does not matter: the next one opens it anew
       this.#isLogInDoubt = true;
-      throw error;
+      throw this.#isReadOnly() ? new Error("the file system is read-only") : error;
     }
     this.#missing = undefined;
     this.#latest = number;
     return sealed.length;
+  }
+
+  /** SQLite calls that an I/O error, as it does a disk that is broken. */
+  #isReadOnly(): boolean {
+    try {
+      closeSync(openSync(`${this.#anchorPath}.new`, "a", 0o600));
+      return false;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === "EROFS";
+    }
   }
 
   /**
@@ -174,7 +184,7 @@ export class SealedDatabase {
 
   close(): void {
     attempt(() => this.#lockDatabase?.close());
-    if (this.#latest > this.#anchored) this.#writeAnchor();
+    if (this.#latest > this.#anchored) attempt(() => this.#writeAnchor()); // the disk may refuse that too
     this.#closeDatabase();
   }
 
@@ -293,7 +303,7 @@ export class SealedDatabase {
     const anchor: Anchor = { incarnation: this.#incarnation, number: this.#latest };
     const sealed = this.#places.anchor.seal("anchor", Buffer.from(JSON.stringify(anchor)));
     const draft = `${this.#anchorPath}.new`;
-    writeFileSync(draft, sealed, { mode: 0o600 });
+    writeFileSync(draft, sealed, { mode: 0o600, flush: true });
     renameSync(draft, this.#anchorPath);
     this.#anchored = this.#latest;
   }
