@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -8,6 +8,7 @@ import {
   type Credential,
   commandOnce,
   type Deployment,
+  newCredential,
   startDeployment,
 } from "../support/deployment.ts";
 import { type ConnectOptions, RawClient } from "../support/raw-client.ts";
@@ -26,8 +27,8 @@ const identity = pair.privateKey.export({ type: "pkcs8", format: "pem" }).toStri
 
 const backup = (out: string, withCaKey: boolean) =>
   commandOnce(deployment.directory, "backup", { out: join(folder, out), recipient, withCaKey });
-const restore = (file: string, directory: string, by = identity) =>
-  commandOnce(directory, "restore", { file: join(folder, file), identity: by });
+const restore = (file: string, directory: string, by = identity, more: { caKeys?: string } = {}) =>
+  commandOnce(directory, "restore", { file: join(folder, file), identity: by, ...more });
 const refuses = (work: Promise<unknown>, code: string) =>
   assert.rejects(work, (error: Error) => {
     assert.match(error.message, new RegExp(`${code} `));
@@ -123,6 +124,36 @@ describe("a backup", () => {
     assert.equal(withCaKey, false);
     const keys = (await readdir(join(into, "control"))).filter((name) => name.endsWith(".key"));
     assert.deepEqual(keys.sort(), ["feed.key", "kek.key"]);
+  });
+
+  test("without the keys of the CAs is restored with those that were kept elsewhere, opened by what was kept with them", async () => {
+    await backup("daily", false);
+    const into = join(folder, "daily.d");
+    const caKeys = join(folder, "safe");
+    const refused = (code: string) => refuses(restore("daily", into, identity, { caKeys }), code);
+    await refused("ERR_BACKUP_FILE"); // there is no such folder
+    await mkdir(caKeys);
+    const keep = (name: string, as = name) =>
+      copyFile(join(deployment.directory, "control", name), join(caKeys, as));
+    await keep("root-ca.key");
+    await keep("kek.key");
+    await refused("ERR_CA"); // the root cannot stand for the CA that signs
+    await keep("issuing-ca.key", "a-name-of-its-own.key");
+    await rm(join(caKeys, "kek.key"));
+    await refused("ERR_KEY_FILE");
+    await writeFile(join(caKeys, "kek.key"), `${"0".repeat(64)}\n`, { mode: 0o600 });
+    await refused("ERR_KEY_WRONG");
+    assert.ok(!(await readdir(folder)).includes("daily.d"));
+    await keep("kek.key");
+    let restored: Awaited<ReturnType<typeof restore>> | undefined;
+    await using again = await startDeployment({
+      restored: async (directory) => {
+        restored = await restore("daily", directory, identity, { caKeys });
+      },
+    });
+    assert.equal(restored?.withCaKey, true);
+    await newCredential(again.command, "service:tester");
+    await again.command("rotation.step", { what: "issuing-ca" }); // the root signs
   });
 
   test("is refused by another key, by what is no key, and into a folder that holds something", async () => {

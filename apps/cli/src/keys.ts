@@ -1,5 +1,5 @@
 import type { ChildProcess } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
 import {
@@ -8,6 +8,7 @@ import {
   passphraseCredential,
   passphraseDescriptor,
   readKeyFile,
+  readPrivateKeyFile,
   weakerProviders,
 } from "@wardmq/keys";
 import { Failure } from "./failure.ts";
@@ -38,6 +39,31 @@ export function deploymentPassphrase(): string | undefined {
 export function newDeploymentPassphrase(provider: string): string | undefined {
   if (provider !== "passphrase" || isCredential()) return undefined;
   return readNewPassphrase(ownDescriptor(), newQuestion);
+}
+
+/** The passphrase of key files that are kept in this folder; undefined when none of them needs one. */
+export function keptPassphrase(folder: string): string | undefined {
+  return !isCredential() && keyNames(folder).some((name) => isBehindPassphrase(join(folder, name)))
+    ? oldPassphrase()
+    : undefined;
+}
+
+function keyNames(folder: string): readonly string[] {
+  try {
+    return readdirSync(folder).filter((name) => name.endsWith(".key"));
+  } catch {
+    return []; // control says why
+  }
+}
+
+function isBehindPassphrase(path: string): boolean {
+  try {
+    const content = readPrivateKeyFile(path);
+    return "wrapped" in content && content.provider.name === "passphrase";
+  } catch (error) {
+    if (error instanceof KeysError) return false; // a kek.key, or what control will refuse
+    throw error;
+  }
 }
 
 const newQuestion = "new passphrase of the keys: ";

@@ -95,8 +95,28 @@ describe("wardmq backup and restore", () => {
     assert.match(stdout, /restored prod\.hospital into again/);
     assert.match(stdout, /less than a minute old|minutes? old/);
     assert.match(stdout, /restoring took \d+\.\d s/);
+    assert.match(stdout, /no key of the issuing CA.*\n.*--ca-keys FOLDER/);
+    assert.match((await run("credential again service:dashboard --out c")).stderr, /--ca-keys/);
     assert.match((await run("list again")).stdout, /service:dashboard/);
     assert.match((await run("restore by-key --into again --key pair")).stderr, /is not empty/);
+  });
+
+  test("take the keys of the CAs from where they are kept, behind another passphrase", async () => {
+    const given = forKeys(passphrase);
+    assert.equal(
+      (await run("init e --org hospital --host localhost --keys passphrase", given)).code,
+      0,
+    );
+    assert.equal((await run("service add e dashboard", given)).code, 0);
+    assert.equal((await run("backup e --out e.backup --to pair.pub", given)).code, 0);
+    const words = "restore e.backup --into e.again --key pair --ca-keys e/control";
+    const refused = await run(words, forKeys(wrong));
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /issuing-ca\.key can not be opened/);
+    const { code, stdout, stderr } = await run(words, given);
+    assert.equal(code, 0, stderr);
+    assert.doesNotMatch(stdout, /no key of the issuing CA/);
+    assert.equal((await run("credential e.again service:dashboard --out e.c")).code, 0);
   });
 
   test("seal to a passphrase, which nothing else opens", async () => {

@@ -88,6 +88,8 @@ export const stateCommands = {
       identity: longText,
       /** The provider of key-encryption keys on this host; file when absent. */
       keys: z.string().max(1000).optional(),
+      /** A folder with the keys of the CAs, where the backup has none. */
+      caKeys: filePath.optional(),
     }),
     result: z.strictObject({
       createdAt,
@@ -97,6 +99,7 @@ export const stateCommands = {
         environment: z.string(),
         trustDomain: z.string(),
       }),
+      /** Whether the key of the issuing CA is there: nothing is served without it. */
       withCaKey: z.boolean(),
       files: z.int(),
       bytes: z.int(),

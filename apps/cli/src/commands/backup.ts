@@ -15,7 +15,7 @@ import { ask, askOnce } from "../ask.ts";
 import { count, type Json, print, printJson, wholeNumber } from "../command-line.ts";
 import { deploymentCommand, inDeployment } from "../deployment-command.ts";
 import { Failure, systemCode } from "../failure.ts";
-import { deploymentPassphrase, newDeploymentPassphrase } from "../keys.ts";
+import { deploymentPassphrase, keptPassphrase, newDeploymentPassphrase } from "../keys.ts";
 import { readNewPassphrase, readPassphrase } from "../passphrase.ts";
 
 interface PassphraseOptions extends Json {
@@ -33,6 +33,7 @@ interface RestoreOptions extends PassphraseOptions {
   readonly into: string;
   readonly key?: string;
   readonly keys: string;
+  readonly caKeys?: string;
 }
 
 export function addBackupCommands(program: Command): void {
@@ -83,19 +84,27 @@ export function addBackupCommands(program: Command): void {
         `what protects the keys on this host: ${providerChoices}`,
         "file",
       )
+      .option(
+        "--ca-keys <folder>",
+        "where the key files of the CAs are kept, if the backup has none; with the provider file, their kek.key too",
+      )
       .addHelpText(
         "after",
-        "\nExamples:\n  wardmq restore /mnt/ward.backup --into /srv/wardmq --key backup-key",
+        `
+Examples:
+  wardmq restore /mnt/ward.backup --into /srv/wardmq --key backup-key
+  wardmq restore /mnt/ward.backup --into /srv/wardmq --key backup-key --ca-keys /media/safe`,
       ),
   ).action(async (file: string, options: RestoreOptions) => {
     const path = resolve(file);
     const identity = identityOf(path, options);
     const { keys } = options;
+    const caKeys = options.caKeys === undefined ? undefined : resolve(options.caKeys);
     const result = await askOnce(
       resolve(options.into),
       "restore",
-      { file: path, identity, keys },
-      newDeploymentPassphrase(keys),
+      { file: path, identity, keys, ...(caKeys === undefined ? {} : { caKeys }) },
+      newDeploymentPassphrase(keys) ?? (caKeys === undefined ? undefined : keptPassphrase(caKeys)),
     );
     if (options.json) return printJson(result);
     printRestored(result, options.into);
@@ -234,8 +243,10 @@ function printRestored(
     `the data is of ${createdAt}, ${ageText(ageMs)} old; restoring took ${(milliseconds / 1000).toFixed(1)} s`,
   );
   if (withCaKey) return;
-  print("the backup has no keys of the CAs: put control/issuing-ca.key back before you serve it;");
-  print("it opens with the credential, passphrase or token of the host it comes from");
+  print(
+    "it has no key of the issuing CA, and nothing is served without: restore it again into another",
+  );
+  print("folder with --ca-keys FOLDER, where the issuing-ca.key of the host it comes from is kept");
 }
 
 function ageText(milliseconds: number): string {

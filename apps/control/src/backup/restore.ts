@@ -17,6 +17,7 @@ import { paths } from "../deployment.ts";
 import { Failure, systemCode } from "../failure.ts";
 import { keyProviders } from "../keys.ts";
 import { foreign, readArchive } from "./archive.ts";
+import { hasIssuingKey, takeKeptCaKeys } from "./kept-ca-keys.ts";
 import { type Manifest, manifest as manifestForm } from "./manifest.ts";
 
 type Restore = Commands["restore"];
@@ -27,7 +28,7 @@ type Restore = Commands["restore"];
  */
 export async function restore(
   directory: string,
-  { file, identity, keys = "file" }: Restore["arguments"],
+  { file, identity, keys = "file", caKeys }: Restore["arguments"],
   now: () => number,
 ): Promise<Restore["result"]> {
   const began = now();
@@ -38,6 +39,7 @@ export async function restore(
   }
   const archive = new ArchiveReader(file, parseIdentity(identity));
   let manifest: Manifest | undefined;
+  let withCaKey = false;
   await intoNewFolder(directory, (folder) => {
     manifest = archive.manifest();
     for (const name of ["control", "broker", "run"]) mkdirSync(join(folder, name), { mode: 0o700 });
@@ -56,9 +58,11 @@ export async function restore(
       KeyFile.restore(join(folder, path), content, providerFor(path));
     for (const { path, pkcs8 } of manifest.privateKeys)
       writePrivateKeyFile(join(folder, path), privateKeyOf(pkcs8), providerFor(path));
+    if (caKeys !== undefined) takeKeptCaKeys(folder, caKeys, providerFor(paths.issuingKey));
+    withCaKey = hasIssuingKey(folder);
   });
   if (manifest === undefined) throw new Error("a folder was made without its content");
-  const { createdAt, deployment, withCaKey, files } = manifest;
+  const { createdAt, deployment, files } = manifest;
   const ageMs = Math.max(0, began - Date.parse(createdAt));
   const bytes = files.reduce((sum, one) => sum + one.bytes, 0);
   const milliseconds = now() - began;

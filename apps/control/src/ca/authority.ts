@@ -44,7 +44,9 @@ export function openAuthority(now: number, published: PublishedAt): Authority {
   });
   const [issuer] = signing;
   if (issuer === undefined || issuer.certificate !== issuers[0]) {
-    throw refused(`${paths.issuingCertificate} does not belong to the key ${paths.issuingKey}`);
+    throw new Failure("ERR_CA", "the key of the issuing CA is not in the folder control", {
+      hint: `put its file ${paths.issuingKey} back; after wardmq restore, restore again with --ca-keys FOLDER`,
+    });
   }
   for (const root of roots) refuseUnlessRoot(root, now);
   for (const issuer of issuers) refuseUnlessBelow(issuer, roots, now);

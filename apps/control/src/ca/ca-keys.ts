@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { destroyFile, type LocalSigner, readPrivateKeyFile } from "@wardmq/keys";
 import type { Certificate } from "@wardmq/x509";
 import { caKeyPath, paths } from "../deployment.ts";
@@ -34,10 +35,11 @@ export function removeCaKey(ca: Certificate): void {
   if (path !== undefined) destroyFile(path);
 }
 
-export function keyPathOf(ca: Certificate): string | undefined {
-  return [caKeyPath(caIdOf(ca)), paths.issuingKey, paths.rootKey].find(
-    (path) => existsSync(path) && isKeyOf(ca, path),
-  );
+/** The file that has or names the key of a CA, in the deployment of the current folder or of another one. */
+export function keyPathOf(ca: Certificate, folder = "."): string | undefined {
+  return [caKeyPath(caIdOf(ca)), paths.issuingKey, paths.rootKey]
+    .map((path) => join(folder, path))
+    .find((path) => existsSync(path) && isKeyOf(ca, path));
 }
 
 /** Whether a file holds or names the key of a CA; the key is not opened for it. */
