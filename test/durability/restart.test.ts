@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { type Deployment, startDeployment } from "../support/deployment.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { openTls, tlsWire } from "../support/wire.ts";
+import { startBroker } from "./broker-events.ts";
 
 const expiry = { sessionExpiryInterval: 1_000 };
 const timeout = 120_000;
@@ -61,6 +62,42 @@ describe("a deployment's broker", () => {
     }
     await deployment.startBroker();
     assert.equal(await textFor(deployment, "canary-client"), "canary-payload");
+  });
+
+  test("takes up all that was acknowledged where limits are lower now, says which, and lets its owner have it", {
+    timeout,
+  }, async () => {
+    await using deployment = await startDeployment({ devices: 0 });
+    await owe(deployment, "reader", "topic", "first");
+    const writer = await open(deployment, "writer");
+    const large = "x".repeat(900_000);
+    for (let n = 0; n < 3; n += 1) {
+      assert.equal(await writer.publish("topic", large, { qos: 1 }), 0);
+    }
+    await deployment.killBroker();
+    const limits = ["queuedBytesTotal", "storedBytes", "memoryBytes"];
+    const settings = join(deployment.directory, "wardmq.yaml");
+    const text = readFileSync(settings, "utf8").replace(
+      /^limits:$/m,
+      ["limits:", ...limits.map((name) => `  ${name}: 1048576`)].join("\n"),
+    );
+    writeFileSync(settings, text);
+    await deployment.command("reload", {});
+    const events = await startBroker(deployment);
+    const beyond = events.filter(({ type }) => type === "store-beyond-limit");
+    assert.deepEqual(beyond.map(({ limit }) => limit).sort(), limits.toSorted());
+
+    const stranger = new RawClient(
+      tlsWire(await openTls(deployment.mqtts, deployment.credential("tester"))),
+      5,
+    );
+    assert.equal((await stranger.connect({ clientId: "new" })).reasonCode, 0x97);
+    const reader = await open(deployment, "reader");
+    for (const expected of ["first", large, large, large]) {
+      const { payload, packetId = 0 } = await reader.expect("PUBLISH");
+      assert.equal(Buffer.from(payload).toString(), expected);
+      reader.send({ type: "PUBACK", packetId, reasonCode: 0, properties: {} });
+    }
   });
 
   test("starts without control, from the last feed it kept", {

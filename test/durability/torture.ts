@@ -14,7 +14,7 @@ const writers = 4;
 /** Messages a writer may have unacknowledged. */
 const unsettledAtMost = 20;
 /** Messages that were published and not yet delivered: more would reach limits that drop the oldest. */
-const behindAtMost = 20_000;
+const behindAtMost = 60_000;
 const settleMs = 120_000;
 
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -87,7 +87,19 @@ const spareBytes = 64 * 1024 * 1024;
 const sweepMs = 30_000;
 /** How often control hears which rules were used and what the policy on trial would change. */
 const tellMs = 2_000;
+/** What a start brings with it that finds more than a limit allows, until enough of it is delivered or has expired. */
+const effectsBeyond = {
+  memoryBytes: "nobody gets in but those whose sessions were kept",
+  queuedBytesTotal: "one message more for a session goes for its oldest",
+  storedBytes: "messages that would be stored are refused",
+} as const;
 const dayMs = 24 * 60 * 60 * 1000;
+
+/** What the store held, and how long reading it took. */
+interface ReadStore {
+  readonly found: Found;
+  readonly milliseconds: number;
+}
 
 /** The data plane: what the feed says, enforced on every connection. Accepts nobody before the first snapshot. */
 export class Broker {
@@ -116,7 +128,7 @@ export class Broker {
   /** Subjects of a snapshot or change whose last line has not come yet. */
   #staged = new RecordTable();
   /** What the journal has, until the feed says who may have it. */
-  #found: Found | undefined;
+  #found: ReadStore | undefined;
   readonly #feedLines: FeedLines;
   #incarnation: string | undefined;
   readonly #sweep: NodeJS.Timeout;
@@ -257,15 +269,14 @@ export class Broker {
    */
   async readStore(): Promise<readonly string[]> {
     const found = new Found();
-    let saidAt = this.#parts.monotonic();
+    const startedAt = this.#parts.monotonic();
+    const say = this.#progressOf("reading the store");
     const report = await this.#journal.read((segment, stored, progress) => {
       found.read(segment, stored);
-      if (this.#parts.monotonic() - saidAt < 1_000) return;
-      saidAt = this.#parts.monotonic();
-      this.#parts.report(`reading the store: ${Math.floor(progress * 100)} %`);
+      say(progress);
     });
     found.finish(this.#journal);
-    this.#found = found;
+    this.#found = { found, milliseconds: this.#parts.monotonic() - startedAt };
     this.#feedLines.restore(found.feedLines);
     const { damage } = found;
     this.#incarnation = report.incarnation;
@@ -274,6 +285,16 @@ export class Broker {
     return !isWhole || damage.segments.length + damage.missing.length > 0
       ? []
       : found.feedLines.map(({ line }) => line);
+  }
+
+  /** Says how far something is, a part of 1, once a second. */
+  #progressOf(what: string): (part: number) => void {
+    let saidAt = this.#parts.monotonic();
+    return (part) => {
+      if (this.#parts.monotonic() - saidAt < 1_000) return;
+      saidAt = this.#parts.monotonic();
+      this.#parts.report(`${what}: ${Math.floor(part * 100)} %`);
+    };
   }
 
   /** How far the store is; undefined while it is not open, or where it outlives nothing. */
@@ -399,11 +420,15 @@ export class Broker {
   }
 
   /** Puts in place what the store has kept, under the policy of the moment. */
-  #restore(found: Found): void {
+  #restore({ found, milliseconds }: ReadStore): void {
     const startedAt = this.#parts.monotonic();
     const messages = new MessageRestorer(found, this.#journal, this.#router, this.#subjects);
     messages.retained(this.#parts.now());
-    const { sessions, owed, lost } = this.#sessions.restore(found, messages);
+    const { sessions, owed, lost } = this.#sessions.restore(
+      found,
+      messages,
+      this.#progressOf("taking up what is owed"),
+    );
     for (const { subject } of this.#sessions.values()) {
       if (subject.grant !== undefined) this.#context.tokens.subjects.add(subject);
     }
@@ -411,10 +436,27 @@ export class Broker {
     if (sessions + this.#retained.messages === 0) return;
     const details = { sessions, owed, retained: this.#retained.messages };
     this.#parts.record({ type: "store-opened", details });
-    const seconds = ((this.#parts.monotonic() - startedAt) / 1000).toFixed(1);
+    const seconds = ((milliseconds + this.#parts.monotonic() - startedAt) / 1000).toFixed(1);
     this.#parts.report(
       `the store is open: ${sessions} sessions, ${owed} messages owed to them, ${details.retained} retained (${seconds} s)`,
     );
+    this.#reportBeyondLimits();
+  }
+
+  /** What was acknowledged is taken up whatever the limits say now. */
+  #reportBeyondLimits(): void {
+    const { memoryBytes, queuedBytesTotal, storedBytes } = this.settings.limits;
+    const taken = [
+      ["memoryBytes", this.#budget.used, memoryBytes],
+      ["queuedBytesTotal", this.#budget.queued, queuedBytesTotal],
+      ["storedBytes", this.#journal.liveBytes, storedBytes],
+    ] as const;
+    for (const [limit, used, most] of taken) {
+      if (used <= most) continue;
+      const why = `what was kept takes ${used} bytes, and limits.${limit} is ${most}: ${effectsBeyond[limit]}`;
+      this.#parts.record({ type: "store-beyond-limit", limit, why });
+      this.#parts.report(why);
+    }
   }
 
   #report({ rolledBack, faults }: StoreReport): void {

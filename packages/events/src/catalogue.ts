@@ -86,6 +86,11 @@ export const eventTypes = {
     severity: "info",
     summary: "the broker has taken up the sessions and messages it had stored",
   },
+  "store-beyond-limit": {
+    severity: "warning",
+    summary:
+      "a start found more in the store than a limit of today allows; it is kept all the same",
+  },
   "store-failing": {
     severity: "alert",
     summary: "the store refuses to keep; nothing is acknowledged that would be stored",

@@ -339,12 +339,14 @@ export class Sessions implements SessionContext {
   restore(
     found: Found,
     messages: MessageRestorer,
+    progress: (part: number) => void = () => {},
   ): { sessions: number; owed: number; lost: number } {
     const now = this.now();
     const restored = [...found.sessions.values()].map(
       (session) =>
         [this.#restore(session, messages.subject(session.subject), now), session] as const,
     );
+    const all = restored.reduce((sum, [, former]) => sum + former.owed.size, 0);
     let owed = 0;
     let lost = 0;
     for (const [session, former] of restored) {
@@ -352,6 +354,7 @@ export class Sessions implements SessionContext {
       for (const each of inOrder) {
         if (this.#restoreOwed(session, former, each, messages)) owed += 1;
         else lost += 1;
+        if ((owed + lost) % 1_000 === 0) progress((owed + lost) / all);
       }
     }
     for (const [session, { will }] of restored) {
