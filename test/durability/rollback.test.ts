@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, lstatSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import type { SecurityEvent } from "@wardmq/events";
 import { type Deployment, startDeployment } from "../support/deployment.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { openTls, tlsWire } from "../support/wire.ts";
@@ -23,7 +24,8 @@ async function retain(deployment: Deployment, text: string): Promise<void> {
 function copyOf(deployment: Deployment, folder: string) {
   const path = join(deployment.directory, folder);
   const copy = mkdtempSync(join(tmpdir(), "wardmq-copy-"));
-  cpSync(path, copy, { recursive: true });
+  const filter = (from: string) => !lstatSync(from).isSocket();
+  cpSync(path, copy, { recursive: true, filter });
   return {
     putBack: () => {
       rmSync(path, { recursive: true });
@@ -34,6 +36,40 @@ function copyOf(deployment: Deployment, folder: string) {
 }
 
 describe("an older copy", () => {
+  test("of the whole folder is noticed by the anchor that lies elsewhere, and a folder that went on is not taken for one", {
+    timeout,
+  }, async () => {
+    const elsewhere = mkdtempSync(join(tmpdir(), "wardmq-anchor-"));
+    await using deployment = await startDeployment({
+      devices: 0,
+      settings: { anchor: join(elsewhere, "anchor") },
+    });
+    await retain(deployment, "1");
+    const both = async (what: "kill" | "start") => {
+      if (what === "kill") await deployment.killBroker();
+      await deployment[`${what}Control`]();
+      return what === "start" ? startBroker(deployment) : [];
+    };
+    await both("kill");
+    using copy = copyOf(deployment, ".");
+    const whole = await both("start");
+    await deployment.command("service.add", { name: "later" });
+    await retain(deployment, "2");
+    await deployment.killBroker();
+    await startBroker(deployment); // says where its store is
+    const rolledBack = (events: readonly SecurityEvent[]) =>
+      events.map(({ type }) => type).filter((type) => type.endsWith("-rolled-back"));
+    assert.deepEqual(rolledBack(whole), []);
+    assert.equal(count(whole, "anchor-lost"), 1); // when there was none yet
+    await both("kill");
+    copy.putBack();
+    const events = await both("start");
+    assert.deepEqual(rolledBack(events).sort(), ["control-rolled-back", "store-rolled-back"]);
+    await both("kill");
+    assert.equal(rolledBack(await both("start")).length, 2); // not again
+    rmSync(elsewhere, { recursive: true });
+  });
+
   test("of all that the broker keeps is noticed at its start, and a store that went on is not taken for one", {
     timeout,
   }, async () => {

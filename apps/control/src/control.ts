@@ -29,6 +29,7 @@ import { RequestRate } from "./door/request-rate.ts";
 import { type Manufacturers, openManufacturers } from "./est/manufacturers.ts";
 import { parseBrokerEvent } from "./events/broker-event.ts";
 import { responseOf } from "./failure.ts";
+import { Anchor } from "./feed/anchor.ts";
 import { BrokerStore } from "./feed/broker-store.ts";
 import { openFeedKeys } from "./feed/feed-signer.ts";
 import { FeedPublisher } from "./feed/publisher.ts";
@@ -71,6 +72,7 @@ export class Control {
   readonly #publisher: FeedPublisher;
   readonly #issuance: Issuance;
   readonly #brokerStore: BrokerStore;
+  readonly #anchor: Anchor;
   readonly #lists: RevocationLists;
   readonly #revokedCas: RevokedCas;
   readonly #fleet: FleetRotation;
@@ -139,7 +141,10 @@ export class Control {
       onState: (state) => {
         if (!registry.hasBeenAt(state)) this.#record({ type: "control-rolled-back" });
       },
-      onStored: (position) => this.#brokerStore.hear(position),
+      onStored: (position) => {
+        this.#brokerStore.hear(position);
+        this.keepAnchor();
+      },
       onEvents: (events) => {
         const known = events.map(parseBrokerEvent).filter((event) => event !== undefined);
         state.events.append(known);
@@ -154,7 +159,10 @@ export class Control {
       onCertificateRequest: (request) => this.#signForBroker(request),
       report,
     });
-    this.#brokerStore = new BrokerStore(files.brokerStore, (event) => this.#record(event));
+    const record = (event: Omit<SecurityEvent, "at">) => this.#record(event);
+    const { deployment } = state;
+    this.#anchor = new Anchor({ path: sources.anchor, deployment, registry, record });
+    this.#brokerStore = new BrokerStore(files.brokerStore, record, this.#anchor.store);
     this.#foreignCas = new ForeignCas({
       folder: paths.foreignCas,
       registry,
@@ -249,6 +257,11 @@ export class Control {
       publish: (change) => void this.#publish(change),
       record: (event) => this.#record(event),
     });
+  }
+
+  /** Has the anchor say where the state stands, if there is one. */
+  keepAnchor(): void {
+    this.#anchor.keep(this.#brokerStore.known);
   }
 
   /** Publishes the CRLs of all CAs that sign; that it can not is a line for a person. */
@@ -355,6 +368,7 @@ export class Control {
   }
 
   close(): void {
+    this.keepAnchor();
     this.#breakGlass.close();
     this.#lists.close();
     this.#issuers.close();

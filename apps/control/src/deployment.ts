@@ -1,4 +1,5 @@
 import { existsSync, statSync } from "node:fs";
+import { relative } from "node:path";
 import { apiVocabulary } from "@wardmq/commands";
 import {
   ConfigError,
@@ -94,6 +95,7 @@ export interface OperatorFiles {
   readonly settings: BrokerSettings;
   readonly controlListeners: ControlListeners;
   readonly published: PublishedAddresses;
+  readonly anchor: string;
   readonly policy: Policy;
   /** What it was read from. */
   readonly policyFiles: readonly PolicyFile[];
@@ -133,7 +135,7 @@ export function readOperatorFiles(
 ): OperatorFiles {
   refuseWhatOthersCanChange();
   const config = parseConfig(readText(paths.settings), overrides);
-  const { settings, controlListeners, published, places } = config;
+  const { settings, controlListeners, published, anchor, places } = config;
   for (const key of ["org", "environment", "trustDomain"] as const) {
     if (settings[key] === identity[key]) continue;
     // Every certificate and every record says it: a new value would lock all of them out.
@@ -142,9 +144,16 @@ export function readOperatorFiles(
     const hint = `write ${key}: ${identity[key]}, or make another deployment with wardmq init`;
     throw new ConfigError([{ ...at, key, message, hint }]);
   }
+  if (anchor !== "" && !relative(".", anchor).startsWith("..")) {
+    const at = places.get("anchor") ?? { file: paths.settings, line: 1, column: 1 };
+    const message = "lies in the deployment's folder, and would be put back with it";
+    const hint = "name a file on another disk or another machine";
+    throw new ConfigError([{ ...at, key: "anchor", message, hint }]);
+  }
   const policyFiles = readPolicyFiles();
   const policy = loadPolicy(policyFiles, settings);
-  return { settings, controlListeners, published, policy, policyFiles, issuers: readIssuers() };
+  const issuers = readIssuers();
+  return { settings, controlListeners, published, anchor, policy, policyFiles, issuers };
 }
 
 /** Nobody where there is no issuers.yaml. */

@@ -50,11 +50,12 @@ export async function reload(
 }
 
 /** Brokers trust the issuing CAs only, hear of issuers with their keys, and issue nothing. */
-const untold: readonly Part[] = ["roots", "issuers", "published"];
+const untold: readonly Part[] = ["roots", "issuers", "published", "anchor"];
 
 const fileOf = {
   settings: paths.settings,
   published: paths.settings,
+  anchor: paths.settings,
   policy: paths.policy,
   issuers: paths.issuers,
   roots: paths.rootCertificate,

@@ -35,6 +35,8 @@ export function openSealedState({ now, report, tell = () => {} }: SealedStateOpt
   const sealed: readonly Resealable[] = [registry, pending, events, ...Object.values(files)];
   const kept = opened.move();
   return {
+    /** The random id of what the keys seal: of this deployment, and of its restored backups. */
+    deployment: keys.store,
     registry,
     pending,
     events,

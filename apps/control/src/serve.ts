@@ -10,6 +10,8 @@ import { takeLock } from "./lock.ts";
 
 const lockWaitMs = 2_000;
 const waveMs = 10_000;
+/** How often the anchor is looked at. */
+const anchorMs = 5_000;
 const crlLookMs = 1_000;
 const hourMs = 60 * 60 * 1000;
 
@@ -59,6 +61,8 @@ export async function serve(
     control.endChangeOvers();
   }, hourMs);
   stack.defer(() => clearInterval(hourly));
+  const anchoring = setInterval(() => control.keepAnchor(), anchorMs);
+  stack.defer(() => clearInterval(anchoring));
   const waves = setInterval(() => void control.continueFleetRotation(), waveMs);
   stack.defer(() => clearInterval(waves));
   control.lookAtForeignCrls();

@@ -96,6 +96,12 @@ const addressOfCa: Form = {
   hint: "write an address such as http://pki.hospital.example/crl/{ca}.crl: each CA has its own",
 };
 
+const absolutePath: Form = {
+  name: "the absolute path of a file, or nothing",
+  accepts: (text) => text === "" || (/^\/[^\0]*[^\0/]$/.test(text) && text.length <= 4096),
+  hint: "write a path such as /var/lib/wardmq-anchor/hospital-1",
+};
+
 function isPublicUrl(text: string): boolean {
   if (!URL.canParse(text) || /[{}]/.test(text)) return false;
   const { username, password } = new URL(text);
@@ -305,6 +311,13 @@ export const options: readonly Option[] = [
       "how long a broker that hears nothing from control lets new connections in; it raises an alarm at half of it, and open connections stay",
     ...atMost(86_400),
     weakness: "a broker that is cut off lets revoked devices in for longer than a day",
+  },
+  {
+    key: "anchor",
+    type: { kind: "text", form: absolutePath },
+    default: "",
+    summary:
+      "a file outside of the deployment's folder, on another disk or another machine, in which control keeps where registry and broker's store stand: with it an older copy of the whole folder is noticed at the next start; from its next start on",
   },
   limit("connections", 25_000, [1, 1_000_000], {
     summary: "open connections in all; one beyond is closed before TLS",

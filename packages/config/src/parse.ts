@@ -31,6 +31,8 @@ export interface PublishedAddresses {
 export interface Config {
   readonly settings: BrokerSettings;
   readonly published: PublishedAddresses;
+  /** The file that an older copy of the deployment is known by; "" where there is none. */
+  readonly anchor: string;
   readonly controlListeners: ControlListeners;
   readonly findings: readonly Finding[];
   /** Where each key that was written stands. */
@@ -253,7 +255,7 @@ function numberOf(values: Reading["values"], key: string): number {
 
 function settingsOf({
   values,
-}: Reading): Pick<Config, "settings" | "published" | "controlListeners"> {
+}: Reading): Pick<Config, "settings" | "published" | "anchor" | "controlListeners"> {
   const tree: Record<string, unknown> = {};
   for (const { key, default: byItself } of options) {
     const levels = key.split(".");
@@ -266,7 +268,12 @@ function settingsOf({
     group[last] = values.get(key)?.value ?? byItself;
   }
   // INVARIANT: the rows of `options` are the leaves of these; a test compares them.
-  const { certificates: published, ...written } = tree as unknown as BrokerSettings & {
+  const {
+    certificates: published,
+    anchor,
+    ...written
+  } = tree as unknown as BrokerSettings & {
+    readonly anchor: string;
     readonly listeners: ControlListeners;
     readonly certificates: PublishedAddresses;
   };
@@ -275,7 +282,7 @@ function settingsOf({
     ? written.trustDomain
     : trustDomainOf(written.environment, written.org);
   const settings = { ...written, listeners, trustDomain };
-  return { settings, published, controlListeners: { est, api } };
+  return { settings, published, anchor, controlListeners: { est, api } };
 }
 
 /** The trust domain a deployment has by itself. */

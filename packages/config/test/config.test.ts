@@ -153,6 +153,12 @@ describe("wardmq.yaml is refused", () => {
       /begins with http/,
     ],
     [
+      "an anchor that moves with the current folder",
+      `${minimal}anchor: ../anchor\n`,
+      "3:9 anchor",
+      /is not the absolute path of a file/,
+    ],
+    [
       "an origin with a path",
       `${minimal}webSocketOrigins: [https://a/b]\n`,
       "3:19 webSocketOrigins",
@@ -378,10 +384,10 @@ describe("a finding is made", () => {
 
 describe("the table of options", () => {
   test("has exactly the keys of the settings", () => {
-    const { settings, controlListeners, published } = parseConfig(minimal, []);
+    const { settings, controlListeners, published, anchor } = parseConfig(minimal, []);
     const found = [
       ...leaves(settings),
-      ...leaves({ listeners: controlListeners, certificates: published }),
+      ...leaves({ listeners: controlListeners, certificates: published, anchor }),
     ];
     assert.deepEqual(found.sort(), options.map(({ key }) => key).sort());
   });

@@ -109,6 +109,11 @@ export const eventTypes = {
     summary:
       "control's state is an older copy of what it has told a broker: revocations and records made after it are missing",
   },
+  "anchor-lost": {
+    severity: "warning",
+    summary:
+      "the anchor outside of the deployment's folder is missing, damaged, of another deployment or can not be written: until it is there, an older copy of the folder is not noticed",
+  },
   "certificate-changed": { severity: "info", summary: "the server certificate was replaced" },
   "internal-error": {
     severity: "alert",

@@ -2,17 +2,27 @@ import type { SecurityEvent } from "@wardmq/events";
 import type { StorePosition } from "@wardmq/feed";
 import type { StateFile } from "../files.ts";
 
-/** How far the broker's store was when the broker last said so, kept apart from that store. */
+/** How far the broker's store was when the broker last said so, kept apart from that store; `anchored` is what the anchor says. */
 export class BrokerStore {
   readonly #file: StateFile;
   readonly #record: (event: Omit<SecurityEvent, "at">) => void;
   #known: StorePosition | undefined;
 
-  constructor(file: StateFile, record: (event: Omit<SecurityEvent, "at">) => void) {
+  constructor(
+    file: StateFile,
+    record: (event: Omit<SecurityEvent, "at">) => void,
+    anchored?: StorePosition,
+  ) {
     this.#file = file;
     this.#record = record;
     const text = file.read();
-    this.#known = text === undefined ? undefined : (JSON.parse(text) as StorePosition);
+    this.#known =
+      anchored ?? (text === undefined ? undefined : (JSON.parse(text) as StorePosition));
+  }
+
+  /** Where it stood when the broker last said so. */
+  get known(): StorePosition | undefined {
+    return this.#known;
   }
 
   /** Keeps where the store stands, and says so when it has stood further. */
