@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { cpSync, lstatSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -107,7 +108,9 @@ describe("an older copy", () => {
     await deployment.startControl();
     for (let n = 0; n < 10; n += 1) await deployment.command("service.add", { name: `s-${n}` });
     assert.equal(count(await startBroker(deployment), "control-rolled-back"), 1);
-    await deployment.killBroker();
+    const ended = once(deployment.brokerProcess, "exit");
+    deployment.brokerProcess.kill("SIGTERM"); // what it has heard is kept
+    await ended;
     assert.equal(count(await startBroker(deployment), "control-rolled-back"), 1); // not again
   });
 });

@@ -159,10 +159,6 @@ export class Control {
       onCertificateRequest: (request) => this.#signForBroker(request),
       report,
     });
-    const record = (event: Omit<SecurityEvent, "at">) => this.#record(event);
-    const { deployment } = state;
-    this.#anchor = new Anchor({ path: sources.anchor, deployment, registry, record });
-    this.#brokerStore = new BrokerStore(files.brokerStore, record, this.#anchor.store);
     this.#foreignCas = new ForeignCas({
       folder: paths.foreignCas,
       registry,
@@ -207,6 +203,10 @@ export class Control {
       }),
     };
     this.#bans = new Bans(now);
+    const record = (event: Omit<SecurityEvent, "at">) => this.#record(event);
+    const { deployment } = state;
+    this.#anchor = new Anchor({ path: sources.anchor, deployment, registry, record });
+    this.#brokerStore = new BrokerStore(files.brokerStore, record, this.#anchor.store);
     this.#revocations = new TokenRevocations({ now, file: files.tokenRevocations });
     this.#issuers = new Issuers({
       ask: askHttps,

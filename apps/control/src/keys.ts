@@ -8,12 +8,14 @@ import {
   keyEnvironment,
   keySigner,
   type LocalSigner,
+  openLocalSigner as openLocalSignerFile,
   openSigner as openSignerFile,
   readPrivateKeyFile,
   writePrivateKeyFile,
   writeTokenKeyFile,
 } from "@wardmq/keys";
 import type { SealedPlace } from "@wardmq/sealing";
+import type { Signer } from "@wardmq/x509";
 import { paths } from "./deployment.ts";
 
 /** The providers of this process: credentials and passphrase are its own, whichever part asks for a key. */
@@ -42,9 +44,14 @@ export function wrappedKeyFiles(): readonly string[] {
 /** A key that an operator has put there for the broker's own listeners, before the broker has wrapped it. */
 const isOperatorsKey = (path: string) => path === paths.serverKey && isPlainKeyFile(path);
 
-/** A Signer over the wrapped private key in a file. */
-export function openSigner(path: string): LocalSigner {
+/** A Signer over the private key that a file holds or names. */
+export function openSigner(path: string): Signer {
   return openSignerFile(path, keyProviders);
+}
+
+/** A Signer over the private key that a file holds: it signs at once. */
+export function openLocalSigner(path: string): LocalSigner {
+  return openLocalSignerFile(path, keyProviders);
 }
 
 /** Writes a private key to a new file, wrapped by the provider of the key in the file `like`. */
@@ -56,7 +63,7 @@ export function writeKeyLike(like: string, path: string, key: KeyObject): void {
 }
 
 /** Makes a P-256 key where the one of the file `like` is, in a token or a file; `pathOf` gives its file. */
-export function makeKeyLike(like: string, pathOf: (signer: LocalSigner) => string): LocalSigner {
+export function makeKeyLike(like: string, pathOf: (signer: Signer) => string): Signer {
   const content = readPrivateKeyFile(like);
   if ("pkcs11" in content) {
     const uri = content.pkcs11.replace(

@@ -5,6 +5,7 @@ import {
   DerReader,
   decodePublicKey,
   objectIdentifier,
+  type Signer,
   sequence,
   signatureAlgorithms,
   tags,
@@ -13,18 +14,13 @@ import {
 import type { KeyEnvironment } from "./key-provider.ts";
 import { type Handle, Pkcs11Token, refused, type Template } from "./pkcs11-token.ts";
 import { parsePkcs11Uri } from "./pkcs11-uri.ts";
-import type { LocalSigner } from "./signer.ts";
 
 /** The curves a token makes keys on, by the name of their kind of key. */
 const curves = { "P-256": "1.2.840.10045.3.1.7", "P-384": "1.3.132.0.34" } as const;
 export type TokenKeyType = keyof typeof curves;
 
-/** A Signer whose EC key never leaves a PKCS#11 token. Throws a KeysError. */
-export function pkcs11Signer(
-  uri: string,
-  environment: KeyEnvironment,
-  folder: string,
-): LocalSigner {
+/** A Signer whose EC key never leaves a PKCS#11 token, which signs in a thread of its own. Throws a KeysError. */
+export function pkcs11Signer(uri: string, environment: KeyEnvironment, folder: string): Signer {
   const { object, ...rest } = parsePkcs11Uri(uri);
   const token = Pkcs11Token.open({ object, ...rest }, environment, folder);
   const key = token.findKey(privateKey(token), object);
@@ -40,7 +36,7 @@ export function newPkcs11Signer(
   environment: KeyEnvironment,
   folder: string,
   made: (undo: () => void) => void,
-): LocalSigner {
+): Signer {
   const { object, ...rest } = parsePkcs11Uri(uri);
   const token = Pkcs11Token.open({ object, ...rest }, environment, folder);
   if (token.findKey(privateKey(token), object) !== undefined) {
@@ -97,19 +93,24 @@ function privateKey({ pkcs11 }: Pkcs11Token): Template {
   ];
 }
 
-function signerOf(token: Pkcs11Token, key: Handle, label: string): LocalSigner {
+function signerOf(token: Pkcs11Token, key: Handle, label: string): Signer {
   const { pkcs11, module, session } = token;
   const publicKey = publicKeyOf(token, label);
   const { signatureAlgorithm } = decodePublicKey(publicKey);
   const { hash } = signatureAlgorithms[signatureAlgorithm];
   if (hash === null) throw new Error(`an EC key of a token that signs with ${signatureAlgorithm}`);
+  let last: Promise<unknown> = Promise.resolve();
   return {
     algorithm: signatureAlgorithm,
     publicKey,
     sign: (tbs) => {
       const digest = createHash(hash).update(tbs).digest();
-      module.C_SignInit(session, { mechanism: pkcs11.CKM_ECDSA }, key);
-      return ecdsaSignature(module.C_Sign(session, digest, Buffer.alloc(2 * 48)));
+      const signed = last.then(async () => {
+        module.C_SignInit(session, { mechanism: pkcs11.CKM_ECDSA }, key);
+        return ecdsaSignature(await module.C_SignAsync(session, digest, Buffer.alloc(2 * 48)));
+      });
+      last = signed.catch(() => {}); // INVARIANT: a session signs one thing after the other
+      return signed;
     },
   };
 }

@@ -117,7 +117,7 @@ function loadModule(pkcs11: Library, path: string): Module {
   const module = new pkcs11.PKCS11();
   try {
     module.load(path);
-    module.C_Initialize();
+    module.C_Initialize({ flags: pkcs11.CKF_OS_LOCKING_OK }); // a token signs in a thread while others are asked
   } catch (cause) {
     const hint = "correct module-path; the library comes with the token's software";
     throw refused(`the PKCS#11 library ${printable(path)} can not be loaded`, hint, cause);

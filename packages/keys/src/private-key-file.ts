@@ -1,6 +1,7 @@
 import { createPrivateKey, type KeyObject } from "node:crypto";
 import { dirname } from "node:path";
 import { printable } from "@wardmq/events";
+import type { Signer } from "@wardmq/x509";
 import { hasExactly, parseJsonFile } from "./json-file.ts";
 import type { KeyProvider, ProviderDescription } from "./key-provider.ts";
 import { type KeyProviders, parseProviderDescription } from "./key-providers.ts";
@@ -48,7 +49,7 @@ export function writeTokenKeyFile(
   uri: string,
   type: TokenKeyType,
   { environment, made }: KeyProviders,
-): LocalSigner {
+): Signer {
   const signer = newPkcs11Signer(uri, type, environment, dirname(path), made);
   const publicKey = Buffer.from(signer.publicKey).toString("base64");
   writeNewFile(path, textOf({ about, version: 1, publicKey, pkcs11: uri }), 0o600);
@@ -56,7 +57,7 @@ export function writeTokenKeyFile(
 }
 
 /** The Signer of the private key that a file holds or names, or a KeysError. */
-export function openSigner(path: string, providers: KeyProviders): LocalSigner {
+export function openSigner(path: string, providers: KeyProviders): Signer {
   endReplacement(path);
   const content = readPrivateKeyFile(path);
   const signer =
@@ -69,6 +70,12 @@ export function openSigner(path: string, providers: KeyProviders): LocalSigner {
     `the token holds another key than ${printable(path)} names`,
     "plug in the token that the file was made with",
   );
+}
+
+/** The Signer of the private key that a file holds, which signs at once. That it is in a token is a KeysError. */
+export function openLocalSigner(path: string, providers: KeyProviders): LocalSigner {
+  endReplacement(path);
+  return keySigner(openPrivateKeyFile(path, providers));
 }
 
 /** The private key that a file holds. That it is in a token is a KeysError. */

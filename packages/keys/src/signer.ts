@@ -3,7 +3,7 @@ import { decodePublicKey, type Signer, signatureAlgorithms } from "@wardmq/x509"
 
 /**
  * Signs with a private key that it never gives away. `publicKey` is a SubjectPublicKeyInfo in DER, `algorithm` how it
- * signs; a signature of ECDSA is DER as X.509 wants it. All adapters sign at once.
+ * signs; a signature of ECDSA is DER as X.509 wants it. The key is in this process: it signs at once.
  */
 export interface LocalSigner extends Signer {
   sign(tbs: Uint8Array): Uint8Array;

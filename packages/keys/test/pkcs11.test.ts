@@ -115,7 +115,7 @@ function onToken(): void {
         {},
       );
 
-      test("is found again by its file, and by openssl's rules signs what its file names", () => {
+      test("is found again by its file, and by openssl's rules signs what its file names", async () => {
         const made = writeTokenKeyFile(path, uriOf(type), type, providers);
         const opened = openSigner(path, new KeyProviders(noEnvironment));
         assert.deepEqual(opened.publicKey, made.publicKey);
@@ -126,7 +126,19 @@ function onToken(): void {
           type: "spki",
         });
         const { hash } = signatureAlgorithms[opened.algorithm];
-        assert.ok(verify(hash, tbs, key, opened.sign(tbs)));
+        assert.ok(verify(hash, tbs, key, await opened.sign(tbs)));
+      });
+
+      test("lets others have their turn while it signs", async () => {
+        const signer = openSigner(path, new KeyProviders(noEnvironment));
+        let turns = 0;
+        const count = setImmediate(function again() {
+          turns += 1;
+          if (turns < 1_000) setImmediate(again);
+        });
+        await Promise.all(Array.from({ length: 50 }, () => signer.sign(randomBytes(100))));
+        clearImmediate(count);
+        assert.ok(turns > 10, `${turns} turns`);
       });
 
       test("is never overwritten, never leaves the token, and is refused for another key's file", () => {

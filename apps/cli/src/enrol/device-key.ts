@@ -8,7 +8,6 @@ import {
   KeysError,
   keyEnvironment,
   keySigner,
-  type LocalSigner,
   newPkcs11Signer,
   parsePkcs11Uri,
   pkcs11Signer,
@@ -16,7 +15,15 @@ import {
   readPrivateText,
   writeNewFile,
 } from "@wardmq/keys";
-import { DerReader, decodePem, element, encodePem, sequence, tags } from "@wardmq/x509";
+import {
+  DerReader,
+  decodePem,
+  element,
+  encodePem,
+  type Signer,
+  sequence,
+  tags,
+} from "@wardmq/x509";
 import { Failure } from "../failure.ts";
 
 /** Where a device keeps its key: what `--key` says. */
@@ -29,7 +36,7 @@ export type KeyStore =
 export interface DeviceKey {
   /** What its successor is made in. */
   readonly store: KeyStore;
-  readonly signer: LocalSigner;
+  readonly signer: Signer;
   /** How TLS uses it: its PEM, or what `openssl s_client` is told of a key that never comes out of its hardware. */
   readonly tls: { readonly pem: string } | OpensslKey;
 }
@@ -172,7 +179,7 @@ function tokenUri(pem: string): string | undefined {
   return Buffer.from(reader.read(tags.utf8String).content).toString("utf8");
 }
 
-function ofFile(pem: string, path: string): LocalSigner {
+function ofFile(pem: string, path: string): Signer {
   try {
     return keySigner(createPrivateKey(pem));
   } catch {

@@ -1,21 +1,21 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { destroyFile, type LocalSigner, readPrivateKeyFile } from "@wardmq/keys";
-import type { Certificate } from "@wardmq/x509";
+import { destroyFile, readPrivateKeyFile } from "@wardmq/keys";
+import type { Certificate, Signer } from "@wardmq/x509";
 import { caKeyPath, paths } from "../deployment.ts";
 import { Failure } from "../failure.ts";
 import { makeKeyLike, openSigner } from "../keys.ts";
 import { caIdOf, type Issuer, keyIdentifierOf } from "./certificate-authority.ts";
 
 /** Makes the key of a new CA where the key of its predecessor is, in a token or a file of its own name. */
-export function makeCaKey(predecessor: Certificate): LocalSigner {
+export function makeCaKey(predecessor: Certificate): Signer {
   return makeKeyLike(keyPathOf(predecessor) ?? paths.feedKey, ({ publicKey }) =>
     caKeyPath(Buffer.from(keyIdentifierOf(publicKey)).toString("hex")),
   );
 }
 
 /** The Signer of a CA, when its key is here: in a file of its name, or, of the first CAs, where init put it. */
-export function openCaSigner(ca: Certificate): LocalSigner | undefined {
+export function openCaSigner(ca: Certificate): Signer | undefined {
   const path = keyPathOf(ca);
   return path === undefined ? undefined : openSigner(path);
 }

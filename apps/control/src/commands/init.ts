@@ -8,7 +8,6 @@ import {
   KeyFile,
   KeysError,
   keySigner,
-  type LocalSigner,
   type ProviderChoice,
   parseProviderChoice,
   providerChoices,
@@ -18,7 +17,13 @@ import {
   writeTokenKeyFile,
 } from "@wardmq/keys";
 import { defaultPolicyText } from "@wardmq/policy";
-import { encodeName, encodePem, type NameAttributes, parseTrustDomain } from "@wardmq/x509";
+import {
+  encodeName,
+  encodePem,
+  type NameAttributes,
+  parseTrustDomain,
+  type Signer,
+} from "@wardmq/x509";
 import { certificatePem, issueRoot, sha256Hex } from "../ca/certificate-authority.ts";
 import { issueIssuingCa } from "../ca/issuing-ca-rotation.ts";
 import { paths } from "../deployment.ts";
@@ -162,7 +167,7 @@ async function writeDeployment(
   const brokerProvider = keyProviders.create(choice, join(folder, "broker"));
   const writeKey = (path: string, key: KeyObject) =>
     writePrivateKeyFile(join(folder, path), key, controlProvider);
-  const newCaSigner = (path: string, role: "root" | "issuing"): LocalSigner => {
+  const newCaSigner = (path: string, role: "root" | "issuing"): Signer => {
     if (caToken !== undefined) {
       const uri = caToken.replace(/object=[^;?]*/, (object) => `${object}-${role}`);
       return writeTokenKeyFile(join(folder, path), uri, "P-256", keyProviders);

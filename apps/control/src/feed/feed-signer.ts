@@ -5,7 +5,7 @@ import { rotationDetail } from "../ca/rotations.ts";
 import { paths } from "../deployment.ts";
 import { Failure } from "../failure.ts";
 import type { StateFile } from "../files.ts";
-import { openSigner } from "../keys.ts";
+import { openLocalSigner } from "../keys.ts";
 import type { FeedKeys } from "../reload.ts";
 
 /** Opens the key that signs now, and names the keys that brokers are to believe while it is replaced; `steps` of the rotations. */
@@ -13,7 +13,7 @@ export function openFeedKeys(steps: StateFile): FeedKeys {
   const rotation = rotationDetail<FeedKeyDetail>("feed-key", steps);
   const isUsed = rotation?.step === "used";
   const path = isUsed ? paths.nextFeedKey : paths.feedKey;
-  const signer = openSigner(path);
+  const signer = openLocalSigner(path);
   const hint = `restore it together with ${paths.feedPublicKey}`;
   if (signer.algorithm !== "Ed25519") {
     throw new Failure("ERR_KEY", `${path} is not an Ed25519 key`, { hint });
