@@ -19,6 +19,8 @@ export interface TestProvider extends RunningProvider {
   readonly logIn: (account: string, scope?: string, resource?: string) => Promise<LoggedIn>;
   /** Takes a token back at the provider (RFC 7009). */
   readonly revoke: (token: string) => Promise<void>;
+  /** What the token endpoint says to a code that somebody brings: 200, or `error` of RFC 6749. */
+  readonly exchange: (code: string, redirect: string, verifier: string) => Promise<number | string>;
   /** The answer of the token endpoint for an app that comes for itself. */
   readonly appToken: (id: string, secret: string, resource?: string) => Promise<Tokens>;
 }
@@ -66,6 +68,12 @@ export async function startTestProvider(
       const form = { token, client_id: provider.clientId };
       const { status } = await ask(`${provider.issuer}/token/revocation`, { form });
       if (status !== 200) throw new Error(`the revocation was answered with ${status}`);
+    },
+    exchange: async (code, redirect_uri, code_verifier) => {
+      const grant = { grant_type: "authorization_code", client_id: provider.clientId };
+      const form = { ...grant, code, redirect_uri, code_verifier };
+      const { status, body } = await ask(`${provider.issuer}/token`, { form });
+      return status === 200 ? status : JSON.parse(body).error;
     },
     appToken: async (id, secret, resource = audience) => {
       const client = { client_id: id, client_secret: secret, resource };

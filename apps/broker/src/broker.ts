@@ -394,9 +394,9 @@ export class Broker {
     }
   }
 
-  /** Tokens of this address or certificate are judged again. */
-  liftBan(of: string): void {
-    this.#context.tokens.attempts.lift(of);
+  /** Tokens of this address or certificate are judged again, unless the ban began after `at`. */
+  liftBan(of: string, at: number): void {
+    this.#context.tokens.attempts.lift(of, at);
   }
 
   /** Tells control which rules were used, and what the policy on trial would change. */

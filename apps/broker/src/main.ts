@@ -107,7 +107,7 @@ function main(): void {
     },
     aside: (body) => {
       if (body.type === "introspected") introspection.answered(body);
-      else broker.liftBan(body.of);
+      else broker.liftBan(body.of, body.at);
     },
     onConnected: (to) => {
       send = to;

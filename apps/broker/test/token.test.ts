@@ -138,6 +138,24 @@ describe("a CONNECT without a certificate is refused", () => {
     await connected(parts);
   });
 
+  test("until somebody has lifted the ban, but not a later one", async () => {
+    const parts = broker();
+    const { attempts } = parts.context.tokens;
+    const ban = async () => {
+      for (let i = 0; i < 50; i += 1) await refused(parts, { password: bytes("bad") });
+      return parts.events.findLast(({ type }) => type === "tokens-banned")?.check ?? "";
+    };
+    const of = await ban();
+    const liftedAt = parts.context.tokens.now();
+    attempts.lift(of, liftedAt);
+    await connected(parts);
+    parts.advance(1_000);
+    await ban();
+    attempts.lift(of, liftedAt);
+    await refused(parts, { password: bytes("good") });
+    assert.equal(lastCheck(parts), "token-banned");
+  });
+
   test("when nothing judges its token in time", async () => {
     const parts = broker();
     const link = parts.stranger();

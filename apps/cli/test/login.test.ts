@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { statSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
@@ -94,6 +95,38 @@ describe("a person at the command line", () => {
     assert.match(run.output(), /nobody is logged in; run wardmq login/);
   });
 
+  test("is not logged in by the code of another login, nor does a code help whoever has stolen it", async () => {
+    const [first, second] = [
+      wardmq("login", "--profile", profile),
+      wardmq("login", "--profile", profile),
+    ];
+    await until("the addresses are printed", () =>
+      [first, second].every((run) => /https:\/\/\S+/.test(run.output())),
+    );
+    const [ours, others] = [first, second].map(
+      (run) => new URL(/https:\/\/\S+/.exec(run.output())?.[0] ?? ""),
+    ) as [URL, URL];
+    const callback = new URL(await logInAt(others.href, provider.ca, "doctor"));
+    const code = callback.searchParams.get("code") ?? "";
+    const redirect = others.searchParams.get("redirect_uri") ?? "";
+    const verifier = randomBytes(32).toString("base64url");
+    assert.equal(await provider.exchange(code, redirect, verifier), "invalid_grant");
+    const elsewhere = new URL(others);
+    elsewhere.searchParams.set("redirect_uri", "http://127.0.0.1:49152/another");
+    await assert.rejects(logInAt(elsewhere.href, provider.ca, "doctor"));
+
+    const mixed = new URL(ours.searchParams.get("redirect_uri") ?? "");
+    mixed.search = String(
+      new URLSearchParams({ code, state: ours.searchParams.get("state") ?? "" }),
+    );
+    assert.equal(await statusOf(mixed.href), 200);
+    assert.equal(await first.ended, 1);
+    assert.match(first.output(), /the identity provider refused: invalid_grant/);
+    assert.ok(!existsSync(join(folder, "token.json")));
+    second.child.kill("SIGTERM");
+    await second.ended;
+  });
+
   test("logs in through the browser; the token is in a file for the owner only, and nowhere printed", async () => {
     const run = wardmq("login", "--profile", profile);
     await until("the address is printed", () => /https:\/\/\S+/.test(run.output()));
@@ -127,6 +160,25 @@ describe("a person at the command line", () => {
     }
     assert.equal(await reading.ended, 0, reading.output());
     assert.equal(reading.output(), "hospital/notes bed 4 is \\u{1b}[31mfree\n");
+  });
+
+  test("is told when a right to read has gone, and does not wait for nothing", async () => {
+    const reading = wardmq("sub", "hospital/notes", "--profile", profile);
+    for (let tries = 0; tries < 20 && reading.output() === ""; tries += 1) {
+      const writing = wardmq("pub", "hospital/notes", "--profile", profile);
+      writing.child.stdin?.end("x");
+      await writing.ended;
+    }
+    assert.match(reading.output(), /^hospital\/notes x/);
+    const file = join(deployment.directory, "policy.yaml");
+    const policy = readFileSync(file, "utf8");
+    writeFileSync(file, policy.replace(', subscribe: ["hospital/notes"]', ""));
+    await deployment.command("reload", {});
+    assert.equal(await reading.ended, 1);
+    assert.match(reading.output(), /\nwardmq: not allowed to subscribe to hospital\/notes;/);
+    assert.doesNotMatch(reading.output(), /node_modules/);
+    writeFileSync(file, policy);
+    await deployment.command("reload", {});
   });
 });
 

@@ -500,8 +500,9 @@ export class Control {
   }
 
   #liftBan(of: string): boolean {
-    this.#operatorTokens.attempts.lift(of);
-    this.#publisher.liftBan(of);
+    const now = this.#tokenClock.now();
+    this.#operatorTokens.attempts.lift(of, now);
+    this.#publisher.liftBan(of, now);
     return this.#bans.lift(of);
   }
 

@@ -13,6 +13,7 @@ import {
   type SubjectRecord,
   type World,
 } from "@wardmq/feed";
+import { longestBanMs } from "@wardmq/tokens/verify";
 import { FeedPublisher, type FeedPublisherOptions } from "../src/feed/publisher.ts";
 import { eventually, newKey, TestFolder } from "./control-under-test.ts";
 
@@ -217,6 +218,41 @@ describe("the publisher of the feed", () => {
     assert.deepEqual(why.toSorted(), ["a broker did not answer in time", "the disk is full"]);
     const shown = at.publisher.serverCertificates().map((one) => one.serialNumber);
     assert.deepEqual(shown.toSorted(), ["01", "02"]);
+  });
+
+  test("has a ban lifted by whoever was away or catching up then too", async () => {
+    await using at = await publishing({ longestBacklogBytes: 1_000 });
+    const [slow, good] = [at.broker(), at.broker()];
+    for (const { socket } of [slow, good]) socket.write(encodeBrokerMessage({ type: "hello" }));
+    await eventually(() => slow.heard.length === 1 && good.heard.length === 1);
+    slow.socket.pause();
+    const large = { removedSubjects: [`service:${"x".repeat(200_000)}`] };
+    for (let i = 1; i <= 20; i += 1) {
+      at.publisher.publish(large);
+      await eventually(() => good.heard.at(-1)?.version === i + 1);
+    }
+    at.publisher.liftBan("address 192.0.2.7", 1_000);
+    slow.socket.resume();
+    const late = at.broker();
+    late.socket.write(encodeBrokerMessage({ type: "hello" }));
+    for (const { heard } of [slow, good, late]) {
+      const lifted = () => heard.find(({ type }) => type === "lift-ban");
+      await eventually(() => lifted() !== undefined);
+      const { version, of, at: time } = lifted() as Extract<FeedBody, { type: "lift-ban" }>;
+      assert.deepEqual([version, of, time], [at.publisher.version, "address 192.0.2.7", 1_000]);
+      followed(heard);
+    }
+  });
+
+  test("forgets the lifting of a ban when no ban of before can be left", async () => {
+    await using at = await publishing();
+    at.publisher.liftBan("address 192.0.2.7", 1_000);
+    at.publisher.liftBan("address 192.0.2.8", 1_001 + longestBanMs);
+    const { socket, heard } = at.broker();
+    socket.write(encodeBrokerMessage({ type: "hello" }));
+    await eventually(() => heard.length === 2);
+    const lifted = heard.flatMap((body) => (body.type === "lift-ban" ? body.of : []));
+    assert.deepEqual(lifted, ["address 192.0.2.8"]);
   });
 
   test("says that it is alive, at the version it stands at", async () => {

@@ -39,8 +39,8 @@ export type Message<Subject> = Position &
     | { readonly type: "alive" }
     /** What the issuer said of the opaque token the broker asked about; absent where it gave no answer that counts. */
     | { readonly type: "introspected"; readonly id: number; readonly introspected?: Introspected }
-    /** Tokens of this address or certificate are judged again. */
-    | { readonly type: "lift-ban"; readonly of: string }
+    /** Tokens of this address or certificate are judged again, unless the ban began after `at` (token-clock milliseconds). */
+    | { readonly type: "lift-ban"; readonly of: string; readonly at: number }
     /** The broker is to seal all it keeps under a new key, and to destroy the former ones. */
     | { readonly type: "rekey" }
     /** The broker is to make a new key for its server certificate now, and to ask for the certificate. */

@@ -21,6 +21,8 @@ interface Attempts {
   failures: number;
   lastAt: number;
   bans: number;
+  /** When the last ban began; Infinity: none has. */
+  bannedAt: number;
   bannedUntil: number;
 }
 
@@ -33,7 +35,7 @@ const freeFailures = 5;
 /** So many failures within a quarter of an hour of each other are an attack. */
 const failuresToBan = 50;
 const shortestBanMs = 60_000;
-const longestBanMs = 60 * 60_000;
+export const longestBanMs = 60 * 60_000;
 
 /**
  * Failed tokens by where they came from. Delays grow with them, then a ban begins, which ends by itself and is longer
@@ -71,6 +73,7 @@ export class AttemptCounter {
       attempts.lastAt = now;
       most = Math.max(most, attempts.failures);
       if (attempts.failures % failuresToBan !== 0) continue;
+      attempts.bannedAt = now;
       attempts.bannedUntil = now + Math.min(longestBanMs, shortestBanMs * 2 ** attempts.bans);
       attempts.bans += 1;
       ban = { key, failures: attempts.failures, until: attempts.bannedUntil };
@@ -79,12 +82,11 @@ export class AttemptCounter {
     return { delayMs: Math.min(longestDelayMs, shortestDelayMs * 2 ** doublings), ban };
   }
 
-  /** Ends a ban, and forgets what was counted; tells whether there was one. */
-  lift(of: string): boolean {
+  /** Ends a ban that began no later than `at` (token-clock milliseconds), and forgets what was counted. */
+  lift(of: string, at: number): void {
     const key = of as AttemptKey; // one that is not of the form is not there
-    const isBanned = this.banOf([key]) !== undefined;
-    this.#byKey.delete(key);
-    return isBanned;
+    const attempts = this.#byKey.get(key);
+    if (attempts !== undefined && attempts.bannedAt <= at) this.#byKey.delete(key);
   }
 
   /** A good token: many people share an address, so half of what is counted against it stays. */
@@ -102,7 +104,13 @@ export class AttemptCounter {
       known !== undefined && now - known.lastAt > forgottenAfterMs && known.bannedUntil <= now;
     const attempts =
       known === undefined || isOld
-        ? { failures: 0, lastAt: now, bans: known?.bans ?? 0, bannedUntil: 0 }
+        ? {
+            failures: 0,
+            lastAt: now,
+            bans: known?.bans ?? 0,
+            bannedAt: Number.POSITIVE_INFINITY,
+            bannedUntil: 0,
+          }
         : known;
     if (this.#byKey.size >= remembered) {
       for (const oldest of this.#byKey.keys()) {

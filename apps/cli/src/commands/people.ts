@@ -52,20 +52,25 @@ export function addPeopleCommands(program: Command): void {
     .action(async (filter: string, { profile, count }: WithProfile & { count?: number }) => {
       const client = await connectAsPerson(profile, report);
       let left = count ?? Number.POSITIVE_INFINITY;
-      const done = new Promise<void>((resolve) => {
+      const subscribe = () =>
+        allowed(client.subscribeAsync(filter, { qos: 1 }), `subscribe to ${printable(filter)}`);
+      const done = new Promise<void>((resolve, reject) => {
         client.on("message", (topic, payload) => {
           if (left <= 0) return;
           left -= 1;
           print(`${printable(topic, 1_024)} ${onOneLine(payload.toString("utf8"))}`);
           if (left <= 0) resolve();
         });
+        // A session that has come again may have fewer rights; one that is lost meanwhile comes again.
+        client.on(
+          "connect",
+          () => void subscribe().catch((why) => client.connected && reject(why)),
+        );
         process.once("SIGINT", () => resolve());
         process.once("SIGTERM", () => resolve());
       });
-      client.on("connect", () => void subscribe());
-      const subscribe = () => client.subscribeAsync(filter, { qos: 1 });
       try {
-        await allowed(subscribe(), `subscribe to ${printable(filter)}`);
+        await subscribe();
         await done;
       } finally {
         await client.endAsync();

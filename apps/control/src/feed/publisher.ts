@@ -19,7 +19,7 @@ import {
   type World,
   type WorldChange,
 } from "@wardmq/feed";
-import type { Introspected } from "@wardmq/tokens";
+import { type Introspected, longestBanMs } from "@wardmq/tokens/verify";
 
 export interface FeedPublisherOptions {
   /** The state of the world, all changes included that were published. */
@@ -108,6 +108,8 @@ export class FeedPublisher {
   /** The lines of each change that is kept, by version. */
   readonly #changes = new Map<number, string>();
   #keptCharacters = 0;
+  /** When bans were lifted that a broker may still know, which was away or catching up at that time. */
+  readonly #lifted = new Map<string, number>();
   readonly #aliveTimer: NodeJS.Timeout;
   #version = 1;
 
@@ -146,9 +148,12 @@ export class FeedPublisher {
     };
   }
 
-  /** Has every broker judge tokens of a banned address or certificate again. */
-  liftBan(of: string): void {
-    for (const follower of this.#followers) this.#sayAside(follower, { type: "lift-ban", of });
+  /** Has every broker, and each that comes later, judge tokens of an address or certificate again that was banned before `at`. */
+  liftBan(of: string, at: number): void {
+    this.#lifted.set(of, at);
+    for (const [former, since] of this.#lifted)
+      if (since < at - longestBanMs) this.#lifted.delete(former);
+    for (const follower of this.#followers) this.#sayAside(follower, { type: "lift-ban", of, at });
   }
 
   /** Has every broker seal what it keeps under a new key; tells what became of each, `undefined` where it is unknown. */
@@ -345,6 +350,7 @@ export class FeedPublisher {
     follower.state = "following";
     follower.sent = this.#version;
     if (at === version) socket.write(this.#line({ type: "alive" }, this.#version));
+    for (const [of, at] of this.#lifted) this.#sayAside(follower, { type: "lift-ban", of, at });
   }
 
   /** Sends the world as it is now, a part a turn and no faster than the broker reads; gives the version it had. */
