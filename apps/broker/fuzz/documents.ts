@@ -163,7 +163,8 @@ function checkConfig(random: Random): void {
   }
   const reported = new Set(config.findings.map(({ key }) => key));
   const listeners = { ...config.settings.listeners, ...config.controlListeners };
-  const settings = { ...config.settings, listeners, certificates: config.published };
+  const { anchor, published: certificates } = config;
+  const settings = { ...config.settings, listeners, certificates, anchor };
   for (const option of options) {
     const value = valueAt(settings, option.key);
     if (!isInRange(option, value)) {
