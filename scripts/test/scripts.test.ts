@@ -35,7 +35,7 @@ describe("scripts/run.mjs", () => {
   test("refuses a job it does not know", async () => {
     const { code, output } = await run(process.execPath, [join(scripts, "run.mjs"), "deploy"]);
     assert.equal(code, 2);
-    assert.match(output, /usage: .*start\|test\|check\|bench\|fuzz/);
+    assert.match(output, /usage: .*start\|test\|check\|docs\|bench\|fuzz/);
   });
 
   test("fails where no test file is found", async () => {
