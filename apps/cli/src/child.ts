@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { printable } from "@wardmq/events";
+import { replaceFile } from "@wardmq/keys";
 import type { Runtime } from "../bin/runtimes.mjs";
 import { minimalEnvironment } from "./environment.ts";
 import { systemCode } from "./failure.ts";
@@ -81,8 +82,7 @@ export function recordPid(
   report: (line: string) => void,
 ): void {
   try {
-    forgetPid(name); // and follow no link to somewhere else
-    writeFileSync(pidFile(name), `${pid}\n`, { mode: 0o600, flag: "wx" });
+    replaceFile(pidFile(name), `${pid}\n`, 0o600); // whole or not at all, and through no link
   } catch (error) {
     report(`cannot write ${pidFile(name)}: ${systemCode(error) ?? "failed"}`);
   }
