@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { after, before, describe, test } from "node:test";
 import {
   apiRoutes,
@@ -431,6 +432,24 @@ describe("the ETag of a record", () => {
 });
 
 describe("pages", () => {
+  for (const [what, cursor] of [
+    ["nothing", ""],
+    ["a text", "next"],
+    ["a subject that there is not", `device:${randomUUID()}`],
+    ["an operator", "operator:viewer"],
+  ] as const)
+    test(`follow no cursor that is ${what}`, async () => {
+      const { status, json } = await call(
+        control,
+        operators.viewer,
+        `GET /v1/subjects?cursor=${cursor}`,
+      );
+      assert.equal(status, 400);
+      assert.equal(json["code"], "ERR_REQUEST");
+      assert.match(String(json["title"]), /cursor/);
+      assert.match(String(json["hint"]), /next/);
+    });
+
   test("hold everything once, while subjects come and go", async () => {
     for (let i = 0; i < 5; i++) await control.result("service.add", { name: `page-${i}` });
     const before = new Set((await control.result("list", {})).subjects.map(({ id }) => id));

@@ -309,10 +309,10 @@ describe("the command socket", () => {
     const line = JSON.stringify({ command: "device.add", arguments: wards });
     const all = async () => {
       const ids: string[] = [];
-      for (let cursor: string | undefined = ""; cursor !== undefined; ) {
-        const page: Commands["list"]["result"] = await control.result("list", { cursor });
+      for (let after: { cursor?: string } | undefined = {}; after !== undefined; ) {
+        const page: Commands["list"]["result"] = await control.result("list", after);
         ids.push(...page.subjects.map(({ id }) => id));
-        cursor = page.next;
+        after = page.next === undefined ? undefined : { cursor: page.next };
       }
       assert.equal(new Set(ids).size, ids.length);
       return ids.length;

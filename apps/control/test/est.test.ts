@@ -305,8 +305,16 @@ describe("other paths of EST", () => {
     const id = (/([0-9A-F]{2}:){19}[0-9A-F]{2}/.exec(stdout)?.[0] ?? "")
       .replaceAll(":", "")
       .toLowerCase();
-    for (const where of [`/crl/${id}.crl`, `/ca/${id}.cer`])
-      assert.equal((await ask(control, "est", where)).status, 200, where);
+    for (const where of [`/crl/${id}.crl`, `/ca/${id}.cer`, path("cacerts")]) {
+      const { status, headers } = await ask(control, "est", where);
+      assert.equal(status, 200, where);
+      const head = await ask(control, "est", where, { method: "HEAD" });
+      assert.deepEqual([head.status, head.text], [200, ""], where);
+      for (const name of ["content-type", "content-length", "cache-control"])
+        assert.equal(head.headers[name], headers[name], `${name} of ${where}`);
+    }
+    const none = `/crl/${"0".repeat(40)}.crl`;
+    assert.equal((await ask(control, "est", none, { method: "HEAD" })).status, 404);
   });
 
   test("any request is answered below 500, and control goes on", async () => {

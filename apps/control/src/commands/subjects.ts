@@ -5,6 +5,7 @@ import type { NewSubject } from "../registry/rows.ts";
 import { isFound } from "../registry/search.ts";
 import { refuseUnlessMatching } from "./etag.ts";
 import type { HandlersOf, Surroundings } from "./handler.ts";
+import { wrongRequest } from "./requests.ts";
 import { existing, moveSubjects, newDevice, refusesTenant, summaryOf } from "./subject-acts.ts";
 
 export const subjectHandlers: HandlersOf<typeof subjectCommands> = {
@@ -22,9 +23,9 @@ export const subjectHandlers: HandlersOf<typeof subjectCommands> = {
     return addSubject(on, service, caller);
   },
 
-  list: ({ registry }, { cursor = "", limit = 1_000, ...query }) => {
+  list: ({ registry }, { cursor, limit = 1_000, ...query }) => {
     const found: SubjectSummary[] = [];
-    for (const id of registry.idsAfter(cursor)) {
+    for (const id of registry.idsAfter(idOfCursor(registry, cursor))) {
       const subject = registry.subject(id);
       if (subject === undefined || subject.kind === "operator" || !isFound(subject, query))
         continue;
@@ -41,6 +42,14 @@ export const subjectHandlers: HandlersOf<typeof subjectCommands> = {
     return { subject, ...effect };
   },
 };
+
+/** The subject that a page ended with; records stay for good, so one that is none was never given as `next`. */
+function idOfCursor(registry: Surroundings["registry"], cursor: string | undefined): string {
+  if (cursor === undefined) return "";
+  const { kind = "operator" } = registry.subject(cursor) ?? {};
+  if (kind !== "operator") return cursor;
+  throw wrongRequest("list: the cursor was not given by a page", "give `next` of the page before");
+}
 
 function addSubject(on: Surroundings, subject: NewSubject, doing: Doing): SubjectSummary {
   const { registry, publisher, record } = on;

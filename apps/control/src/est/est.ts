@@ -49,7 +49,8 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const { method, url = "" } = request;
+  const { url = "" } = request;
+  const method = methodOf(request);
   const operation = url.startsWith(prefix) ? url.slice(prefix.length) : undefined;
   switch (operation === undefined ? undefined : `${method} ${operation}`) {
     case "GET cacerts":
@@ -68,18 +69,23 @@ async function answer(
   }
 }
 
+/** HEAD is GET whose answer has no body, which `node:http` leaves out (RFC 9110 section 9.3.2). */
+function methodOf({ method = "" }: IncomingMessage): string {
+  return method === "HEAD" ? "GET" : method;
+}
+
 /** What every other path may name: a CRL, a CA's certificate, an OCSP response. */
 async function sendPublic(
   { publicObject }: EstParts,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const { method = "", url = "" } = request;
+  const { url = "" } = request;
   const asked = await bodyOf(request);
   if (asked === undefined)
     return refuse(response, new EstRefusal(413, "body", "the request is too long"));
   const [path = ""] = url.split("?");
-  const found = await publicObject({ method, path, body: asked });
+  const found = await publicObject({ method: methodOf(request), path, body: asked });
   const age = found.maxAgeSeconds;
   response.writeHead(found.status, {
     "content-type": found.contentType,
