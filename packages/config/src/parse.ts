@@ -192,7 +192,7 @@ function textOrValue({ type }: Option, text: string, value: unknown): unknown {
 
 function suggest(key: string): string {
   if (groups.has(key)) return `it is a group: set one of its keys, such as ${firstOf(key)}`;
-  const near = nearest(key, [...byKey.keys()]);
+  const near = nearest(key, [...groups, ...byKey.keys()]);
   return near === undefined ? "docs/config.md lists all keys" : `did you mean ${near}?`;
 }
 

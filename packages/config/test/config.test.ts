@@ -238,6 +238,7 @@ describe("wardmq.yaml is refused", () => {
   test("with a hint at the key that was meant", () => {
     assert.match(oneProblem(`${minimal}limits:\n  conections: 1\n`).hint, /limits\.connections\?/);
     assert.match(oneProblem(`${minimal}minVersion: TLSv1.3\n`).hint, /tls\.minVersion\?/);
+    assert.match(oneProblem(`${minimal}listners: {mqtts: {port: 1}}\n`).hint, /mean listeners\?/);
   });
 
   test("as a ConfigError for any text that is no configuration", () => {
