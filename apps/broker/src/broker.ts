@@ -170,7 +170,7 @@ export class Broker {
       this.#enforcement.usePolicy(policy);
       this.#askAgain();
     });
-    this.#budget.retained = () => this.#retained.bytes + this.#retained.treeBytes;
+    this.#budget.retained = this.#retained;
     this.#journal = new Journal({
       store: parts.store,
       schedule: setImmediate,
@@ -191,7 +191,7 @@ export class Broker {
       retainedSeconds: () => limits().retainedSeconds,
       now,
     });
-    this.#budget.filters = () => this.#router.filterBytes;
+    this.#budget.filters = this.#router.filters;
     this.#sessions = new Sessions({
       table: new SessionTable(),
       journal: this.#journal,

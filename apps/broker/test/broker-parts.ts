@@ -128,7 +128,7 @@ export class BrokerParts {
     const { made: wheel, turn } = withoutInterval(() => new TimingWheel(now, failed));
     this.#turnWheel = turn;
     this.budget = new MemoryBudget(this.limits.memoryBytes);
-    this.budget.retained = () => this.retained.bytes;
+    this.budget.retained = this.retained;
     const commands = new OpenCommands({ wheel, budget: this.budget, limits });
     this.enforcement = new Enforcement(this.subjects, record, now, commands, fail);
     this.usePolicy(options.policy ?? openPolicy);

@@ -11,10 +11,10 @@ export class MemoryBudget {
   partial = 0;
   /** Sessions, connections and subscriptions, at a flat price each. */
   state = 0;
-  /** Set by whoever owns the retained store. */
-  retained: () => number = () => 0;
-  /** Set by whoever owns the filters of subscriptions. */
-  filters: () => number = () => 0;
+  /** The retained store, which counts for itself. */
+  retained: { readonly bytes: number; readonly treeBytes: number } = { bytes: 0, treeBytes: 0 };
+  /** The filters of subscriptions, which count for themselves. */
+  filters: { readonly bytes: number } = { bytes: 0 };
   #limit: number;
 
   constructor(limit: number) {
@@ -25,8 +25,11 @@ export class MemoryBudget {
     this.#limit = bytes;
   }
 
+  /** Hot path. */
   get used(): number {
-    return this.queued + this.output + this.partial + this.state + this.retained() + this.filters();
+    const { retained, filters } = this;
+    const held = retained.bytes + retained.treeBytes + filters.bytes;
+    return this.queued + this.output + this.partial + this.state + held;
   }
 
   /** Over the limit, and packets that have arrived in part are much of it. */

@@ -11,12 +11,8 @@ export class RetainedMessages {
   readonly #root = new Node();
   messages = 0;
   bytes = 0;
-  #nodes = 0;
-
   /** What the levels of topics hold beside the messages. */
-  get treeBytes(): number {
-    return this.#nodes * nodeBytes;
-  }
+  treeBytes = 0;
 
   get(topicName: string): ApplicationMessage | undefined {
     let node: Node | undefined = this.#root;
@@ -35,7 +31,7 @@ export class RetainedMessages {
       if (child === undefined) {
         child = new Node();
         node.children.set(level, child);
-        this.#nodes += 1;
+        this.treeBytes += nodeBytes;
       }
       node = child;
     }
@@ -67,7 +63,7 @@ export class RetainedMessages {
       const child = parent.children.get(level);
       if (child === undefined || child.children.size > 0 || child.message !== undefined) break;
       parent.children.delete(level);
-      this.#nodes -= 1;
+      this.treeBytes -= nodeBytes;
     }
     return former;
   }

@@ -253,8 +253,8 @@ export class Router {
   }
 
   /** What the filters of all subscriptions hold. */
-  get filterBytes(): number {
-    return this.#tree.bytes;
+  get filters(): { readonly bytes: number } {
+    return this.#tree;
   }
 
   #makeRoute(name: string): Route {

@@ -20,11 +20,8 @@ class Node {
 /** All subscriptions by the levels of their Topic Filters. Walks are iterative: depth costs memory, never the stack. */
 export class SubscriptionTree {
   readonly #root = new Node();
-  #nodes = 0;
-
-  get bytes(): number {
-    return this.#nodes * nodeBytes;
-  }
+  /** What its levels hold. */
+  bytes = 0;
 
   add(session: Session, subscription: Subscription): void {
     let node = this.#root;
@@ -33,7 +30,7 @@ export class SubscriptionTree {
       if (child === undefined) {
         child = new Node();
         node.children.set(level, child);
-        this.#nodes += 1;
+        this.bytes += nodeBytes;
       }
       node = child;
     }
@@ -80,7 +77,7 @@ export class SubscriptionTree {
       const [parent, level] = path[i] as [Node, string];
       if (parent.children.get(level)?.isEmpty !== true) break;
       parent.children.delete(level);
-      this.#nodes -= 1;
+      this.bytes -= nodeBytes;
     }
   }
 
