@@ -36,6 +36,13 @@ function copyOf(deployment: Deployment, folder: string) {
   };
 }
 
+/** What the broker has heard is kept. */
+async function endBroker({ brokerProcess }: Deployment): Promise<void> {
+  const ended = once(brokerProcess, "exit");
+  brokerProcess.kill("SIGTERM");
+  await ended;
+}
+
 describe("an older copy", () => {
   test("of the whole folder is noticed by the anchor that lies elsewhere, and a folder that went on is not taken for one", {
     timeout,
@@ -100,17 +107,15 @@ describe("an older copy", () => {
     await deployment.startControl();
     await deployment.command("revoke", { subject: "service:gone" });
     await deployment.killBroker();
-    const whole = await startBroker(deployment); // remembers what its former process has heard
+    const whole = await startBroker(deployment);
     assert.equal(count(whole, "control-rolled-back"), 0);
-    await deployment.killBroker();
+    await endBroker(deployment);
     await deployment.killControl();
     copy.putBack();
     await deployment.startControl();
     for (let n = 0; n < 10; n += 1) await deployment.command("service.add", { name: `s-${n}` });
     assert.equal(count(await startBroker(deployment), "control-rolled-back"), 1);
-    const ended = once(deployment.brokerProcess, "exit");
-    deployment.brokerProcess.kill("SIGTERM"); // what it has heard is kept
-    await ended;
+    await endBroker(deployment);
     assert.equal(count(await startBroker(deployment), "control-rolled-back"), 1); // not again
   });
 });
