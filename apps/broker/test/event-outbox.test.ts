@@ -50,6 +50,23 @@ describe("EventOutbox", () => {
     box.close();
   });
 
+  test("counts an object that is recorded again and again like others alike, in every second", () => {
+    const { state, sent, outbox: box, turn, send } = outbox();
+    box.connect(send);
+    const [one, alike] = [denied("t"), denied("t")];
+    for (let second = 0; second < 3; second += 1) {
+      for (let i = 0; i < 10; i += 1) {
+        box.record(one);
+        box.record(alike);
+      }
+      state.now += 1_000;
+      turn();
+      assert.equal(total(sent), 20 * (second + 1));
+      assert.equal(sent.length, 2 * (second + 1));
+    }
+    box.close();
+  });
+
   test("never folds events of another type, subject, address, check, limit, topic, rule or place", () => {
     const { sent, outbox: box, turn, send } = outbox();
     box.connect(send);

@@ -12,6 +12,7 @@ const buffered = 10_000;
 interface Repeated {
   readonly event: SecurityEvent;
   more: number;
+  isOver: boolean;
   readonly since: number;
 }
 
@@ -25,6 +26,8 @@ export class EventOutbox {
   #lost = 0;
   readonly #scans = new TopicScans();
   readonly #repeated = new Map<string, Repeated>();
+  /** The same by the object that was recorded, for those who record one object again and again. */
+  readonly #recorded = new WeakMap<Draft, Repeated>();
   readonly #timer: NodeJS.Timeout;
   #send: ((events: readonly SecurityEvent[]) => boolean) | undefined;
 
@@ -39,10 +42,16 @@ export class EventOutbox {
   }
 
   readonly record = (draft: Draft): void => {
-    for (const event of this.#scans.look({ ...draft, at: this.#now() })) this.#take(event);
+    const recorded = this.#recorded.get(draft);
+    if (recorded !== undefined && !recorded.isOver) {
+      recorded.more += 1;
+      return;
+    }
+
+    for (const event of this.#scans.look({ ...draft, at: this.#now() })) this.#take(event, draft);
   };
 
-  #take(event: SecurityEvent): void {
+  #take(event: SecurityEvent, draft: Draft): void {
     if (eventTypes[event.type].severity === "info") {
       this.#add(event);
       return;
@@ -51,11 +60,14 @@ export class EventOutbox {
     const repeated = this.#repeated.get(key);
     if (repeated !== undefined) {
       repeated.more += 1;
+      this.#recorded.set(draft, repeated);
       return;
     }
     this.#add(event);
     if (this.#repeated.size < kindsRemembered) {
-      this.#repeated.set(key, { event, more: 0, since: event.at });
+      const begun = { event, more: 0, isOver: false, since: event.at };
+      this.#repeated.set(key, begun);
+      this.#recorded.set(draft, begun);
     }
   }
 
@@ -79,8 +91,10 @@ export class EventOutbox {
   }
 
   #endWindows(before: number): void {
-    for (const [key, { event, more, since }] of this.#repeated) {
+    for (const [key, repeated] of this.#repeated) {
+      const { event, more, since } = repeated;
       if (since > before) continue;
+      repeated.isOver = true;
       this.#repeated.delete(key);
       if (more > 0) this.#add({ ...event, at: this.#now(), count: more });
     }

@@ -1,3 +1,4 @@
+import type { SecurityEvent } from "@wardmq/events";
 import type { QoS } from "@wardmq/mqtt";
 import { Timed } from "../connection/timing-wheel.ts";
 import type { SubjectState } from "../enforcement/subjects.ts";
@@ -48,6 +49,8 @@ export class Session extends Timed {
   pendingWill: PendingWill | undefined;
   /** Of a stored session: the will that is sent when its connection, or the process, is lost. */
   will: Will | undefined;
+  /** The event of its latest loss, which is the same object while it loses for the same reason. */
+  dropped: Omit<SecurityEvent, "at"> | undefined;
   /** Its place in the journal; undefined when it ends with its connection. */
   stored: StoredSession | undefined;
   /** Milliseconds since 1970; 0 while it is connected. */

@@ -319,12 +319,11 @@ export class Sessions implements SessionContext {
   }
 
   dropped(session: Session, limit: string): void {
-    this.#parts.record({
-      type: "messages-dropped",
-      subject: session.subject.id,
-      clientId: printable(session.clientId),
-      limit,
-    });
+    if (session.dropped?.limit !== limit) {
+      const clientId = printable(session.clientId);
+      session.dropped = { type: "messages-dropped", subject: session.subject.id, clientId, limit };
+    }
+    this.#parts.record(session.dropped);
   }
 
   authorizeDelivery(session: Session, message: ApplicationMessage): boolean {
