@@ -114,6 +114,48 @@ describe("a session that may outlive its connection", () => {
     assert.equal((await next.restore()).owed, texts.length);
   });
 
+  test("finds what it is owed as it was published, however often memory is used again meanwhile", () => {
+    const { parts, reader, writer, finish } = scene();
+    reader.drop();
+    const other = parts.link(parts.service("a"));
+    other.connect({ clientId: "other", ...kept });
+    const subscriptions = [
+      { filter: "#", qos: 1, noLocal: false, retainAsPublished: false, retainHandling: 0 },
+    ] as const;
+    other.send({ type: "SUBSCRIBE", packetId: 1, subscriptions, properties: {} });
+    finish();
+    other.take();
+    const acknowledge = (by: typeof other, packetId = 0) =>
+      by.send({ type: "PUBACK", packetId, reasonCode: 0, properties: {} });
+    const publish = (text: string, packetId: number) => {
+      const payload = Buffer.from(text);
+      const flags = { qos: 1, packetId, retain: false, dup: false } as const;
+      writer.send({ type: "PUBLISH", topic: "t", ...flags, payload, properties: {} });
+      finish();
+      for (const packet of other.take()) {
+        if (packet.type !== "PUBLISH") continue;
+        assert.equal(packet.payload.toString(), text);
+        acknowledge(other, packet.packetId);
+      }
+    };
+    const texts = Array.from({ length: 100 }, (_, i) => `${i} `.repeat(60_000)); // the first half goes for the second
+    texts.forEach((text, i) => void publish(text, i + 1));
+    const again = parts.link(parts.service("a"));
+    again.connect({ clientId: "reader", ...kept });
+    finish();
+    const found: string[] = [];
+    for (let packets = again.take(); packets.length > 0; packets = again.take()) {
+      for (const packet of packets) {
+        if (packet.type !== "PUBLISH") continue;
+        found.push(packet.payload.toString());
+        acknowledge(again, packet.packetId);
+      }
+      finish();
+    }
+    assert.ok(found.length > 10 && found.length < texts.length, `${found.length} were found`);
+    assert.deepEqual(found, texts.slice(-found.length));
+  });
+
   test("is not waited for by a message that it is not owed", () => {
     const { store, parts, writer } = scene();
     const other = parts.link(parts.service("a"));

@@ -34,7 +34,8 @@ export interface CommitGate {
 
 /** Bytes on their way out; they may leave once `mark` is committed. */
 interface Parked {
-  readonly bytes: Buffer;
+  readonly buffer: Buffer;
+  readonly end: number;
   readonly mark: number;
 }
 
@@ -171,7 +172,7 @@ export class Output {
     }
     const kept = this.#waiting?.filter(({ mark }) => mark <= committed) ?? [];
     this.#budget.output -= this.#waitingBytes;
-    this.#waitingBytes = kept.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    this.#waitingBytes = kept.reduce((sum, { end }) => sum + end, 0);
     this.#budget.output += this.#waitingBytes;
     this.#waiting = kept.length === 0 ? undefined : kept;
     this.#mark = 0;
@@ -187,9 +188,9 @@ export class Output {
         return;
       } else {
         this.#waiting.shift();
-        this.#waitingBytes -= first.bytes.length;
-        this.#budget.output -= first.bytes.length;
-        this.#isBlocked = !this.#transport.write(first.bytes);
+        this.#waitingBytes -= first.end;
+        this.#budget.output -= first.end;
+        this.#send(first.buffer, first.end);
       }
     }
     if (this.#finished !== undefined) {
@@ -231,7 +232,7 @@ export class Output {
 
   #park(full: Buffer): void {
     this.#waiting ??= [];
-    this.#waiting.push({ bytes: full.subarray(0, this.end), mark: this.#mark });
+    this.#waiting.push({ buffer: full, end: this.end, mark: this.#mark });
     this.#waitingBytes += this.end;
     this.#budget.output += this.end;
     this.#buffer = undefined;
@@ -245,10 +246,14 @@ export class Output {
       this.#waitForCommit();
       return;
     }
-    const isFreeAfterwards = this.#transport.pendingBytes === 0;
-    this.#isBlocked = !this.#transport.write(buffer.subarray(0, this.end));
-    if (isFreeAfterwards) pool.giveBack(buffer);
+    this.#send(buffer, this.end);
     this.#buffer = undefined;
     this.end = 0;
+  }
+
+  #send(buffer: Buffer, end: number): void {
+    const isFreeAfterwards = this.#transport.pendingBytes === 0;
+    this.#isBlocked = !this.#transport.write(buffer.subarray(0, end));
+    if (isFreeAfterwards) pool.giveBack(buffer);
   }
 }

@@ -35,7 +35,9 @@ export class ApplicationMessage {
   publisher: SubjectState;
   /** Its place in the journal, while somebody durable is owed it or it is retained; of a kept message only. */
   stored: StoredMessage | undefined;
+  /** The same message with bytes of its own, and the one whose bytes lie in the journal, once somebody keeps them. */
   #kept: ApplicationMessage | undefined;
+  #inJournal: ApplicationMessage | undefined;
 
   constructor(topic: Topic, publisher: SubjectState, bytes: Buffer) {
     this.topic = topic;
@@ -77,14 +79,41 @@ export class ApplicationMessage {
     return this.#partsLength + 2 * this.topic.encoded.length + keptOverhead;
   }
 
-  /** Forgets the kept copy of the message this object carried before; called when it is filled anew. */
+  /** Forgets who keeps the message this object carried before; called when it is filled anew. */
   renew(): void {
     this.#kept = undefined;
+    this.#inJournal = undefined;
   }
 
   /** The same message with buffers of its own; made once however many sessions keep it. */
   keep(): ApplicationMessage {
     if (this.#kept !== undefined) return this.#kept;
+    const kept = this.#copy();
+    kept.#copyParts();
+    kept.#kept = kept;
+    this.#kept = kept;
+    return kept;
+  }
+
+  /**
+   * Hot path. The same message for sessions that the journal keeps it for. INVARIANT: before the call is over the journal
+   * writes it, and says by `liesIn` where its bytes are from then on.
+   */
+  keepInJournal(): ApplicationMessage {
+    if (this.#inJournal?.stored !== undefined) return this.#inJournal; // and not given up already
+    if (this.#kept !== undefined) return this.#kept;
+    const kept = this.#copy();
+    kept.#inJournal = kept;
+    this.#inJournal = kept;
+    return kept;
+  }
+
+  /** Of a kept message: whether its bytes are those of the journal, and not its own. */
+  get isInJournal(): boolean {
+    return this.#inJournal === this;
+  }
+
+  #copy(): ApplicationMessage {
     const kept = new ApplicationMessage(this.topic, this.publisher, this.bytes);
     kept.qos = this.qos;
     kept.retain = this.retain;
@@ -94,15 +123,26 @@ export class ApplicationMessage {
     kept.payloadEnd = this.payloadEnd;
     kept.expiryAt = this.expiryAt;
     kept.expiresAt = this.expiresAt;
-    kept.#copyParts();
-    kept.isKept();
-    this.#kept = kept;
     return kept;
   }
 
-  /** Of a kept message: lets go of a larger buffer that its parts lie in. */
+  /** Hot path. The journal has written its parts to `bytes`, one behind the other, the last one up to `end`. */
+  liesIn(bytes: Buffer, end: number): void {
+    const { propertiesStart } = this;
+    const payloadStart = end - this.payloadLength;
+    const start = payloadStart - (this.propertiesEnd - propertiesStart);
+    this.bytes = bytes;
+    this.propertiesStart = start;
+    this.propertiesEnd = payloadStart;
+    this.payloadStart = payloadStart;
+    this.payloadEnd = end;
+    if (this.expiryAt >= 0) this.expiryAt += start - propertiesStart;
+  }
+
+  /** Of a message that lies in the journal: gives it bytes of its own, wherever the journal moves it. */
   takeOut(): void {
-    if (this.#partsLength < this.bytes.length) this.#copyParts();
+    this.#copyParts();
+    this.isKept();
   }
 
   get #partsLength(): number {
@@ -124,9 +164,15 @@ export class ApplicationMessage {
     if (this.expiryAt >= 0) this.expiryAt -= propertiesStart;
   }
 
-  /** Nobody else writes to its buffers. */
+  /** Its buffers are its own. */
   isKept(): void {
     this.#kept = this;
+    this.#inJournal = undefined;
+  }
+
+  /** It was read from the journal, in whose bytes it lies. */
+  wasRead(): void {
+    this.#inJournal = this;
   }
 }
 

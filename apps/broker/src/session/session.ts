@@ -133,9 +133,10 @@ export class Session extends Timed {
     let entry: Inflight = qos === 1 ? "qos1" : "qos2";
     const packetId = this.#takePacketId();
     if (this.stored !== undefined || group !== undefined) {
+      const { size } = message;
+      if (!this.#mayKeep(size)) return;
+      this.#inflightBytes += size;
       entry = this.#owe(message, qos, retain, identifiers, group);
-      if (!this.#mayKeep(entry.message.size)) return;
-      this.#inflightBytes += entry.message.size;
       entry.packetId = packetId;
       if (this.stored !== undefined) {
         entry.store(this.#context.journal, this.stored.id);
@@ -300,7 +301,7 @@ export class Session extends Timed {
   clear(): Orphan[] {
     const orphans: Orphan[] = [];
     const give = ({ message, group }: OwedMessage) => {
-      if (group !== undefined) orphans.push({ message, group });
+      if (group !== undefined) orphans.push({ message: message.keep(), group });
     };
     for (const entry of this.inflight.values()) {
       if (typeof entry === "string") continue;
@@ -331,8 +332,8 @@ export class Session extends Timed {
     identifiers: SubscriptionIdentifiers,
     group: SharedGroup | undefined,
   ): OwedMessage {
-    const epoch = this.#context.epoch();
-    return new OwedMessage(message.keep(), qos, retain, identifiers, group, epoch);
+    const kept = this.stored === undefined ? message.keep() : message.keepInJournal();
+    return new OwedMessage(kept, qos, retain, identifiers, group, this.#context.epoch());
   }
 
   /** Counts what is sent and kept; says so and returns false when a limit forbids it. */
@@ -344,8 +345,7 @@ export class Session extends Timed {
   }
 
   /** Counts what is to wait; the least important and oldest goes for it, or itself when nothing is less important. */
-  #makeRoom(queue: MessageQueue, { message, importance }: OwedMessage): boolean {
-    const { size } = message;
+  #makeRoom(queue: MessageQueue, { size, topic }: ApplicationMessage): boolean {
     if (this.#context.refusesToQueue(0, this.#inflightBytes, size) === "queuedBytes") {
       this.#context.dropped(this, "queuedBytes"); // it would not fit into an empty queue
       return false;
@@ -356,7 +356,7 @@ export class Session extends Timed {
       const isOwnLimit = limit === "queuedMessages" || limit === "queuedBytes";
       if (limit === undefined || (!isOwnLimit && given >= size)) break; // others' messages are not ours to give
       this.#context.dropped(this, limit);
-      const entry = queue.sacrifice(importance);
+      const entry = queue.sacrifice(topic.importance);
       if (entry === undefined) return false;
       given += entry.message.size;
       entry.settled();
@@ -388,8 +388,8 @@ export class Session extends Timed {
     group: SharedGroup | undefined,
   ): void {
     this.#queue ??= new MessageQueue();
+    if (!this.#makeRoom(this.#queue, message)) return;
     const entry = this.#owe(message, qos, retain, identifiers, group);
-    if (!this.#makeRoom(this.#queue, entry)) return;
     this.#queue.push(entry);
     if (this.stored !== undefined) entry.store(this.#context.journal, this.stored.id);
   }

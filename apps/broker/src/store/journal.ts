@@ -1,7 +1,7 @@
 import type { ApplicationMessage } from "../routing/application-message.ts";
 import type { Subscription } from "../routing/subscription.ts";
 import type { JournalStore, StoredSegment, StoreReport } from "./journal-store.ts";
-import { RecordWriter } from "./record-writer.ts";
+import { RecordWriter, type Slab } from "./record-writer.ts";
 import {
   type SessionRecord,
   type WillRecord,
@@ -49,6 +49,7 @@ export interface CommitWaiter {
 /** A segment that the store is keeping. */
 interface InFlight {
   readonly segment: Segment;
+  readonly slab: Slab;
   readonly bytes: Buffer;
   readonly keepFrom: number;
   /** The store has refused it, and is asked again once it has answered for those behind. */
@@ -269,6 +270,17 @@ export class Journal {
     const start = this.#begin(true);
     writeMessage(this.#writer, stored.id, stored.isRetained, stored.message);
     this.#place(stored, start);
+    if (!stored.message.isInJournal) return;
+    const { slab, end } = this.#writer;
+    stored.message.liesIn(slab.bytes, end);
+    slab.users += 1;
+    this.#letGo(stored);
+    stored.slab = slab;
+  }
+
+  /** Hot path. The message lies in other bytes from now on, or is needed no more. */
+  #letGo({ slab }: StoredMessage): void {
+    if (slab !== undefined) this.#writer.leave(slab);
   }
 
   retained(kept: ApplicationMessage): void {
@@ -345,6 +357,8 @@ export class Journal {
   #forget(message: StoredMessage): void {
     if (message.owedTo > 0 || message.isRetained) return;
     this.#leave(message);
+    this.#letGo(message);
+    message.slab = undefined;
     message.message.stored = undefined;
   }
 
@@ -387,7 +401,9 @@ export class Journal {
     const keepFrom = this.#first;
     writeHead(this.#writer, keepFrom, this.#previous);
     this.#previous = segment.number;
-    const inFlight = { segment, bytes: this.#writer.take(), keepFrom, isRefused: false };
+    const { slab } = this.#writer;
+    slab.users += 1;
+    const inFlight = { segment, slab, bytes: this.#writer.take(), keepFrom, isRefused: false };
     this.#inFlight.push(inFlight);
     this.#inFlightBytes += inFlight.bytes.length;
     this.#gathering = new Segment(segment.number + 1);
@@ -473,8 +489,8 @@ export class Journal {
   }
 
   #place(item: Stored, start: number): void {
-    this.#leave(item);
     const bytes = this.#writer.length - start;
+    this.#liveBytes -= item.storedBytes;
     item.settleIn(this.#gathering, bytes);
     this.#liveBytes += bytes;
   }
@@ -494,10 +510,10 @@ export class Journal {
     );
   }
 
-  #done({ segment, bytes, keepFrom }: InFlight, storedBytes: number): void {
+  #done({ segment, slab, bytes, keepFrom }: InFlight, storedBytes: number): void {
     this.#inFlight.shift(); // INVARIANT: the store answers in the order it was asked in
     this.#inFlightBytes -= bytes.length;
-    this.#writer.giveBack(bytes);
+    this.#writer.leave(slab);
     segment.storedBytes = storedBytes;
     this.#storedBytes += storedBytes;
     this.committed = segment.number;

@@ -74,7 +74,7 @@ export class MessageRestorer {
     message.payloadEnd = record.payloadEnd;
     message.expiryAt = record.expiryAt;
     message.expiresAt = record.expiresAt;
-    message.isKept();
+    message.wasRead();
     return message;
   }
 

@@ -1,35 +1,69 @@
-const firstBytes = 65_536;
-/** Buffers that are used again, and how large one of them may have grown. */
-const spares = 8;
-const spareBytes = 1024 * 1024;
+const slabBytes = 1024 * 1024;
+/** How many slabs are kept that nobody uses. */
+const spareSlabs = 8;
 
 /**
- * A growing buffer for the records of one segment. Numbers are base 128, low groups first, up to 2^53 - 1. The memory is
- * shared: another thread reads what was written where it stands, and the same few buffers go round.
+ * Memory that segments are written to, one behind the other. It is shared: another thread reads what was written where it
+ * stands. What was written stays as it is while somebody uses it.
+ */
+export class Slab {
+  readonly bytes: Buffer;
+  /** The messages that lie in it, the segments on their way to the disk, and who writes to it. */
+  users = 0;
+
+  constructor(length: number) {
+    this.bytes = Buffer.from(new SharedArrayBuffer(length));
+  }
+}
+
+/**
+ * Hot path. Writes the records of one segment after the other. Numbers are base 128, low groups first, up to 2^53 - 1. Slabs
+ * are used again: on a virtual machine it costs more to touch new memory than to write to it.
  */
 export class RecordWriter {
-  readonly #spares: Buffer[] = [];
-  #buffer = newBuffer(firstBytes);
-  length = 0;
+  /** Where the latest record stands, up to `end`. */
+  slab = new Slab(slabBytes);
+  end = 0;
+  readonly #spares: Slab[] = [];
+  /** Where the records of this segment begin. */
+  #start = 0;
+
+  constructor() {
+    this.slab.users = 1;
+  }
+
+  /** Of the records of this segment. */
+  get length(): number {
+    return this.end - this.#start;
+  }
 
   byte(value: number): void {
-    this.#room(1)[this.length++] = value;
+    const buffer = this.#room(1);
+    buffer[this.end++] = value;
   }
 
   number(value: number): void {
     const buffer = this.#room(8);
+    let at = this.end;
     let rest = value;
-    while (rest >= 128) {
-      buffer[this.length++] = (rest % 128) | 128;
-      rest = rest < 0x8000_0000 ? rest >>> 7 : Math.floor(rest / 128);
+    while (rest >= 0x8000_0000) {
+      buffer[at++] = (rest % 128) | 128;
+      rest = Math.floor(rest / 128);
     }
-    buffer[this.length++] = rest;
+    let low = rest | 0; // from here on in integers
+    while (low >= 128) {
+      buffer[at++] = (low & 127) | 128;
+      low >>= 7;
+    }
+    buffer[at++] = low;
+    this.end = at;
   }
 
   text(value: string): void {
     const length = Buffer.byteLength(value);
     this.number(length);
-    this.length += this.#room(length).write(value, this.length);
+    const buffer = this.#room(length);
+    this.end += buffer.write(value, this.end);
   }
 
   bytes(value: Buffer, start = 0, end = value.length): void {
@@ -39,34 +73,38 @@ export class RecordWriter {
 
   /** Without their length. */
   copy(value: Buffer, start: number, end: number): void {
-    this.length += value.copy(this.#room(end - start), this.length, start, end);
+    const buffer = this.#room(end - start);
+    this.end += value.copy(buffer, this.end, start, end);
   }
 
-  /** What was written. It stays as it is until `giveBack`; what is written next stands elsewhere. */
+  /** What was written since the last call. */
   take(): Buffer {
-    const written = this.#buffer.subarray(0, this.length);
-    this.#buffer = this.#spares.pop() ?? newBuffer(firstBytes);
-    this.length = 0;
+    const written = this.slab.bytes.subarray(this.#start, this.end);
+    this.#start = this.end;
     return written;
   }
 
-  /** Nobody reads any more what was taken. */
-  giveBack({ buffer }: Buffer): void {
-    if (buffer.byteLength > spareBytes || this.#spares.length >= spares) return;
-    this.#spares.push(Buffer.from(buffer));
+  /** One user less. */
+  leave(slab: Slab): void {
+    slab.users -= 1;
+    if (slab.users > 0 || slab.bytes.length > slabBytes) return;
+    if (this.#spares.length < spareSlabs) this.#spares.push(slab);
   }
 
+  /** A buffer with that much room at `end`, which may be another place than before. */
   #room(bytes: number): Buffer {
-    const needed = this.length + bytes;
-    if (needed > this.#buffer.length) {
-      const larger = newBuffer(Math.max(needed, this.#buffer.length * 2));
-      this.#buffer.copy(larger, 0, 0, this.length);
-      this.#buffer = larger;
-    }
-    return this.#buffer;
+    const { slab } = this;
+    if (this.end + bytes <= slab.bytes.length) return slab.bytes;
+    const { length } = this;
+    const needed = length + bytes;
+    const next =
+      needed > slabBytes ? new Slab(2 * needed) : (this.#spares.pop() ?? new Slab(slabBytes));
+    slab.bytes.copy(next.bytes, 0, this.#start, this.end);
+    next.users = 1;
+    this.slab = next;
+    this.#start = 0;
+    this.end = length;
+    this.leave(slab);
+    return next.bytes;
   }
-}
-
-function newBuffer(bytes: number): Buffer {
-  return Buffer.from(new SharedArrayBuffer(bytes));
 }

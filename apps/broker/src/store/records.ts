@@ -34,16 +34,21 @@ export const connected = 0;
  * a person or an app may do.
  */
 export function subjectText({ id, grant }: SubjectState): string {
-  if (grant === undefined) return id;
-  let text = grantTexts.get(grant);
-  if (text === undefined) {
-    text = JSON.stringify(grant);
-    grantTexts.set(grant, text);
-  }
-  return text;
+  return grant === undefined ? id : JSON.stringify(grant);
 }
 
-const grantTexts = new WeakMap<object, string>();
+/** Hot path. The same, encoded once. */
+function encodedSubject(subject: SubjectState): Buffer {
+  const key = subject.grant ?? subject;
+  let encoded = encodedSubjects.get(key);
+  if (encoded === undefined) {
+    encoded = Buffer.from(subjectText(subject));
+    encodedSubjects.set(key, encoded);
+  }
+  return encoded;
+}
+
+const encodedSubjects = new WeakMap<object, Buffer>();
 
 /** All of a session but the messages owed to it. */
 export interface SessionRecord<Message> {
@@ -392,13 +397,13 @@ function messageInto(out: RecordWriter, message: ApplicationMessage): void {
   const { bytes, propertiesStart, propertiesEnd, payloadStart, payloadEnd } = message;
   const propertiesLength = propertiesEnd - propertiesStart;
   out.bytes(message.topic.encoded, 2);
-  out.text(subjectText(message.publisher));
+  out.bytes(encodedSubject(message.publisher));
   out.byte(message.qos | (message.retain ? 4 : 0));
   out.number(message.expiresAt === Number.POSITIVE_INFINITY ? 0 : message.expiresAt);
   out.number(message.expiryAt < 0 ? 0 : message.expiryAt - propertiesStart + 1);
   out.number(propertiesLength);
   out.number(propertiesLength + message.payloadLength);
-  out.copy(bytes, propertiesStart, propertiesEnd);
+  if (propertiesLength > 0) out.copy(bytes, propertiesStart, propertiesEnd);
   out.copy(bytes, payloadStart, payloadEnd);
 }
 

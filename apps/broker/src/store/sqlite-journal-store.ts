@@ -21,7 +21,10 @@ export type ToWorker =
   | {
       readonly type: "append";
       readonly number: number;
-      readonly bytes: Uint8Array;
+      /** What the bytes lie in, where that is not the same as of the segment before: each time it is sent costs its size. */
+      readonly memory?: ArrayBufferLike;
+      readonly start: number;
+      readonly length: number;
       readonly keepFrom: number;
     }
   | { readonly type: "rotate"; readonly key: DataKey }
@@ -58,6 +61,8 @@ export class StoreError extends Error {}
 export class SqliteJournalStore implements JournalStore {
   readonly #worker: Worker;
   readonly #asked: Asked[] = [];
+  /** What the segment lies in that the worker was given last. */
+  #memory: ArrayBufferLike | undefined;
   #onSegment: ((segment: StoredSegment, progress: number) => void) | undefined;
   #fault: Error | undefined;
   #isClosed = false;
@@ -92,7 +97,14 @@ export class SqliteJournalStore implements JournalStore {
     const answered = (message: FromWorker) => {
       if (message.type === "kept") kept(message.storedBytes);
     };
-    this.#ask({ type: "append", number, bytes, keepFrom }, { answered, refused });
+    const { buffer, byteOffset: start, length } = bytes;
+    const isThere = buffer === this.#memory && buffer instanceof SharedArrayBuffer;
+    const memory = isThere ? {} : { memory: buffer };
+    this.#memory = buffer;
+    this.#ask(
+      { type: "append", number, ...memory, start, length, keepFrom },
+      { answered, refused },
+    );
   }
 
   /** Seals with this key from here on. */

@@ -6,6 +6,8 @@ import type { FromWorker, SqliteJournalOptions, ToWorker } from "./sqlite-journa
 const tidyMs = 500;
 
 const database = new SealedDatabase(workerData as SqliteJournalOptions);
+/** What the latest segment lies in. */
+let memory: ArrayBufferLike = new ArrayBuffer(0);
 let tidying: NodeJS.Timeout | undefined;
 
 function read(): FromWorker {
@@ -27,7 +29,9 @@ function answer(message: ToWorker): FromWorker {
     case "read":
       return read();
     case "append": {
-      const { number, bytes, keepFrom } = message;
+      const { number, start, length, keepFrom } = message;
+      memory = message.memory ?? memory;
+      const bytes = new Uint8Array(memory, start, length);
       tidying ??= setTimeout(tidy, tidyMs);
       return { type: "kept", storedBytes: database.append(number, bytes, keepFrom) };
     }

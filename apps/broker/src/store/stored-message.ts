@@ -1,5 +1,6 @@
 import type { ApplicationMessage } from "../routing/application-message.ts";
 import type { Journal } from "./journal.ts";
+import type { Slab } from "./record-writer.ts";
 import { Stored } from "./segment.ts";
 
 /** A message that somebody durable is owed, or that is retained: stored once, however many refer to it. */
@@ -9,6 +10,8 @@ export class StoredMessage extends Stored {
   isRetained = false;
   /** How many sessions are owed it. */
   owedTo = 0;
+  /** What its bytes lie in, where they lie in the journal. */
+  slab: Slab | undefined;
   readonly #journal: Journal;
 
   constructor(id: number, message: ApplicationMessage, journal: Journal) {
@@ -20,6 +23,5 @@ export class StoredMessage extends Stored {
 
   override rewrite(): void {
     this.#journal.message(this);
-    this.message.takeOut(); // what is still owed does not keep the bytes of a segment that is given up
   }
 }
