@@ -71,7 +71,7 @@ describe("EventOutbox", () => {
     const { sent, outbox: box, turn, send } = outbox();
     box.connect(send);
     const base: Draft = {
-      type: "limit-reached",
+      type: "publish-denied",
       subject: "a",
       address: "b",
       check: "c",
@@ -91,6 +91,27 @@ describe("EventOutbox", () => {
     for (const each of [...all, { ...base, type: "protocol-error" } as const]) box.record(each);
     turn();
     assert.equal(sent.length, 9);
+    box.close();
+  });
+
+  test("folds what one limit refuses whatever its topic is, with the exact count, and keeps limits apart", () => {
+    const { state, sent, outbox: box, turn, send } = outbox();
+    box.connect(send);
+    for (let i = 0; i < 5_000; i += 1) {
+      const refused = { type: "limit-reached", subject: "device:a", topic: `t/${i}` } as const;
+      box.record({ ...refused, limit: i < 100 ? "topicLevels" : "subscriptions" });
+    }
+    state.now += 1_000;
+    turn();
+    assert.deepEqual(
+      sent.map(({ limit, topic, count }) => [limit, topic, count]),
+      [
+        ["topicLevels", "t/0", undefined],
+        ["subscriptions", "t/100", undefined],
+        ["topicLevels", "t/0", 99],
+        ["subscriptions", "t/100", 4_899],
+      ],
+    );
     box.close();
   });
 

@@ -116,7 +116,10 @@ export class EventOutbox {
   }
 }
 
-/** What makes events alike. Certificates that nobody here issued do not: a peer can make any number of them. */
+/**
+ * What makes events alike. Certificates that nobody here issued do not, nor does the topic of what a limit refused: a
+ * peer can make any number of them.
+ */
 function keyOf({
   type,
   subject,
@@ -130,5 +133,6 @@ function keyOf({
   certificate,
 }: SecurityEvent) {
   const fingerprint = check === "certification-path" ? "" : (certificate?.fingerprint ?? "");
-  return `${type} ${subject} ${address} ${listener} ${check} ${limit} ${topic} ${ruleId} ${details?.["place"]} ${fingerprint}`;
+  const about = type === "limit-reached" ? "" : topic;
+  return `${type} ${subject} ${address} ${listener} ${check} ${limit} ${about} ${ruleId} ${details?.["place"]} ${fingerprint}`;
 }
