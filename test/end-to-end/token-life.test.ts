@@ -88,14 +88,15 @@ after(async () => {
 const secrets: string[] = [asking.secret];
 
 let addresses = 1;
-async function connect(token: string) {
-  secrets.push(token);
+function nextAddress(): string {
   addresses += 1;
+  return `127.0.0.${addresses}`;
+}
+
+async function connect(token: string, localAddress = nextAddress()) {
+  secrets.push(token);
   const socket = connectTls({
-    socket: connectTcp({
-      ...deployment.listener("tokenMqtts"),
-      localAddress: `127.0.0.${addresses}`,
-    }),
+    socket: connectTcp({ ...deployment.listener("tokenMqtts"), localAddress }),
     servername: "localhost",
     ca: deployment.credential("tester").ca,
     minVersion: "TLSv1.3",
@@ -324,6 +325,28 @@ describe("whoever is banned", () => {
     assert.equal((await eventOf("ban-lifted"))["check"], "address 127.0.0.1");
     // The person whose name was on them comes in as before.
     const client = await connected(good);
+    leave(client);
+  });
+});
+
+describe("whoever a broker has banned", () => {
+  test("is shown by a control that has begun later, and let in again by it whatever its clock says", async () => {
+    const { access_token: good } = await provider.logIn("nurse");
+    const address = nextAddress();
+    const tries = Array.from({ length: 50 }, () => connect("nonsense", address));
+    for (const { reasonCode } of await Promise.all(tries)) assert.equal(reasonCode, 0x87);
+    assert.equal((await connect(good, address)).reasonCode, 0x87);
+    await deployment.killControl();
+    await deployment.startControl();
+    const shown = async () => {
+      const { bans, brokers } = await deployment.command("bans", {});
+      return brokers === 1 && bans.map(({ of }) => of).includes(`address ${address}`);
+    };
+    assert.ok(await until(shown));
+    await deployment.command("bans.lift", { of: `address ${address}` });
+    assert.deepEqual((await deployment.command("bans", {})).bans, []);
+    const { client, reasonCode } = await connect(good, address);
+    assert.equal(reasonCode, 0);
     leave(client);
   });
 });

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type ListenerName, listenerNames, printable, type SecurityEvent } from "@wardmq/events";
 import type {
+  BanSummary,
   BrokerMessage,
   BrokerSettings,
   Ended,
@@ -394,8 +395,15 @@ export class Broker {
     }
   }
 
+  /** The addresses and certificates whose tokens are not judged now. */
+  bans(): readonly BanSummary[] {
+    return this.#context.tokens.attempts
+      .bans()
+      .map(({ key, failures, until }) => ({ of: key, failures, until: Math.round(until) }));
+  }
+
   /** Tokens of this address or certificate are judged again, unless the ban began after `at`. */
-  liftBan(of: string, at: number): void {
+  liftBan(of: string, at: number | undefined): void {
     this.#context.tokens.attempts.lift(of, at);
   }
 

@@ -107,7 +107,8 @@ function main(): void {
     },
     aside: (body) => {
       if (body.type === "introspected") introspection.answered(body);
-      else broker.liftBan(body.of, body.at);
+      else if (body.type === "lift-ban") broker.liftBan(body.of, body.at);
+      else send?.({ type: "bans", bans: broker.bans() });
     },
     onConnected: (to) => {
       send = to;

@@ -138,7 +138,7 @@ describe("a CONNECT without a certificate is refused", () => {
     await connected(parts);
   });
 
-  test("until somebody has lifted the ban, but not a later one", async () => {
+  test("until somebody has lifted the ban, which late news of a lifting does not do to a later one", async () => {
     const parts = broker();
     const { attempts } = parts.context.tokens;
     const ban = async () => {
@@ -154,6 +154,13 @@ describe("a CONNECT without a certificate is refused", () => {
     attempts.lift(of, liftedAt);
     await refused(parts, { password: bytes("good") });
     assert.equal(lastCheck(parts), "token-banned");
+    assert.deepEqual(
+      attempts.bans().map(({ key }) => key),
+      [of],
+    );
+    attempts.lift(of);
+    assert.deepEqual(attempts.bans(), []);
+    await connected(parts);
   });
 
   test("when nothing judges its token in time", async () => {

@@ -32,7 +32,7 @@ import { responseOf } from "./failure.ts";
 import { Anchor } from "./feed/anchor.ts";
 import { BrokerStore } from "./feed/broker-store.ts";
 import { openFeedKeys } from "./feed/feed-signer.ts";
-import { FeedPublisher } from "./feed/publisher.ts";
+import { type BrokerBans, FeedPublisher } from "./feed/publisher.ts";
 import { readText, stateFile } from "./files.ts";
 import { ForeignCas } from "./foreign/foreign-cas.ts";
 import { type Https, openHttps } from "./https.ts";
@@ -48,7 +48,7 @@ import { type RegisteredSubject, type RegistryChange, recordForBrokers } from ".
 import { reload, type Sources } from "./reload.ts";
 import { openSealedState, type SealedState } from "./sealed-state.ts";
 import { BackChannelLogout } from "./tokens/back-channel-logout.ts";
-import { Bans } from "./tokens/bans.ts";
+import { ClaimedFailures } from "./tokens/claimed-failures.ts";
 import { askHttps, IssuerUnavailable } from "./tokens/https-text.ts";
 import { Introspection } from "./tokens/introspection.ts";
 import { Issuers } from "./tokens/issuers.ts";
@@ -83,7 +83,7 @@ export class Control {
   readonly #operatorTokens: OperatorTokens;
   readonly #breakGlass: BreakGlassWatch;
   readonly #revocations: TokenRevocations;
-  readonly #bans: Bans;
+  readonly #claimed: ClaimedFailures;
   readonly #versions: PolicyVersions;
   readonly #trial: PolicyTrial;
   readonly #usage: RuleUsage;
@@ -148,7 +148,7 @@ export class Control {
       onEvents: (events) => {
         const known = events.map(parseBrokerEvent).filter((event) => event !== undefined);
         state.events.append(known);
-        this.#bans.hear(known);
+        this.#claimed.hear(known);
       },
       onKeyMissing: (issuer) => this.#issuers.keyIsMissing(issuer),
       onIntrospect: (token) => this.#introspection.of(token),
@@ -202,7 +202,7 @@ export class Control {
         now,
       }),
     };
-    this.#bans = new Bans(now);
+    this.#claimed = new ClaimedFailures(now);
     const record = (event: Omit<SecurityEvent, "at">) => this.#record(event);
     const { deployment } = state;
     this.#anchor = new Anchor({ path: sources.anchor, deployment, registry, record });
@@ -401,7 +401,8 @@ export class Control {
         introspect: (token) => this.#introspection.of(token),
         now: this.#tokenClock.now,
         revocations: this.#revocations,
-        bans: this.#bans,
+        bans: () => this.#bans(),
+        claimed: () => this.#claimed.list(),
         liftBan: (of) => this.#liftBan(of),
       },
       pending: this.#state.pending,
@@ -499,17 +500,26 @@ export class Control {
     return withTaken(enforcedPart(policy), breakGlass.active(this.#tokenClock.now()));
   }
 
-  #liftBan(of: string): boolean {
-    const now = this.#tokenClock.now();
-    this.#operatorTokens.attempts.lift(of, now);
-    this.#publisher.liftBan(of, now);
-    return this.#bans.lift(of);
+  async #bans(): Promise<BrokerBans> {
+    const { bans, ...brokers } = await this.#publisher.bans();
+    const ours = this.#operatorTokens.attempts.bans();
+    const byApi = ours.map(({ key, failures, until }) => ({
+      of: key,
+      failures,
+      until: Math.round(until),
+    }));
+    return { bans: [...bans, ...byApi], ...brokers };
+  }
+
+  #liftBan(of: string): void {
+    this.#operatorTokens.attempts.lift(of);
+    this.#publisher.liftBan(of, this.#tokenClock.now());
   }
 
   #record(event: Omit<SecurityEvent, "at">): void {
     const recorded = { ...event, at: this.#options.now() };
     this.#state.events.append([recorded]);
-    this.#bans.hear([recorded]);
+    this.#claimed.hear([recorded]);
   }
 }
 

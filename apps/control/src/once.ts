@@ -186,8 +186,9 @@ async function openFiles(
       introspect: (token) => introspection.of(token),
       now: Date.now,
       revocations: new TokenRevocations({ now: Date.now, file: files.tokenRevocations }),
-      bans: { list: () => [], claimed: () => [] }, // what brokers have banned ends with them
-      liftBan: () => false,
+      bans: async () => ({ bans: [], brokers: 0, unconfirmed: 0 }), // no broker is connected here
+      claimed: () => [],
+      liftBan: () => {},
     },
     pending,
     manufacturers: openManufacturers({

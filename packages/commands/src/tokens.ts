@@ -66,6 +66,11 @@ export const tokenCommands = {
           until: milliseconds,
         }),
       ),
+      brokers: z.int().meta({ description: "brokers whose bans are among these" }),
+      unconfirmed: z.int().exactOptional().meta({
+        description:
+          "brokers that are connected and did not say what they have banned; absent when all did",
+      }),
       claimed: z
         .array(
           z.strictObject({
@@ -87,7 +92,7 @@ export const tokenCommands = {
     arguments: z.strictObject({
       of: z
         .string()
-        .regex(/^(address [0-9A-Fa-f.:]{2,45}|certificate [0-9a-f]{64})$/)
+        .regex(/^(address|certificate) [!-~]{1,128}$/)
         .meta({ description: "as `bans` shows it", examples: ["address 192.0.2.7"] }),
     }),
     result: z.strictObject({ of: z.string() }),

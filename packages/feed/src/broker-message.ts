@@ -1,5 +1,5 @@
 import { FeedError } from "./feed-error.ts";
-import type { BrokerMessage } from "./message.ts";
+import type { BanSummary, BrokerMessage } from "./message.ts";
 import { decodeRules, decodeShadowCounts } from "./policy-use.ts";
 import { parseObject } from "./signed.ts";
 
@@ -24,6 +24,7 @@ const fingerprintForm = /^[0-9a-f]{64}$/;
 const isKeyId = (value: unknown): value is string =>
   typeof value === "string" && /^[0-9a-f]{8}$/.test(value);
 const lineageForm = /^[0-9a-f]{1,64}$/;
+const banForm = /^(address|certificate) [!-~]{1,128}$/;
 const incarnationForm = /^[0-9a-f]{32}$/;
 
 /**
@@ -71,6 +72,12 @@ export function decodeBrokerMessage(line: string): BrokerMessage {
       const { current, destroyed } = said;
       if (!isKeyId(current) || !Array.isArray(destroyed) || !destroyed.every(isKeyId)) break;
       return { type, current, destroyed };
+    }
+    case "bans": {
+      if (!Array.isArray(said["bans"])) break;
+      const bans = said["bans"].map(decodeBan);
+      if (!bans.every((ban) => ban !== undefined)) break;
+      return { type, bans };
     }
     case "not-rekeyed":
     case "not-renewed":
@@ -127,4 +134,10 @@ export function decodeBrokerMessage(line: string): BrokerMessage {
       break;
   }
   throw new FeedError("ERR_FEED_LINE");
+}
+
+function decodeBan(value: unknown): BanSummary | undefined {
+  const { of, failures, until } = Object(value) as Record<string, unknown>;
+  const wellFormed = isText(of) && banForm.test(of) && isCount(failures) && isCount(until);
+  return wellFormed ? { of, failures, until } : undefined;
 }

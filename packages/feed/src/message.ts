@@ -39,8 +39,13 @@ export type Message<Subject> = Position &
     | { readonly type: "alive" }
     /** What the issuer said of the opaque token the broker asked about; absent where it gave no answer that counts. */
     | { readonly type: "introspected"; readonly id: number; readonly introspected?: Introspected }
-    /** Tokens of this address or certificate are judged again, unless the ban began after `at` (token-clock milliseconds). */
-    | { readonly type: "lift-ban"; readonly of: string; readonly at: number }
+    /**
+     * Tokens of this address or certificate are judged again; where the lifting is told late, unless the ban began after
+     * `at` (token-clock milliseconds).
+     */
+    | { readonly type: "lift-ban"; readonly of: string; readonly at?: number }
+    /** What has the broker banned? */
+    | { readonly type: "bans" }
     /** The broker is to seal all it keeps under a new key, and to destroy the former ones. */
     | { readonly type: "rekey" }
     /** The broker is to make a new key for its server certificate now, and to ask for the certificate. */
@@ -51,7 +56,7 @@ export type Message<Subject> = Position &
   );
 
 /** What control says to a broker that changes nothing of the world. */
-export type FeedAside = Extract<FeedBody, { type: "introspected" | "lift-ban" }>;
+export type FeedAside = Extract<FeedBody, { type: "introspected" | "lift-ban" | "bans" }>;
 
 /** What a broker applies, whole or not at all. */
 export type FeedNews = Extract<FeedBody, { type: "snapshot" | "change" }>;
@@ -87,6 +92,15 @@ export interface Rekeyed {
   readonly destroyed: readonly string[];
 }
 
+/** An address or certificate whose tokens are not judged for a time. */
+export interface BanSummary {
+  /** `address 192.0.2.7` or `certificate <fingerprint>`. */
+  readonly of: string;
+  readonly failures: number;
+  /** Milliseconds since 1970. */
+  readonly until: number;
+}
+
 /** A certificate that a broker shows to who connects. */
 export interface ServerCertificate {
   /** As OpenSSL prints it. */
@@ -118,6 +132,8 @@ export type BrokerMessage =
   | { readonly type: "snapshot-wanted" }
   /** What does the issuer say of this opaque token? `id` comes back with the answer. */
   | { readonly type: "introspect"; readonly id: number; readonly token: string }
+  /** What it has banned now, as control has asked. */
+  | { readonly type: "bans"; readonly bans: readonly BanSummary[] }
   | ({ readonly type: "rekeyed" } & Rekeyed)
   | { readonly type: "not-rekeyed"; readonly why: string }
   /** A PKCS#10 request for a server certificate, DER in base64, with a key that the broker has just made. */

@@ -77,6 +77,7 @@ const types: ReadonlySet<unknown> = new Set<FeedBody["type"]>([
   "alive",
   "introspected",
   "lift-ban",
+  "bans",
   "rekey",
   "renew-server-certificate",
   "server-certificate",

@@ -27,6 +27,7 @@ const certificate = {
   notAfter: 2,
   isOurs: true,
 } as const;
+const ban = { of: "address 192.0.2.7", failures: 50, until: 1_000 };
 
 const refused: readonly (readonly [string, unknown])[] = [
   ["of an unknown type", { type: "bogus" }],
@@ -63,6 +64,11 @@ const refused: readonly (readonly [string, unknown])[] = [
   ["a certificate without its dates", { ...certificate, notAfter: undefined }],
   ["a certificate whose serial number is none", { ...certificate, serialNumber: "<script>" }],
   ["a certificate of whom it is not said", { ...certificate, isOurs: "yes" }],
+  ["bans that are no list", { type: "bans", bans: {} }],
+  ["a ban of nothing", { type: "bans", bans: [null] }],
+  ["a ban of what is no address", { type: "bans", bans: [{ ...ban, of: "client id x" }] }],
+  ["a ban of more than one word", { type: "bans", bans: [{ ...ban, of: "address 1 \u001b[2J" }] }],
+  ["a ban without an end", { type: "bans", bans: [{ ...ban, until: undefined }] }],
   ["events that are no list", { type: "events", events: {} }],
   ["rules that are no texts", { type: "rules-used", rules: [1] }],
   ["a rule of 5000 characters", { type: "rules-used", rules: ["x".repeat(5000)] }],
@@ -99,6 +105,8 @@ const accepted: readonly BrokerMessage[] = [
   { type: "foreign", certificate: "MIIB" },
   { type: "snapshot-wanted" },
   { type: "ready", mqtts: "127.0.0.1:1", wss: "127.0.0.1:2" },
+  { type: "bans", bans: [] },
+  { type: "bans", bans: [ban, { ...ban, of: "address fe80::1%eth0" }] },
   { type: "rules-used", rules: ["r/publish[0]"] },
   { type: "shadow-counts", ...shadow },
   { type: "certificate-request", request: "MIIB" },

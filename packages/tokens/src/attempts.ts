@@ -62,6 +62,11 @@ export class AttemptCounter {
     return undefined;
   }
 
+  /** All bans that are in force. */
+  bans(): readonly Ban[] {
+    return [...this.#byKey.keys()].flatMap((key) => this.banOf([key]) ?? []);
+  }
+
   /** Counts a refusal; gives the milliseconds its answer has to wait, and the ban that has begun with it. */
   failed(keys: readonly AttemptKey[]): { readonly delayMs: number; readonly ban: Ban | undefined } {
     const now = this.#now();
@@ -82,8 +87,8 @@ export class AttemptCounter {
     return { delayMs: Math.min(longestDelayMs, shortestDelayMs * 2 ** doublings), ban };
   }
 
-  /** Ends a ban that began no later than `at` (token-clock milliseconds), and forgets what was counted. */
-  lift(of: string, at: number): void {
+  /** Ends a ban, unless it began after `at` (token-clock milliseconds), and forgets what was counted. */
+  lift(of: string, at = Number.POSITIVE_INFINITY): void {
     const key = of as AttemptKey; // one that is not of the form is not there
     const attempts = this.#byKey.get(key);
     if (attempts !== undefined && attempts.bannedAt <= at) this.#byKey.delete(key);

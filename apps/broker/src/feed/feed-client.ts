@@ -165,7 +165,7 @@ export class FeedClient {
       void this.#rekey();
       return;
     }
-    if (body.type === "introspected" || body.type === "lift-ban") {
+    if (isAside(body)) {
       this.#at = after(body, this.#at);
       this.#parts.aside(body);
       return;
@@ -232,6 +232,10 @@ export class FeedClient {
     this.#retry = setTimeout(() => this.open(), this.#retryMs);
     this.#retryMs = Math.min(this.#retryMs * 2, longestRetryMs);
   }
+}
+
+function isAside(body: FeedBody): body is FeedAside & FeedBody {
+  return ["introspected", "lift-ban", "bans"].includes(body.type);
 }
 
 function isAboutServerCertificate(body: FeedBody): body is ServerCertificateMessage & FeedBody {

@@ -85,6 +85,14 @@ export function addTokenCommands(program: Command): void {
     examples: ["wardmq bans /srv/wardmq", "wardmq bans lift /srv/wardmq 'address 192.0.2.7'"],
     arguments: () => ({}),
     text: bansText,
+    check: ({ unconfirmed = 0 }) => {
+      if (unconfirmed === 0) return;
+      throw new Failure(
+        1,
+        `${count(unconfirmed, "broker")} did not say what is banned there`,
+        "ask again; wardmq bans lift reaches that broker all the same",
+      );
+    },
   });
   controlCommand(bans, "lift", "bans.lift", {
     operands: [["OF", "as wardmq bans shows it, in quotes: 'address 192.0.2.7'"]],
@@ -94,21 +102,19 @@ export function addTokenCommands(program: Command): void {
   });
 }
 
-function bansText({ bans, claimed }: Commands["bans"]["result"]): string {
+function bansText({ bans, brokers, claimed }: Commands["bans"]["result"]): string {
   const time = (milliseconds: number) => new Date(milliseconds).toISOString();
-  const banned =
-    bans.length === 0
-      ? "nobody is banned"
-      : table(
-          ["OF", "REFUSED TOKENS", "UNTIL"],
-          bans.map(({ of, failures, until }) => [of, String(failures), time(until)]),
-        );
-  if (claimed.length === 0) return banned;
-  const counted = table(
-    ["SAID THEY WERE OF", "REFUSED TOKENS", "LAST"],
-    claimed.map(({ of, failures, at }) => [of, String(failures), time(at)]),
-  );
-  return `${banned}\n\n${counted}`;
+  const parts: string[] = [];
+  if (brokers === 0) parts.push("no broker has said what it bans: see that one runs");
+  if (bans.length > 0) {
+    const rows = bans.map(({ of, failures, until }) => [of, String(failures), time(until)]);
+    parts.push(table(["OF", "REFUSED TOKENS", "UNTIL"], rows));
+  } else if (brokers > 0) parts.push("nobody is banned");
+  if (claimed.length > 0) {
+    const rows = claimed.map(({ of, failures, at }) => [of, String(failures), time(at)]);
+    parts.push(table(["SAID THEY WERE OF", "REFUSED TOKENS", "LAST"], rows));
+  }
+  return parts.join("\n\n");
 }
 
 /** A token is never an argument: everybody on the machine can read those. */

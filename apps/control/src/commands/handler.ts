@@ -17,6 +17,7 @@ import type { RevocationLists } from "../ca/revocation-lists.ts";
 import type { RevokedCas } from "../ca/revoked-cas.ts";
 import type { ServerCertificates } from "../ca/server-certificates.ts";
 import type { Manufacturers } from "../est/manufacturers.ts";
+import type { BrokerBans } from "../feed/publisher.ts";
 import type { StateFile } from "../files.ts";
 import type { ForeignCas } from "../foreign/foreign-cas.ts";
 import type { Pending } from "../pending/pending.ts";
@@ -25,7 +26,7 @@ import type { PolicyTrial } from "../policy/policy-trial.ts";
 import type { RuleUsage } from "../policy/rule-usage.ts";
 import type { Doing, Registry } from "../registry/registry.ts";
 import type { RegistryChange } from "../registry/rows.ts";
-import type { Bans } from "../tokens/bans.ts";
+import type { ClaimedFailure } from "../tokens/claimed-failures.ts";
 import type { ApiIssuers } from "../tokens/issuers.ts";
 import type { TokenRevocations } from "../tokens/token-revocations.ts";
 
@@ -55,9 +56,11 @@ export interface TokenWorld {
   /** Milliseconds since 1970, never set back: the time that tokens end by. */
   readonly now: () => number;
   readonly revocations: TokenRevocations;
-  readonly bans: Pick<Bans, "list" | "claimed">;
-  /** Has brokers and the API judge tokens from there again; tells whether they did not. */
-  readonly liftBan: (of: string) => boolean;
+  /** What the API and each broker have banned at this moment. */
+  readonly bans: () => Promise<BrokerBans>;
+  readonly claimed: () => readonly ClaimedFailure[];
+  /** Has brokers and the API judge tokens from there again. */
+  readonly liftBan: (of: string) => void;
 }
 
 /** The certificates that brokers show to who connects. */

@@ -36,14 +36,25 @@ export const tokenHandlers: HandlersOf<typeof tokenCommands> = {
     return revokeTokens(on, { issuer, subject, jti, sid }, caller);
   },
 
-  bans: ({ tokens: { bans } }) => ({ bans: [...bans.list()], claimed: [...bans.claimed()] }),
+  bans: async ({ tokens }) => {
+    const { bans, brokers, unconfirmed } = await tokens.bans();
+    return {
+      bans: [...bans],
+      brokers,
+      ...(unconfirmed > 0 ? { unconfirmed } : {}),
+      claimed: [...tokens.claimed()],
+    };
+  },
 
-  "bans.lift": ({ tokens, record }, { of }, { actor }) => {
-    if (!tokens.liftBan(of)) {
+  "bans.lift": async ({ tokens, record }, { of }, { actor }) => {
+    const { bans, unconfirmed } = await tokens.bans();
+    // A broker that does not say what it bans is told all the same.
+    if (unconfirmed === 0 && !bans.some((ban) => ban.of === of)) {
       throw new Failure("ERR_BAN_UNKNOWN", `${of} is not banned`, {
         hint: "wardmq bans DIR shows who is",
       });
     }
+    tokens.liftBan(of);
     record({ type: "ban-lifted", check: of, details: { actor } });
     return { of };
   },

@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { printable } from "@wardmq/events";
 import {
   type Applied,
+  type BanSummary,
   type BrokerMessage,
   decodeBrokerMessage,
   encodeFeedMessage,
@@ -75,11 +76,19 @@ interface Follower {
   /** The version of the last change that it was sent, while it follows. */
   sent: number;
   readonly waiting: Map<number, Confirm>;
-  /** Who waits for the broker to have sealed its store again, and to have a new certificate. */
+  /** Who waits for the broker to say what it bans, to have sealed its store again, and to have a new certificate. */
+  readonly bans: Waiting<readonly BanSummary[]>;
   readonly rekeyed: Waiting<Rekeyed>;
   readonly renewed: Waiting<Renewed>;
   /** What it shows to who connects. */
   shown: ServerCertificate | undefined;
+}
+
+export interface BrokerBans {
+  readonly bans: readonly BanSummary[];
+  /** How many have said what they ban. */
+  readonly brokers: number;
+  readonly unconfirmed: number;
 }
 
 type Waiting<Answer> = Set<(answer: Answer | undefined) => void>;
@@ -148,12 +157,24 @@ export class FeedPublisher {
     };
   }
 
-  /** Has every broker, and each that comes later, judge tokens of an address or certificate again that was banned before `at`. */
+  /** What brokers have banned at this moment; `unconfirmed` counts those that do not follow yet, or did not say in time. */
+  async bans(): Promise<BrokerBans> {
+    const connected = this.#followers.size;
+    const patience = this.#options.confirmMs ?? 1_000;
+    const answers = await this.#askAll({ type: "bans" }, patience, ({ bans }) => bans);
+    const said = answers.filter((answer) => answer !== undefined);
+    return { bans: said.flat(), brokers: said.length, unconfirmed: connected - said.length };
+  }
+
+  /**
+   * Has every broker judge tokens of an address or certificate again, and each that comes later, where the ban began
+   * before `at`.
+   */
   liftBan(of: string, at: number): void {
     this.#lifted.set(of, at);
     for (const [former, since] of this.#lifted)
       if (since < at - longestBanMs) this.#lifted.delete(former);
-    for (const follower of this.#followers) this.#sayAside(follower, { type: "lift-ban", of, at });
+    for (const follower of this.#followers) this.#sayAside(follower, { type: "lift-ban", of });
   }
 
   /** Has every broker seal what it keeps under a new key; tells what became of each, `undefined` where it is unknown. */
@@ -209,6 +230,7 @@ export class FeedPublisher {
       state: "connected",
       sent: 0,
       waiting: new Map(),
+      bans: new Set(),
       rekeyed: new Set(),
       renewed: new Set(),
       shown: undefined,
@@ -231,6 +253,7 @@ export class FeedPublisher {
       clearTimeout(silence);
       this.#followers.delete(follower);
       for (const confirm of follower.waiting.values()) confirm(undefined);
+      settleAll(follower.bans, undefined);
       settleAll(follower.rekeyed, undefined);
       settleAll(follower.renewed, undefined);
     });
@@ -287,6 +310,9 @@ export class FeedPublisher {
         break;
       case "introspect":
         void this.#introspect(follower, message.id, message.token);
+        break;
+      case "bans":
+        settleAll(follower.bans, message.bans);
         break;
       case "rekeyed":
         settleAll(follower.rekeyed, message);
