@@ -5,7 +5,6 @@ import { connect as connectTcp } from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
-import type { Commands } from "@wardmq/commands";
 import { type Deployment, startDeployment } from "../support/deployment.ts";
 import {
   apiAudience,
@@ -50,12 +49,15 @@ let provider: TestProvider;
 let deployment: Deployment;
 let isProviderAway = false;
 let said = "";
+/** What `early` has taken for a minute, the shortest time, before all else; its end is looked at when that is over. */
+let early: { readonly token: string; readonly client: RawClient };
 
 before(async () => {
   provider = await startTestProvider({
     accounts: {
       nurse: { groups: ["nurses"], ward: "icu", amr: ["pwd"] },
       other: { groups: ["nurses"], ward: "icu", amr: ["pwd"] },
+      early: { groups: ["nurses"], ward: "icu", amr: ["pwd"] },
       doctor: { groups: ["doctors"], amr: ["pwd", "mfa"] },
       chief: { groups: ["doctors"], amr: ["pwd", "mfa"] },
     },
@@ -78,6 +80,12 @@ before(async () => {
   const ca = readFileSync(join(deployment.directory, "control/root-ca.pem"), "utf8");
   provider.tellLogoutsTo({ url: `https://localhost:${port}/v1/back-channel-logout`, ca });
   await connected((await provider.logIn("doctor")).access_token).then(leave);
+  const token = await apiToken("early");
+  for (const name of ["all-wards", "officer"])
+    assert.equal((await take(token, name, 1)).status, 200);
+  const client = await connected((await provider.logIn("early")).access_token);
+  assert.ok(await until(async () => (await client.subscribe(alarms)) !== 0x87));
+  early = { token, client };
 });
 after(async () => {
   await deployment?.stop();
@@ -174,6 +182,22 @@ function call(token: string | undefined, route: string, body?: object | string):
   });
 }
 
+const alarms = "hospital/+/+/device/+/alarm";
+
+function take(token: string, name: string, minutes?: number): Promise<Answer> {
+  return call(token, "POST /v1/break-glass", {
+    ...{ name, because: "the ward's gateway is down" },
+    ...(minutes === undefined ? {} : { minutes }),
+  });
+}
+
+const revokeNobody = (token: string) => call(token, "POST /v1/operators/operator:nobody/revoke");
+
+async function usesOf(person: string) {
+  const { uses } = await deployment.command("break-glass.list", {});
+  return uses.filter((use) => use.person === person);
+}
+
 async function apiToken(account: string): Promise<string> {
   const { access_token: token } = await provider.logIn(account, undefined, apiAudience);
   secrets.push(token);
@@ -215,13 +239,6 @@ describe("a logout at the identity provider", () => {
 });
 
 describe("what is taken in an emergency", () => {
-  const take = (token: string, name: string, minutes?: number) =>
-    call(token, "POST /v1/break-glass", {
-      ...{ name, because: "the ward's gateway is down" },
-      ...(minutes === undefined ? {} : { minutes }),
-    });
-  const alarms = "hospital/+/+/device/+/alarm";
-
   test("is refused to who may not, for longer, without MFA, of no role, and without a token", async () => {
     const [nurse, doctor] = [await apiToken("nurse"), await apiToken("doctor")];
     for (const [token, name, minutes] of [
@@ -236,7 +253,7 @@ describe("what is taken in an emergency", () => {
     }
     const wanted = { name: "all-wards", because: "x" };
     await assert.rejects(deployment.command("break-glass.take", wanted), /no person with a token/);
-    assert.deepEqual((await deployment.command("break-glass.list", {})).uses, []);
+    assert.deepEqual(await usesOf("person:idp_nurse"), []);
   });
 
   test("is a role of the policy at once, in live sessions too, with an alarm, and gone when it is ended", async () => {
@@ -262,14 +279,13 @@ describe("what is taken in an emergency", () => {
 
   test("is a role of the API for that person and login only, and for no longer", async () => {
     const token = await apiToken("nurse");
-    const revoke = (by: string) => call(by, "POST /v1/operators/operator:nobody/revoke");
-    assert.equal((await revoke(token)).json["code"], "ERR_FORBIDDEN");
+    assert.equal((await revokeNobody(token)).json["code"], "ERR_FORBIDDEN");
     const { json } = await take(token, "officer", 1);
-    assert.equal((await revoke(token)).json["code"], "ERR_SUBJECT_UNKNOWN");
-    assert.equal((await revoke(await apiToken("other"))).json["code"], "ERR_FORBIDDEN");
+    assert.equal((await revokeNobody(token)).json["code"], "ERR_SUBJECT_UNKNOWN");
+    assert.equal((await revokeNobody(await apiToken("other"))).json["code"], "ERR_FORBIDDEN");
     // Its own review is nobody's.
     await call(token, `POST /v1/break-glass/${json["id"]}/end`);
-    assert.equal((await revoke(token)).json["code"], "ERR_FORBIDDEN");
+    assert.equal((await revokeNobody(token)).json["code"], "ERR_FORBIDDEN");
   });
 
   test("waits for a second person where it has to, who gets nothing by approving", async () => {
@@ -287,7 +303,7 @@ describe("what is taken in an emergency", () => {
   });
 
   test("is reviewed by another security officer, once it has ended", async () => {
-    const { uses } = await deployment.command("break-glass.list", {});
+    const uses = await usesOf("person:idp_nurse");
     const [active] = uses.filter(({ state }) => state === "active");
     const ended = uses.filter(({ state }) => state === "ended");
     assert.deepEqual([active?.name, ended.length], ["with-two", 2]);
@@ -298,9 +314,7 @@ describe("what is taken in an emergency", () => {
     assert.equal((await review("0000000000000000")).status, 404);
     assert.equal((await review(ended[0]?.id, await apiToken("nurse"))).status, 403);
     assert.equal((await review(ended[0]?.id)).status, 200);
-    const [, last] = (await deployment.command("break-glass.list", {})).uses.filter(
-      ({ state }) => state !== "active",
-    ) as Commands["break-glass.list"]["result"]["uses"];
+    const [, last] = (await usesOf("person:idp_nurse")).filter(({ state }) => state !== "active");
     assert.deepEqual([last?.state, last?.reviewedBy], ["reviewed", "person:idp_doctor"]);
   });
 });
@@ -326,6 +340,27 @@ describe("whoever is banned", () => {
     // The person whose name was on them comes in as before.
     const client = await connected(good);
     leave(client);
+  });
+});
+
+describe("what was taken for a minute", () => {
+  test("is gone by itself, in live sessions too, and waits for a review", async () => {
+    const hasEnded = async () =>
+      (await usesOf("person:idp_early")).every(({ state }) => state === "ended");
+    assert.ok(await until(hasEnded, 1_500));
+    const { token, client } = early;
+    assert.equal((await client.take("DISCONNECT")).reasonCode, 0x87);
+    const again = await connected((await provider.logIn("early")).access_token);
+    assert.equal(await again.subscribe(alarms), 0x87);
+    leave(again);
+    assert.equal((await revokeNobody(token)).json["code"], "ERR_FORBIDDEN");
+    const { events } = await deployment.command("events", { last: 10_000 });
+    const ends = (events as { type: string; subject?: string; details?: { actor: string } }[])
+      .filter(({ type, subject }) => `${type} ${subject}` === "break-glass-ended person:idp_early")
+      .map(({ details }) => details?.actor);
+    assert.deepEqual(ends, ["control", "control"]);
+    const { uses } = await deployment.command("break-glass.list", {});
+    assert.equal(uses.at(-1)?.state, "reviewed", "what nobody has reviewed comes first");
   });
 });
 
@@ -396,8 +431,8 @@ test("no token, code or secret stands in any output or event", async () => {
   }
 });
 
-async function until(holds: () => Promise<boolean>): Promise<boolean> {
-  for (let tries = 0; tries < 100; tries += 1) {
+async function until(holds: () => Promise<boolean>, most = 100): Promise<boolean> {
+  for (let tries = 0; tries < most; tries += 1) {
     if (await holds()) return true;
     await new Promise((wake) => setTimeout(wake, 50));
   }
