@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { closeSync, openSync, readFileSync, readSync, writeSync } from "node:fs";
+import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { KeysError, passphraseDescriptor, refuseShort } from "@wardmq/keys";
+import { readDescriptor } from "./descriptor.ts";
 import { Failure } from "./failure.ts";
 
 /** A passphrase from a file descriptor, else typed at the terminal: never from an argument or a variable. */
@@ -29,7 +30,7 @@ const throughDescriptor = `give it through a descriptor: --passphrase-fd N, or $
 
 function fromDescriptor(descriptor: number): string {
   try {
-    return readFileSync(descriptor, "utf8");
+    return readDescriptor(descriptor).toString("utf8");
   } catch {
     const hint = "give it one that is open: wardmq ... --passphrase-fd 3 3<FILE";
     throw new Failure(2, `nothing can be read from file descriptor ${descriptor}`, hint);

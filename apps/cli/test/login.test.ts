@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { get } from "node:http";
 import { tmpdir } from "node:os";
@@ -149,9 +149,15 @@ describe("a person at the command line", () => {
     ];
     writing.child.stdin?.end("no");
     assert.equal(await writing.ended, 1);
-    assert.match(writing.output(), /not allowed to publish to hospital\/other/);
+    assert.match(
+      writing.output(),
+      /not allowed to publish to hospital\/other: Not authorized \(0x87\), "not allowed by the policy"; wardmq policy explain DIR SUBJECT publish 'hospital\/other' says why/,
+    );
     assert.equal(await reaching.ended, 1);
-    assert.match(reaching.output(), /not allowed to subscribe to #/);
+    assert.match(
+      reaching.output(),
+      /not allowed to subscribe to #: Not authorized \(0x87\), .*; wardmq policy explain DIR SUBJECT subscribe '#'/,
+    );
     // Nothing tells that a subscriber is there but what it gets.
     for (let tries = 0; tries < 10 && reading.output() === ""; tries += 1) {
       const again = wardmq("pub", "hospital/notes", "--profile", profile);
@@ -175,10 +181,101 @@ describe("a person at the command line", () => {
     writeFileSync(file, policy.replace(', subscribe: ["hospital/notes"]', ""));
     await deployment.command("reload", {});
     assert.equal(await reading.ended, 1);
-    assert.match(reading.output(), /\nwardmq: not allowed to subscribe to hospital\/notes;/);
+    assert.match(reading.output(), /\nwardmq: the broker ended the connection: Not authorized/);
+    assert.match(reading.output(), /\nwardmq: not allowed to subscribe to hospital\/notes: Not/);
     assert.doesNotMatch(reading.output(), /node_modules/);
     writeFileSync(file, policy);
     await deployment.command("reload", {});
+  });
+});
+
+describe("a person whom the broker does not take in, or what it does not take", () => {
+  const written = JSON.parse(readFileSync(profile, "utf8"));
+  let others = 0;
+  /** A profile beside the other that differs in this; with the token of the login, or another text in its place. */
+  function otherProfile(changes: object, accessToken?: string): string {
+    others += 1;
+    const other = join(folder, `other-${others}`);
+    mkdirSync(other);
+    const files = { issuerCa: join(folder, "idp.pem"), brokerCa: join(folder, "broker.pem") };
+    writeFileSync(join(other, "login.json"), JSON.stringify({ ...written, ...files, ...changes }));
+    const tokens = JSON.parse(readFileSync(join(folder, "token.json"), "utf8"));
+    const kept = accessToken === undefined ? tokens : { ...tokens, accessToken };
+    writeFileSync(join(other, "token.json"), JSON.stringify(kept), { mode: 0o600 });
+    return join(other, "login.json");
+  }
+  const { port } = deployment.listener("tokenWss");
+  const rows = [
+    [
+      "that is not there",
+      { broker: "wss://localhost:1/mqtt" },
+      /nothing listens at localhost:1 \(/,
+    ],
+    ["of an unknown name", { broker: "wss://no.invalid/mqtt" }, /the host no\.invalid is unknown/],
+    [
+      "by another name than its certificate has",
+      { broker: `wss://127.0.0.1:${port}/mqtt` },
+      /the certificate of the broker is not for 127\.0\.0\.1/,
+    ],
+    ["of another CA", { brokerCa: join(folder, "idp.pem") }, /is not trusted .*; brokerCa in the/],
+    [
+      "where only certificates are taken",
+      { broker: `wss://localhost:${deployment.wss.port}/mqtt` },
+      /ended the connection before MQTT began .*listener for tokens/,
+    ],
+    [
+      "at a path that is none",
+      { broker: `wss://localhost:${port}/other` },
+      /ended the connection before MQTT began; /,
+    ],
+  ] as const;
+
+  test("hears what is wrong, and with which part", async () => {
+    const runs = rows.map(([, changes]) => wardmq("sub", "x", "--profile", otherProfile(changes)));
+    const refused = wardmq("sub", "x", "--profile", otherProfile({}, "x.y.z"));
+    for (const [i, [what, , said]] of rows.entries()) {
+      assert.equal(await runs[i]?.ended, 1, what);
+      assert.match(runs[i]?.output() ?? "", said, what);
+    }
+    assert.equal(await refused.ended, 1);
+    assert.match(
+      refused.output(),
+      /the broker refused the connection: Not authorized \(0x87\), "the token was refused"; run wardmq login again; wardmq token explain/,
+    );
+  });
+
+  test("finds out with token explain and the file of the login, and nothing else", async () => {
+    const words = ["token", "explain", deployment.directory, "--file"];
+    const [good, bad] = [
+      wardmq(...words, join(folder, "token.json")),
+      wardmq(...words, join(otherProfile({}, "x.y.z"), "../token.json")),
+    ];
+    assert.equal(await good.ended, 0, good.output());
+    assert.equal(await bad.ended, 1);
+    assert.match(bad.output(), /FAIL structure {2}a first part that is none/);
+    const ofApi = wardmq(...words, join(folder, "token.json"), "--api");
+    await ofApi.ended;
+    assert.doesNotMatch(ofApi.output(), /eyJ/);
+  });
+
+  test("hears that a message is too large, and does not send it for ever", async () => {
+    const writing = wardmq("pub", "hospital/notes", "--profile", profile);
+    writing.child.stdin?.end(Buffer.alloc(2_000_000));
+    assert.equal(await writing.ended, 1);
+    assert.match(
+      writing.output(),
+      /cannot publish to hospital\/notes: the broker ended the connection: Packet too large \(0x95\)/,
+    );
+  });
+
+  test("is waited for, who writes slowly", async () => {
+    const slowly = '(sleep 1; printf later) | "$0" "$@"';
+    const words = [main, "pub", "hospital/notes", "--profile", profile];
+    const child = spawn("sh", ["-c", slowly, process.execPath, ...words], { stdio: "pipe" });
+    let said = "";
+    child.stderr.on("data", (part) => (said += part));
+    const code = await new Promise((resolve) => child.on("close", resolve));
+    assert.equal(code, 0, said);
   });
 });
 

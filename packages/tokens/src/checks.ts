@@ -8,7 +8,13 @@ import {
   type RoleMapping,
   type TokenRevocation,
 } from "./issuer.ts";
-import { type Claims, claimOf, maximumTokenBytes, parseToken } from "./parse-token.ts";
+import {
+  type Claims,
+  claimOf,
+  describeUnparsed,
+  maximumTokenBytes,
+  parseToken,
+} from "./parse-token.ts";
 import { mappedRoles, type Narrowing, narrowingOf } from "./roles.ts";
 import { subjectIdOf } from "./subject-id.ts";
 
@@ -108,7 +114,7 @@ export const tokenChecks = {
     expected: () => "a signed JWT: three base64url parts, the first two JSON objects",
     look: (token) => {
       const parsed = parseToken(token.text);
-      if (parsed === undefined) return { passed: false, found: "something else" };
+      if (parsed === undefined) return { passed: false, found: describeUnparsed(token.text) };
       token.header = parsed.header;
       token.claims = parsed.claims;
       return { passed: true, found: "a JWT" };

@@ -1,3 +1,5 @@
+import { printable } from "@wardmq/events";
+
 /** The longest token that is looked at. */
 export const maximumTokenBytes = 8_192;
 
@@ -20,6 +22,20 @@ export function parseToken(text: string): ParsedToken | undefined {
   const decoded = [header, claims].map(decodeObject);
   const [head, body] = decoded;
   return head === undefined || body === undefined ? undefined : { header: head, claims: body };
+}
+
+/** What a text is that `parseToken` takes nothing from. Of the text itself it repeats the name of an algorithm at most. */
+export function describeUnparsed(text: string): string {
+  if (text.length > maximumTokenBytes) return "a text that is too long to look at";
+  const [header = "", claims = "", signature, ...more] = text.split(".");
+  if (signature === undefined) return claims === "" ? "one part" : "two parts";
+  if (more.length > 0) return `${3 + more.length} parts`;
+  const head = decodeObject(header);
+  if (head === undefined) return "a first part that is none";
+  if (decodeObject(claims) === undefined) return "a second part that is none";
+  if (signature !== "") return "a signature that is not base64url";
+  const alg = claimOf(head, "alg");
+  return `no signature${typeof alg === "string" ? `, and the algorithm ${printable(alg, 20)}` : ""}`;
 }
 
 /** Whether a token is none that could be read here: it does not begin like a JWT, good or bad. */

@@ -422,6 +422,26 @@ describe("explaining a token", () => {
     assert.equal(of("signature"), "unknown");
   });
 
+  test("says what a text is that is no signed token, and repeats nothing of it", async () => {
+    const good = await sign(privateKey);
+    const [header = "", claims = "", signature = ""] = good.split(".");
+    const none = Buffer.from(JSON.stringify({ ...goodHeader, alg: "none" })).toString("base64url");
+    for (const [text, found] of [
+      [`${none}.${claims}.`, "no signature, and the algorithm none"],
+      [`${header}.${claims}.`, "no signature, and the algorithm ES256"],
+      ["opaque", "one part"],
+      [`${header}.${claims}`, "two parts"],
+      [`${good}.x.y`, "5 parts"],
+      [`x.${claims}.${signature}`, "a first part that is none"],
+      [`${header}.x.${signature}`, "a second part that is none"],
+      [`${good}=`, "a signature that is not base64url"],
+    ] as const) {
+      const results = await explainToken(text, surroundings(issuer));
+      const structure = results.find(({ check }) => check === "structure");
+      assert.deepEqual([structure?.outcome, structure?.found], ["failed", found]);
+    }
+  });
+
   test("never repeats the token or its signature", async () => {
     const token = await sign(privateKey);
     const said = JSON.stringify(await explainToken(token, surroundings(issuer)));

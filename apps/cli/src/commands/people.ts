@@ -1,8 +1,9 @@
-import { readFileSync } from "node:fs";
 import { printable } from "@wardmq/events";
 import type { Command } from "commander";
+import type { MqttClient } from "mqtt";
 import { print, report } from "../command-line.ts";
-import { Failure } from "../failure.ts";
+import { readDescriptor } from "../descriptor.ts";
+import { type Answer, describeDisconnect, explainRefusal } from "../login/broker-answer.ts";
 import { connectAsPerson } from "../login/client.ts";
 import { IdentityProvider } from "../login/identity-provider.ts";
 import { besideProfile, demoProfile, readProfile, writeTokens } from "../login/profile.ts";
@@ -51,9 +52,12 @@ export function addPeopleCommands(program: Command): void {
     .option("--count <n>", "end after so many messages", Number)
     .action(async (filter: string, { profile, count }: WithProfile & { count?: number }) => {
       const client = await connectAsPerson(profile, report);
+      client.on("disconnect", (packet) => report(describeDisconnect(packet)));
       let left = count ?? Number.POSITIVE_INFINITY;
       const subscribe = () =>
-        allowed(client.subscribeAsync(filter, { qos: 1 }), `subscribe to ${printable(filter)}`);
+        client.subscribeAsync(filter, { qos: 1 }).catch((error) => {
+          throw explainRefusal("subscribe", filter, subackOf(error) ?? printable(error.message));
+        });
       const done = new Promise<void>((resolve, reject) => {
         client.on("message", (topic, payload) => {
           if (left <= 0) return;
@@ -85,17 +89,34 @@ export function addPeopleCommands(program: Command): void {
     .argument("<topic>", "a topic")
     .option(...profileOption)
     .action(async (topic: string, { profile }: WithProfile) => {
-      const payload = readFileSync(0);
+      const payload = readDescriptor();
       const client = await connectAsPerson(profile, report);
       try {
-        await allowed(
-          client.publishAsync(topic, payload, { qos: 1 }),
-          `publish to ${printable(topic)}`,
-        );
-      } finally {
+        await published(client, topic, payload);
         await client.endAsync();
+      } catch (error) {
+        client.end(true); // what was not taken would be sent again
+        throw error;
       }
     });
+}
+
+/** Settles when the broker has taken the message; rejects where it refused it, or ended the connection for it. */
+function published(client: MqttClient, topic: string, payload: Buffer): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const refused = (answer: Answer | string) => reject(explainRefusal("publish", topic, answer));
+    client.on("disconnect", (packet) => refused(describeDisconnect(packet)));
+    client.publish(topic, payload, { qos: 1 }, (error, packet) => {
+      if (error == null) resolve();
+      else refused((packet as Answer | undefined) ?? printable(error.message));
+    });
+  });
+}
+
+/** The answer that MQTT.js hands on in its error, with the one code of the one filter. */
+function subackOf(error: unknown): Answer | undefined {
+  const { packet } = Object(error) as { packet?: Answer & { granted?: readonly number[] } };
+  return packet && { ...packet, reasonCode: packet.granted?.[0] };
 }
 
 /** Text of others as a terminal may have it: no control characters, line ends or marks that turn its direction. */
@@ -110,16 +131,4 @@ function withExamples(command: Command, examples: readonly string[]): Command {
     "after",
     `\nExamples:\n${examples.map((one) => `  ${one}`).join("\n")}`,
   );
-}
-
-async function allowed(doing: Promise<unknown>, what: string): Promise<void> {
-  try {
-    await doing;
-  } catch {
-    throw new Failure(
-      1,
-      `not allowed to ${what}`,
-      "your roles do not name it: ask who writes policy.yaml",
-    );
-  }
 }

@@ -7,7 +7,9 @@ import { ask } from "../ask.ts";
 import { count, group, type Json, print, printJson } from "../command-line.ts";
 import { controlCommand } from "../control-command.ts";
 import { deploymentCommand, inDeployment } from "../deployment-command.ts";
+import { readDescriptor } from "../descriptor.ts";
 import { Failure, systemCode } from "../failure.ts";
+import { parseTokens } from "../login/profile.ts";
 import { table } from "../table.ts";
 
 export function addTokenCommands(program: Command): void {
@@ -22,17 +24,18 @@ export function addTokenCommands(program: Command): void {
     examples: [
       "wardmq token explain /srv/wardmq < token.txt",
       "wardmq token explain /srv/wardmq --file token.txt",
+      "wardmq token explain /srv/wardmq --file ~/.config/wardmq/token.json",
     ],
   })
     .option(
       "--file <path>",
-      "the file the token is in (default: standard input); never an argument",
+      "the file the token is in, alone or as wardmq login keeps it (default: standard input); never an argument",
     )
     .option("--api", "judge it as the API does, not as a broker")
     .option("--json", "print the checks as JSON")
     .action(async (words: string[], options: Json & { file?: string; api?: boolean }) => {
-      const text = readToken(options.file); // before the deployment's folder becomes the current one
       const { api = false } = options;
+      const text = readToken(options.file, api); // before the deployment's folder becomes the current one
       await inDeployment([], async (_, { json }: Json) => {
         const { checks } = await ask("token.explain", { token: text, api });
         if (json) printJson(checks);
@@ -118,9 +121,10 @@ function bansText({ bans, brokers, claimed }: Commands["bans"]["result"]): strin
 }
 
 /** A token is never an argument: everybody on the machine can read those. */
-function readToken(file: string | undefined): string {
+function readToken(file: string | undefined, api: boolean): string {
   try {
-    return readFileSync(file ?? 0, "utf8").trim();
+    const bytes = file === undefined ? readDescriptor() : readFileSync(file);
+    return tokenOf(bytes.toString("utf8").trim(), api);
   } catch (error) {
     const what = file === undefined ? "standard input" : printable(file, 1000);
     throw new Failure(
@@ -129,6 +133,13 @@ function readToken(file: string | undefined): string {
       "name a file that holds the token",
     );
   }
+}
+
+/** The token for brokers or the API, of what `wardmq login` keeps; any other text is the token. */
+function tokenOf(text: string, api: boolean): string {
+  if (!text.startsWith("{")) return text;
+  const stored = parseTokens(text);
+  return (api ? stored?.api : stored)?.accessToken ?? text;
 }
 
 const signs = { passed: "ok  ", failed: "FAIL", unknown: "  - " } as const;

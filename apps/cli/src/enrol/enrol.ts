@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { printable } from "@wardmq/events";
 import { certificateRequest } from "@wardmq/x509";
+import { readDescriptor } from "../descriptor.ts";
 import { Failure, systemCode } from "../failure.ts";
 import { type Checked, checkIssued, isRoot } from "./check.ts";
 import { holdsCredential, stageKey } from "./device-folder.ts";
@@ -91,7 +92,9 @@ export function readCredential(folder: string): CertificateProof & { readonly st
 /** The text of a file, by its path or an open descriptor. */
 export function readText(path: string | number): string {
   try {
-    return readFileSync(path, "utf8");
+    return typeof path === "number"
+      ? readDescriptor(path).toString("utf8")
+      : readFileSync(path, "utf8");
   } catch (error) {
     const why = systemCode(error) ?? "unreadable";
     const what = typeof path === "number" ? `file descriptor ${path}` : printable(path);

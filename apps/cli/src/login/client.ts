@@ -1,39 +1,49 @@
 import { connectWithToken } from "@wardmq/mqtt-js";
 import mqtt, { type MqttClient } from "mqtt";
-import { Failure } from "../failure.ts";
+import type { Failure } from "../failure.ts";
+import { type Answer, explainNoConnection } from "./broker-answer.ts";
 import { freshToken } from "./fresh-token.ts";
 import { besideProfile, readProfile } from "./profile.ts";
 
 const patienceMs = 20_000;
 
-/** An MQTT client of the person who is logged in; rejects where the first connection is refused. */
+/**
+ * An MQTT client of the person who is logged in; rejects where the first connection is refused. `report` hears what
+ * goes wrong later, while it tries again.
+ */
 export async function connectAsPerson(
   profilePath: string,
   report: (line: string) => void,
 ): Promise<MqttClient> {
   const profile = readProfile(profilePath);
   const ca = besideProfile(profilePath, profile.brokerCa);
-  let problem: Error | undefined;
+  let connack: Answer | undefined;
+  let problem: Failure | undefined;
+  let hasConnected = false;
+  const onTroubles = (error?: Error) => {
+    const failure = explainNoConnection(error, connack, profile.broker);
+    if (hasConnected) report(`${failure.message}; trying again`);
+    else problem ??= failure;
+  };
   const client = await connectWithToken({
     connect: mqtt.connect,
     url: profile.broker,
     fetchToken: () => freshToken(profilePath, "broker"),
     options: { ...(ca === undefined ? {} : { ca }) },
-    onTroubles: (error) => {
-      if (problem === undefined) problem = error;
-      else report(error.message);
-    },
+    onTroubles,
+  });
+  client.on("packetreceive", (packet) => {
+    if (packet.cmd === "connack") connack = packet; // the error that follows has no Reason String
+  });
+  client.on("close", () => {
+    if (!hasConnected) onTroubles();
   });
   const deadline = Date.now() + patienceMs;
   while (!client.connected && problem === undefined && Date.now() < deadline) {
     await new Promise((wake) => setTimeout(wake, 20));
   }
-  if (client.connected) return client;
+  hasConnected = client.connected;
+  if (hasConnected) return client;
   client.end(true);
-  const why = problem?.message ?? "it did not answer in time";
-  throw new Failure(
-    1,
-    `the broker let nobody in: ${why}`,
-    "run wardmq login again, or wardmq token explain",
-  );
+  throw problem ?? explainNoConnection(new Error("no answer in time"), undefined, profile.broker);
 }

@@ -126,6 +126,15 @@ export function readTokens(profile: string): StoredTokens {
   }
 }
 
+/** The text of a `token.json`; undefined for any other. */
+export function parseTokens(text: string): Partial<StoredTokens> | undefined {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
+
 export function writeTokens(profile: string, tokens: StoredTokens): void {
   const path = tokensPath(profile);
   rmSync(`${path}.new`, { force: true });
