@@ -411,6 +411,11 @@ describe("an opaque token", () => {
     await provider[Symbol.asyncDispose]();
     await isRefused(token, "token-issuer");
     assert.equal((await eventOf("issuer-unavailable"))["why"], "ECONNREFUSED");
+    const { checks } = await deployment.command("token.explain", { token });
+    assert.deepEqual(
+      checks.map(({ check, outcome, found }) => [check, outcome, found.slice(0, 9)]),
+      [["introspection", "failed", "no answer"]],
+    );
   });
 
   /** At this provider an audience has one format; the broker's is that of the opaque ones from here on. */

@@ -135,6 +135,30 @@ describe("an issuer's keys", () => {
     issuers.close();
   });
 
+  test("are missed in one event a minute, and in another for each other reason and each outage", async () => {
+    const { issuers, answers, events, state } = underTest();
+    const told = () => events.filter((event) => event.startsWith("issuer-unavailable")).length;
+    const refresh = async (ms: number) => {
+      state.now += ms;
+      await issuers.refresh("idp");
+      return told();
+    };
+    const keys = answers.get(metadata.jwks_uri);
+    answers.delete(metadata.jwks_uri);
+    issuers.use([{ ...settings, jwksUri: metadata.jwks_uri }]);
+    assert.equal(await refresh(0), 1);
+    assert.equal(await refresh(59_000), 1);
+    assert.equal(await refresh(1_000), 2);
+    assert.equal(await refresh(-3_600_000), 3, "a clock that is set back silences nothing");
+    answers.set(metadata.jwks_uri, "<html>");
+    assert.equal(await refresh(1), 4);
+    answers.set(metadata.jwks_uri, keys);
+    assert.equal(await refresh(1), 4);
+    answers.set(metadata.jwks_uri, "<html>");
+    assert.equal(await refresh(1), 5);
+    issuers.close();
+  });
+
   test("are asked for when a broker misses one, and not again at once", async () => {
     const { issuers, asked, state } = underTest();
     issuers.use([settings]);

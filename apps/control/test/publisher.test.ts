@@ -254,7 +254,11 @@ describe("the publisher of the feed", () => {
       await eventually(() => lifted() !== undefined);
       const { version, of, at: time } = lifted() as Extract<FeedBody, { type: "lift-ban" }>;
       assert.deepEqual([version, of], [at.publisher.version, "address 192.0.2.7"]);
-      assert.equal(time, heard === good.heard ? undefined : 1_000, "only news that comes late is by a clock");
+      assert.equal(
+        time,
+        heard === good.heard ? undefined : 1_000,
+        "only news that comes late is by a clock",
+      );
       followed(heard);
     }
   });

@@ -1,13 +1,24 @@
 import type { tokenCommands } from "@wardmq/commands";
-import { explainToken, isOpaque } from "@wardmq/tokens";
+import { explainToken, isOpaque, tokenChecks } from "@wardmq/tokens";
 import { Failure } from "../failure.ts";
 import type { RevokedTokens } from "../tokens/token-revocations.ts";
 import type { Caller, HandlersOf, Surroundings } from "./handler.ts";
+
+/** What is known of an opaque token whose issuer says nothing. */
+const issuerIsAway = {
+  check: "introspection",
+  outcome: "failed",
+  found: "no answer of its issuer: see the event issuer-unavailable",
+  expected: tokenChecks.introspection.expected(),
+} as const;
 
 export const tokenHandlers: HandlersOf<typeof tokenCommands> = {
   "token.explain": async ({ tokens, registry }, { token: given, api = false }) => {
     const token = given.trim();
     const judges = api ? tokens.ofApi() : { issuers: tokens.issuers(), mapping: tokens.mapping() };
+    const isAsked = isOpaque(token) && judges.issuers.some(({ isAsked }) => isAsked === true);
+    const introspected = isAsked ? await tokens.introspect(token) : undefined;
+    if (isAsked && introspected === undefined) return { checks: [issuerIsAway] };
     const checks = await explainToken(token, {
       ...judges,
       org: registry.identity.org,
@@ -15,7 +26,7 @@ export const tokenHandlers: HandlersOf<typeof tokenCommands> = {
       now: tokens.now(),
       fingerprint: undefined,
       username: undefined,
-      introspected: isOpaque(token) ? await tokens.introspect(token) : undefined,
+      introspected,
     });
     return { checks: [...checks] };
   },

@@ -45,10 +45,14 @@ interface Followed {
   fetched: Fetched | undefined;
   timer: NodeJS.Timeout | undefined;
   askedAt: number;
+  /** Why it could not be asked, and when that was told last; undefined while it answers. */
+  outage: { readonly why: string; readonly toldAt: number } | undefined;
 }
 
 /** After a failure, and for a token that names a key we do not have: no issuer is asked more often than this. */
 const cooldownMs = 5_000;
+/** An outage that goes on is told again so often: an issuer that is away for a night is no flood of events. */
+const outageToldMs = 60_000;
 
 /** The issuers of issuers.yaml with their keys: fetched over HTTPS, fetched again in time, never believed too long. */
 export class Issuers {
@@ -69,7 +73,10 @@ export class Issuers {
       issuers.map((settings) => {
         const known = former.get(settings.name)?.fetched ?? this.#cached.get(settings.name);
         const fetched = known?.issuer === settings.issuer ? known : undefined;
-        return [settings.name, { settings, fetched, timer: undefined, askedAt: 0 }];
+        return [
+          settings.name,
+          { settings, fetched, timer: undefined, askedAt: 0, outage: undefined },
+        ];
       }),
     );
     for (const name of this.#followed.keys()) void this.refresh(name);
@@ -127,9 +134,17 @@ export class Issuers {
       if (!(error instanceof IssuerUnavailable)) throw error;
       if (this.#followed.get(name) !== followed) return;
       waitMs = Math.min(waitMs, cooldownMs);
-      this.#parts.record({ type: "issuer-unavailable", check: name, why: error.message });
+      this.#tellOutage(followed, error.message);
     }
     followed.timer = setTimeout(() => void this.refresh(name), waitMs).unref();
+  }
+
+  #tellOutage(followed: Followed, why: string): void {
+    const now = this.#parts.now();
+    const { outage, settings } = followed;
+    if (outage?.why === why && Math.abs(now - outage.toldAt) < outageToldMs) return;
+    followed.outage = { why, toldAt: now };
+    this.#parts.record({ type: "issuer-unavailable", check: settings.name, why });
   }
 
   close(): void {
@@ -141,6 +156,7 @@ export class Issuers {
     const { name, issuer } = followed.settings;
     const isNew = JSON.stringify(keys) !== JSON.stringify(followed.fetched?.keys);
     followed.fetched = { issuer, fetchedAt: this.#parts.now(), keys };
+    followed.outage = undefined;
     if (isNew) {
       const kids = keys.length;
       this.#parts.record({ type: "issuer-keys-changed", check: name, details: { keys: kids } });
