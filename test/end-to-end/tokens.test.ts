@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
+import { createHash, createHmac, X509Certificate } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect as connectTcp } from "node:net";
 import { join } from "node:path";
@@ -18,16 +18,24 @@ roles:
   tester: { publish: ["#"], subscribe: ["#"] }
   nurse: { publish: ["hospital/notes"], subscribe: ["hospital/north/{ward}/device/+/alarm", "hospital/notes"] }
   doctor: { requires: { amr: [mfa] }, publish: ["hospital/notes"], subscribe: ["hospital/#"] }
+  bound: { requires: { certificateBound: true }, subscribe: ["hospital/notes"] }
 bindings:
   - { role: tester, to: "service:tester" }
-${claimsText}`;
+${claimsText}  - { issuer: idp, claim: groups, value: bound, role: bound }
+`;
 
-const provider = await startTestProvider();
+const accounts = {
+  nurse: { groups: ["nurses"], ward: "icu", amr: ["pwd"] },
+  doctor: { groups: ["doctors"], amr: ["pwd", "mfa"] },
+  "visitor@home.example": { groups: ["nurses"] },
+  bound: { groups: ["bound"], cnf: { "x5t#S256": "of a certificate that is made later" } },
+};
+const provider = await startTestProvider({ accounts });
 const stranger = await startTestProvider();
 const deployment = await startDeployment({
   policy,
   devices: 0,
-  services: ["tester"],
+  services: ["tester", "other"],
   files: { "issuers.yaml": issuersText(provider, "idp.pem"), "idp.pem": provider.ca },
   settings: { "listeners.tokenMqtts.accept": "token", "listeners.tokenWss.accept": "token" },
 });
@@ -208,6 +216,34 @@ describe("a person", () => {
     const doctor = await connected(await logIn("doctor"));
     assert.equal(await doctor.subscribe("hospital/#"), 2);
     doctor.wire.socket.destroy();
+  });
+
+  test("has what is bound to a certificate with that certificate only, and a role that asks for it with a bound token only", async () => {
+    const der = new X509Certificate(deployment.credential("tester").cert).raw;
+    const thumbprint = createHash("sha256").update(der).digest("base64url");
+    accounts.bound.cnf["x5t#S256"] = thumbprint;
+    const token = await logIn("bound");
+    const answer = async (password: string, subject: string) => {
+      const at = { ...deployment.listener("tokenMqtts"), localAddress: anotherAddress() };
+      const wire = tlsWire(await openTls(at, deployment.credential(subject)));
+      const client = new RawClient(wire, 5);
+      const { reasonCode } = await client.connect({ password: Buffer.from(password) });
+      return { client, reasonCode };
+    };
+    const isRefused = async (reasonCode: number, check: string) => {
+      assert.equal(reasonCode, 0x87);
+      await eventually(`the refusal by ${check}`, async () =>
+        (await lastEvent("connect-refused"))?.["check"] === check ? true : undefined,
+      );
+    };
+    await isRefused((await answerTo(token)).connack.reasonCode, "token-cnf");
+    await isRefused((await answer(token, "other")).reasonCode, "token-cnf");
+    Object.assign(accounts.bound, { groups: ["bound"], cnf: undefined });
+    await isRefused((await answer(await logIn("bound"), "tester")).reasonCode, "token-roles");
+    const { client, reasonCode } = await answer(token, "tester");
+    assert.equal(reasonCode, 0);
+    assert.equal(await client.subscribe("hospital/notes"), 2);
+    client.wire.socket.destroy();
   });
 
   test("renews the token in the session", async () => {
