@@ -76,26 +76,56 @@ describe("what was taken", () => {
     );
   });
 
-  test("is said to have ended when it has, once", async () => {
-    const uses = new BreakGlassUses(inMemory());
-    let now = start;
+  function watching(uses: BreakGlassUses, at: { now: number }) {
     const events: string[] = [];
-    let published = 0;
+    const seen = { events, published: 0 };
     const watch = new BreakGlassWatch({
       uses,
-      now: () => now,
+      now: () => at.now,
       record: ({ type, subject }) => events.push(`${type} ${subject}`),
       publish: () => {
-        published += 1;
+        seen.published += 1;
       },
     });
+    return { watch, seen };
+  }
+
+  test("is said to have ended when it has, once, by whichever control runs then or later", async () => {
+    const uses = new BreakGlassUses(inMemory());
+    const at = { now: start };
+    const { watch, seen } = watching(uses, at);
     uses.take(use());
     watch.changed();
-    assert.equal(published, 1);
-    now += 10 * minute;
-    await eventually(() => events.length > 0);
-    assert.deepEqual(events, ["break-glass-ended person:idp_ann"]);
-    assert.equal(published, 2);
+    assert.equal(seen.published, 1);
+    const away = uses.take(use({ person: "person:idp_bob", until: start + 20 * minute }));
+    at.now += 10 * minute;
+    await eventually(() => seen.published > 1);
+    assert.deepEqual(seen.events, ["break-glass-ended person:idp_ann"]);
+    assert.equal(seen.published, 2);
+    watch.close();
+    at.now += 60 * minute;
+    const later = watching(uses, at);
+    await eventually(() => later.seen.published > 0);
+    assert.deepEqual(later.seen.events, ["break-glass-ended person:idp_bob"]);
+    assert.equal(uses.get(away.id, at.now)?.endedAt, start + 20 * minute);
+    later.watch.close();
+    const last = watching(uses, at);
+    last.watch.changed();
+    assert.deepEqual([last.seen.events, uses.unended(at.now)], [[], []]);
+    last.watch.close();
+  });
+
+  test("keeps the review of somebody who was quicker than the clock that tells of the end", async () => {
+    const uses = new BreakGlassUses(inMemory());
+    const at = { now: start };
+    const { watch, seen } = watching(uses, at);
+    const { id } = uses.take(use());
+    watch.changed();
+    at.now += 10 * minute;
+    const ended = uses.get(id, at.now);
+    if (ended !== undefined) uses.review(ended, "operator:bob", "as told", at.now);
+    await eventually(() => seen.events.length > 0);
+    assert.equal(uses.get(id, at.now)?.state, "reviewed");
     watch.close();
   });
 });

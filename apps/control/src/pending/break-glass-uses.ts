@@ -43,6 +43,11 @@ export class BreakGlassUses {
     return this.list(now).filter(({ state }) => state === "active");
   }
 
+  /** Those whose end nobody has written down, whether it has come or not. */
+  unended(now: number): readonly BreakGlassUse[] {
+    return this.list(now).filter(({ endedAt }) => endedAt === undefined);
+  }
+
   end({ state: _, ...use }: BreakGlassUse, by: string, now: number): BreakGlassUse {
     return this.#write({ ...use, endedAt: now, endedBy: by }, now);
   }

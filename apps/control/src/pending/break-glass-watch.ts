@@ -1,4 +1,3 @@
-import type { BreakGlassUse } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
 import type { BreakGlassUses } from "./break-glass-uses.ts";
 
@@ -14,10 +13,12 @@ export interface BreakGlassWatchParts {
 /** The clock is looked at this often while something is taken: it may have been set forwards. */
 const lookEveryMs = 500;
 
-/** Says when what was taken for an emergency has come to its end. The end itself needs nobody: each call asks for it. */
+/**
+ * Says when what was taken for an emergency has come to its end, also while no control ran. The end itself needs nobody:
+ * each call asks for it.
+ */
 export class BreakGlassWatch {
   readonly #parts: BreakGlassWatchParts;
-  #active: readonly BreakGlassUse[] = [];
   #timer: NodeJS.Timeout | undefined;
 
   constructor(parts: BreakGlassWatchParts) {
@@ -38,20 +39,22 @@ export class BreakGlassWatch {
   #look(): void {
     const { uses, now } = this.#parts;
     clearTimeout(this.#timer);
-    this.#active = uses.active(now());
-    const next = Math.min(...this.#active.map(({ until }) => until)) - now();
-    if (this.#active.length === 0) return;
-    this.#timer = setTimeout(() => this.#due(), Math.min(lookEveryMs, Math.max(0, next))).unref();
+    const ends = uses.unended(now()).map(({ until }) => until);
+    if (ends.length === 0) return;
+    const next = Math.max(0, Math.min(...ends) - now());
+    this.#timer = setTimeout(() => this.#due(), Math.min(lookEveryMs, next)).unref();
   }
 
   #due(): void {
-    const over = this.#active.filter(({ until }) => until <= this.#parts.now());
-    this.#look();
-    if (over.length === 0) return;
-    for (const { id, name, person, apiRole, policyRole } of over) {
+    const { uses, now, record, publish } = this.#parts;
+    const over = uses.unended(now()).filter(({ until }) => until <= now());
+    for (const use of over) {
+      const { id, name, person, apiRole, policyRole } = use;
       const details = { actor: "control", id, name, role: apiRole ?? policyRole ?? "" };
-      this.#parts.record({ type: "break-glass-ended", subject: person, details });
+      record({ type: "break-glass-ended", subject: person, details });
+      uses.end(use, "control", use.until); // last: whatever happens, the event is there
     }
-    this.#parts.publish();
+    this.#look();
+    if (over.length > 0) publish();
   }
 }
