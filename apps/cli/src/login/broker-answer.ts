@@ -9,6 +9,7 @@ export interface Answer {
 }
 
 const notAuthorized = 0x87;
+const firstRefusal = 0x80;
 const seeEvents = "wardmq events DIR names the subject and the reason";
 
 /** As the specification names the Reason Code, with its number and the Reason String, if there is one. */
@@ -35,7 +36,8 @@ export function explainNoConnection(
   url: string,
 ): Failure {
   if (error instanceof Failure) return error;
-  if (connack !== undefined && typeof Object(error).code === "number") return refused(connack);
+  const isRefused = connack?.reasonCode !== undefined && connack.reasonCode >= firstRefusal;
+  if (isRefused && typeof Object(error).code === "number") return refused(connack);
   const { host, hostname } = new URL(url);
   const code = systemCode(error);
   const fault =
@@ -53,6 +55,12 @@ function refused(connack: Answer): Failure {
   if (connack.reasonCode !== notAuthorized) return new Failure(1, said, seeEvents);
   const explain = "wardmq token explain DIR --file token.json says which check of it failed";
   return new Failure(1, said, `run wardmq login again; ${explain}`);
+}
+
+/** What is wrong with a connection that is there: the next token could not be had, or the broker did not take it. */
+export function explainNoRenewal(error: Error): string {
+  if (error instanceof Failure) return error.message;
+  return `the broker did not take the next token: ${printable(error.message, 200)}`;
 }
 
 interface Fault {

@@ -1,7 +1,7 @@
 import { connectWithToken } from "@wardmq/mqtt-js";
 import mqtt, { type MqttClient } from "mqtt";
 import type { Failure } from "../failure.ts";
-import { type Answer, explainNoConnection } from "./broker-answer.ts";
+import { type Answer, explainNoConnection, explainNoRenewal } from "./broker-answer.ts";
 import { freshToken } from "./fresh-token.ts";
 import { besideProfile, readProfile } from "./profile.ts";
 
@@ -21,9 +21,10 @@ export async function connectAsPerson(
   let problem: Failure | undefined;
   let hasConnected = false;
   const onTroubles = (error?: Error) => {
+    const isRenewal = hasConnected && client.connected && error !== undefined;
     const failure = explainNoConnection(error, connack, profile.broker);
-    if (hasConnected) report(`${failure.message}; trying again`);
-    else problem ??= failure;
+    if (!hasConnected) problem ??= failure;
+    else report(`${isRenewal ? explainNoRenewal(error) : failure.message}; trying again`);
   };
   const client = await connectWithToken({
     connect: mqtt.connect,
