@@ -1,10 +1,10 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { printable } from "@wardmq/events";
 import { parseKeyText } from "./file-provider.ts";
 import type { KeyEnvironment, KeyProvider, ProviderDescription } from "./key-provider.ts";
 import { KeysError } from "./keys-error.ts";
 import { localProvider } from "./local-provider.ts";
+import { readFileWithout } from "./private-files.ts";
 
 type Description = Extract<ProviderDescription, { name: "credentials" }>;
 
@@ -14,13 +14,19 @@ export function credentialsProvider(
   environment: KeyEnvironment,
 ): KeyProvider {
   const { credential } = description;
-  const key = parseKeyText(readCredential(environment, credential), credential);
+  const key = parseKeyText(
+    readCredential(environment, credential),
+    `the credential ${printable(credential)}`,
+  );
   return localProvider(
     description,
     () => key,
     `the credential ${printable(credential)} has to be the one that the key file was made with`,
   );
 }
+
+/** To write for a group, anything for others. systemd shows what it gives the user of a service as a group's right to read. */
+const forbidden = 0o027;
 
 /** A credential of this service; that there is none is a sentence. Its name is no path. */
 export function readCredential({ credentialsDirectory }: KeyEnvironment, name: string): Buffer {
@@ -31,9 +37,9 @@ export function readCredential({ credentialsDirectory }: KeyEnvironment, name: s
   if (credentialsDirectory === undefined)
     throw new KeysError("ERR_KEY_PROVIDER", `there are no credentials to take ${shown} from`, hint);
   try {
-    // The folder is this service's alone: systemd mounts it so that nobody else can open it.
-    return readFileSync(join(credentialsDirectory, name));
+    return readFileWithout(forbidden, join(credentialsDirectory, name), `the credential ${shown}`);
   } catch (cause) {
+    if (cause instanceof KeysError) throw cause;
     const why = (cause as NodeJS.ErrnoException).code ?? "unreadable";
     throw new KeysError(
       "ERR_KEY_PROVIDER",

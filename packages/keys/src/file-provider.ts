@@ -11,7 +11,7 @@ type Description = Extract<ProviderDescription, { name: "file" }>;
 /** A key-encryption key in a file of mode 0600 beside what it opens: for a first look. */
 export function fileProvider(description: Description, folder: string): KeyProvider {
   const path = join(folder, description.path);
-  const key = parseKeyText(readPrivateFile(path), path);
+  const key = parseKeyText(readPrivateFile(path), printable(path));
   return localProvider(description, () => key, `restore ${printable(path)} from a backup`);
 }
 
@@ -26,13 +26,13 @@ export function newFileProvider(folder: string, path = "kek.key"): KeyProvider {
 }
 
 /** 32 octets, or 64 hexadecimal digits with or without an end of line. */
-export function parseKeyText(bytes: Buffer, path: string): Buffer {
+export function parseKeyText(bytes: Buffer, where: string): Buffer {
   if (bytes.length === 32) return bytes;
   const text = bytes.toString("latin1");
   if (/^[0-9a-f]{64}\r?\n?$/i.test(text)) return Buffer.from(text.slice(0, 64), "hex");
   throw new KeysError(
     "ERR_KEY_FILE",
-    `${printable(path)} holds no key-encryption key`,
-    "it has to hold 32 octets or 64 hexadecimal digits (openssl rand -hex 32); restore it from a backup",
+    `${where} ${bytes.length === 0 ? "is empty" : "holds no key-encryption key"}`,
+    "it has to hold the 32 octets or 64 hexadecimal digits that the keys were made with; for new keys: openssl rand -hex 32",
   );
 }

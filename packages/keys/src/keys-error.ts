@@ -1,6 +1,6 @@
 /** Everything that keeps a key from being used, one row each; codes are stable, docs/errors.md has the same rows. */
 export const keysErrors = {
-  ERR_KEY_MODE: "a private key can be read or written by others",
+  ERR_KEY_MODE: "a private key or a credential can be read or written by others",
   ERR_KEY_FILE: "a key file is missing, can not be read or written, or is damaged",
   ERR_KEY_PROVIDER: "the key-encryption key can not be reached where the key file says it is",
   ERR_KEY_WRONG:

@@ -149,20 +149,24 @@ export function destroyFile(path: string): void {
 
 /** What a file with a key or a credential holds: nobody but its owner may be able to read or write it. */
 export function readPrivateFile(path: string): Buffer {
-  let file: number;
   try {
-    file = openSync(path, "r");
+    return readFileWithout(0o077, path, `the key ${printable(path)}`);
   } catch (cause) {
-    throw unreadable(path, cause);
+    throw cause instanceof KeysError ? cause : unreadable(path, cause);
   }
+}
+
+/** What a file holds whose mode gives none of these rights; what the system refuses is thrown as it is. */
+export function readFileWithout(rights: number, path: string, what: string): Buffer {
+  const file = openSync(path, "r");
   try {
     // The open file is asked, not the path, so that nobody can put another file in between.
     const mode = fstatSync(file).mode & 0o777;
-    if ((mode & 0o077) !== 0) {
+    if ((mode & rights) !== 0) {
       const found = mode.toString(8).padStart(4, "0");
       throw new KeysError(
         "ERR_KEY_MODE",
-        `the key ${printable(path)} is open to others (mode ${found})`,
+        `${what} is open to others (mode ${found})`,
         `chmod 600 ${printable(path)}`,
       );
     }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import {
   type KeyEnvironment,
@@ -37,7 +38,8 @@ const withPassphrase = (passphrase: string | undefined): KeyEnvironment => ({
 function withCredentials(credentials: Readonly<Record<string, string | Buffer>>): KeyEnvironment {
   const own = new TemporaryFolder();
   after(() => own[Symbol.dispose]());
-  for (const [name, value] of Object.entries(credentials)) writeFileSync(own.in(name), value);
+  for (const [name, value] of Object.entries(credentials))
+    writeFileSync(own.in(name), value, { mode: 0o440 });
   return { credentialsDirectory: own.path, passphrase: () => undefined };
 }
 
@@ -91,6 +93,26 @@ describe("the provider credentials", () => {
     fails("ERR_KEY_PROVIDER", () => open(withCredentials({ other: hex() })));
     fails("ERR_KEY_FILE", () => open(withCredentials({ "wardmq-kek": "no key" })));
     open(withCredentials({ "wardmq-kek": hex() }));
+  });
+
+  test("refuses one that others can read or a group can write", () => {
+    const environment = withCredentials({ "wardmq-kek": hex() });
+    const path = join(environment.credentialsDirectory ?? "", "wardmq-kek");
+    const open = () => new KeyProviders(environment).open(choice, folder.path);
+    for (const mode of [0o444, 0o404, 0o660, 0o402]) {
+      chmodSync(path, mode);
+      fails("ERR_KEY_MODE", open);
+    }
+    for (const mode of [0o400, 0o440, 0o600]) {
+      chmodSync(path, mode);
+      open();
+    }
+  });
+
+  test("says of an empty one that it is empty", () => {
+    const environment = withCredentials({ "wardmq-kek": "" });
+    const open = () => new KeyProviders(environment).open(choice, folder.path);
+    assert.throws(open, /the credential wardmq-kek is empty/);
   });
 
   test("refuses a name that leads out of the folder", () => {
