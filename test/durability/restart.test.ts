@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { type Deployment, startDeployment } from "../support/deployment.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { openTls, tlsWire } from "../support/wire.ts";
-import { startBroker } from "./broker-events.ts";
+import { eventsWithMore, startBroker } from "./broker-events.ts";
 
 const expiry = { sessionExpiryInterval: 1_000 };
 const timeout = 120_000;
@@ -125,6 +125,13 @@ describe("a deployment's broker", () => {
     assert.deepEqual(
       keys().map(({ state }: { state: string }) => state),
       ["current", "destroyed"],
+    );
+    const events = await eventsWithMore(deployment, "state-key-destroyed", 1);
+    assert.deepEqual(
+      events.flatMap(({ type, details }) =>
+        type === "state-key-destroyed" && details?.["store"] === "broker" ? [details["keyId"]] : [],
+      ),
+      [former],
     );
     await deployment.killBroker();
     await deployment.startBroker();

@@ -8,6 +8,8 @@ import {
 
 /** Events that only control itself may record: a broker never speaks for an operator. */
 const ofControl: ReadonlySet<EventType> = new Set<EventType>([
+  "control-rolled-back",
+  "anchor-lost",
   "policy-changed",
   "policy-refused",
   "policy-trial-started",
@@ -16,6 +18,11 @@ const ofControl: ReadonlySet<EventType> = new Set<EventType>([
   "issuer-keys-changed",
   "issuer-unavailable",
   "tokens-revoked",
+  "ban-lifted",
+  "break-glass-taken",
+  "break-glass-ended",
+  "break-glass-reviewed",
+  "logged-out",
   "subject-added",
   "subject-changed",
   "subject-revoked-by",
@@ -28,8 +35,18 @@ const ofControl: ReadonlySet<EventType> = new Set<EventType>([
   "enrolment-refused",
   "manufacturer-changed",
   "certificate-issued",
-  "state-key-destroyed",
+  "certificate-refused",
+  "certificate-adopted",
+  "rotation-step",
+  "fleet-rotation",
+  "root-crl-signed",
+  "root-key-moved",
+  "keys-changed",
   "backup-made",
+  "foreign-ca-changed",
+  "crl-read",
+  "crl-refused",
+  "crl-stale",
 ]);
 
 const longestText = 2000;
@@ -106,8 +123,10 @@ export function parseBrokerEvent(value: unknown): SecurityEvent | undefined {
     typeof type === "string" &&
     Object.hasOwn(eventTypes, type) &&
     !ofControl.has(type as EventType);
+  // Broker and control both destroy keys, each of its own store.
+  const isOfControl = safeDetails(given?.["details"])?.["store"] === "control";
   const isTime = Number.isSafeInteger(at) && Math.abs(Number(at)) <= endOfTime;
-  if (given === undefined || !isKnown || !isTime) return undefined;
+  if (given === undefined || !isKnown || isOfControl || !isTime) return undefined;
   const event: Record<string, unknown> = { type, at };
   for (const [key, make] of Object.entries(fields)) {
     const safe = Object.hasOwn(given, key) ? make(given[key]) : undefined;
