@@ -86,7 +86,10 @@ function once<Value>(make: () => Value): () => Value {
 
 function ownDescriptor(): number | undefined {
   const given = process.env[passphraseDescriptor];
-  return given === undefined ? undefined : Number(given);
+  if (given === undefined) return undefined;
+  if (/^\d{1,4}$/.test(given)) return Number(given);
+  const hint = `write one that is open: ${passphraseDescriptor}=3 wardmq ... 3<FILE`;
+  throw new Failure(2, `${passphraseDescriptor} is no number of a file descriptor`, hint);
 }
 
 function isCredential(): boolean {

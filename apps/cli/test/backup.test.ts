@@ -38,6 +38,9 @@ describe("keys behind a passphrase", () => {
     assert.equal((await run(init, forKeys(passphrase))).code, 0);
     assert.ok(!existsSync(at("d/control/kek.key")));
 
+    const unread = await run("list d", { cwd: folder, environment: { WARDMQ_PASSPHRASE_FD: "a" } });
+    assert.equal(unread.code, 2);
+    assert.match(unread.stderr, /WARDMQ_PASSPHRASE_FD is no number of a file descriptor/);
     const refused = await run("service add d dashboard", forKeys(wrong));
     assert.equal(refused.code, 2);
     assert.match(refused.stderr, /does not open this; give the passphrase/);
@@ -84,6 +87,10 @@ describe("wardmq backup and restore", () => {
   test("seal to a key pair that is never written over, and record the backup", async () => {
     assert.equal(statSync(at("pair")).mode & 0o777, 0o600);
     assert.equal((await run("backup-key --out pair")).code, 2);
+    const toPrivate = await run("backup plain --out to-private --to pair");
+    assert.equal(toPrivate.code, 2);
+    assert.match(toPrivate.stderr, /the recipient is a private key; give the \.pub/);
+    assert.ok(!existsSync(at("to-private")));
     assert.match(made.stdout, /SHA-256 [0-9a-f]{64}\nwithout the keys of the CAs/);
     assert.match((await run("events plain --last 1")).stdout, /backup-made/);
   });
@@ -127,7 +134,10 @@ describe("wardmq backup and restore", () => {
     const refused = await run(words, byPassphrase(wrong));
     assert.equal(refused.code, 2);
     assert.match(refused.stderr, /the passphrase is another one/);
-    assert.match((await run("restore by-passphrase --into whole --key pair")).stderr, /passphrase/);
+    assert.match(
+      (await run("restore by-passphrase --into whole --key pair")).stderr,
+      /is sealed to a passphrase; give --passphrase instead of --key/,
+    );
     assert.equal((await run(words, byPassphrase(passphrase))).code, 0);
     assert.ok(existsSync(at("whole/control/issuing-ca.key")));
   });

@@ -134,7 +134,10 @@ function findSlot(module: Module, { token }: Pkcs11Uri): Handle {
   if (slot !== undefined && slots.length === 1) return slot;
   const shown = printable(token, 80);
   throw slot === undefined
-    ? refused(`there is no token ${shown}`, "plug it in, or correct token= in the PKCS#11 URI")
+    ? refused(
+        `there is no token ${shown}`,
+        "plug it in, or correct token= in the PKCS#11 URI; the library has to find its configuration without variables such as SOFTHSM2_CONF, which control and broker do not get",
+      )
     : refused(`there are ${slots.length} tokens ${shown}`, "give each token a label of its own");
 }
 

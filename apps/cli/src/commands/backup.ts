@@ -163,23 +163,33 @@ function identityOf(file: string, options: RestoreOptions): string {
     const hint = "a backup opens with --key FILE or with --passphrase";
     throw new Failure(2, "exactly one of --key and --passphrase is needed", hint);
   }
-  if (key !== undefined) return readText(key);
   const scrypt = scryptOf(file);
+  const shown = printable(file, 1000);
+  if (key !== undefined && scrypt !== undefined)
+    throw new Failure(
+      2,
+      `${shown} is sealed to a passphrase`,
+      "give --passphrase instead of --key",
+    );
+  if (key !== undefined) return readText(key);
+  if (scrypt === undefined) {
+    const hint = "give the key it was made for with --key";
+    throw new Failure(2, `${shown} is no backup that a passphrase opens`, hint);
+  }
   const passphrase = readPassphrase(passphraseFd, "passphrase of the backup: ");
   const identity = passphraseIdentity(passphrase, scrypt);
   return identity.export({ type: "pkcs8", format: "pem" }).toString();
 }
 
-/** The parameters in the first line of a backup. */
-function scryptOf(file: string): ScryptParameters {
+/** The parameters in the first line of a backup that is sealed to a passphrase. */
+function scryptOf(file: string): ScryptParameters | undefined {
+  const line = firstLine(file);
   try {
-    const { scrypt } = JSON.parse(firstLine(file)) as { scrypt?: Record<string, unknown> };
-    if (scrypt !== undefined && areScryptParameters(scrypt)) return scrypt;
-  } catch (error) {
-    if (error instanceof Failure) throw error;
+    const { scrypt } = JSON.parse(line) as { scrypt?: Record<string, unknown> };
+    return scrypt !== undefined && areScryptParameters(scrypt) ? scrypt : undefined;
+  } catch {
+    return undefined; // control says that it is no backup
   }
-  const hint = "give the key it was made for with --key";
-  throw new Failure(2, `${printable(file, 1000)} is no backup that a passphrase opens`, hint);
 }
 
 function firstLine(path: string): string {

@@ -94,6 +94,11 @@ function isAlive(pid: number): boolean {
 }
 
 function parseRecipient(pem: string): KeyObject {
+  // A public key could be made of it, and what opens every backup would stay on the host.
+  if (pem.includes("PRIVATE KEY"))
+    throw new Failure("ERR_BACKUP_KEY", "the recipient is a private key", {
+      hint: "give the .pub that belongs to it, and keep the key itself away from this host",
+    });
   try {
     const key = createPublicKey(pem);
     if (isRecipient(key)) return key;
