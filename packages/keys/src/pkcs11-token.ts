@@ -170,5 +170,7 @@ export function readPin(source: string, environment: KeyEnvironment, folder: str
     source.slice(0, at) === "credential"
       ? readCredential(environment, name).toString("utf8")
       : readPrivateText(resolve(folder, name));
-  return text.replace(/\r?\n$/, "");
+  const pin = text.replace(/\r?\n$/, "");
+  if (pin !== "") return pin;
+  throw refused(`${printable(source)} holds no PIN`, "write the PIN of the token there");
 }

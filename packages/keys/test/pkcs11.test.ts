@@ -69,6 +69,12 @@ function onToken(): void {
       fails("ERR_KEY_MODE", () => open(uri));
     });
 
+    test("tries no PIN where none is written: the token would count it", () => {
+      writeFileSync(folder.in("no-pin"), "\n", { mode: 0o600 });
+      const uri = uriOf("kek").replace(folder.in("pin"), folder.in("no-pin"));
+      assert.throws(() => open(uri), /no-pin holds no PIN/);
+    });
+
     test("refuses a key that may leave its token", () => {
       const words = ["--keygen", "--key-type", "AES:32", "--label", "leaky", "--extractable"];
       assert.equal(pkcs11Tool("ward", ...words).status, 0);
