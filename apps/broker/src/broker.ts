@@ -501,7 +501,7 @@ export class Broker {
     const why = printable(error.message);
     this.#parts.record({ type: "store-failing", why });
     this.#parts.report(
-      `the store refuses to keep: ${why}; nothing is acknowledged that would be stored`,
+      `the store refuses to keep: ${why}; nothing is acknowledged that would be stored, and it is tried again every second`,
     );
     for (const connection of [...this.#connections]) connection.storeFailed();
   }

@@ -255,7 +255,11 @@ function drain(broker: Broker, feed: FeedClient, outbox: EventOutbox): void {
 function stopped(error: unknown): never {
   const { code, message, port } = error as NodeJS.ErrnoException & { port?: number };
   if (error instanceof CredentialFault) return stop(2, message);
-  if (error instanceof StoreError) return stop(1, `broker/state cannot be opened: ${message}`);
+  if (error instanceof StoreError)
+    return stop(
+      1,
+      `broker/state cannot be opened: ${message}; make room or mend its disk, and start again`,
+    );
   if (code === "EADDRINUSE") {
     return stop(
       1,

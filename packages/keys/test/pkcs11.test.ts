@@ -24,7 +24,7 @@ after(() => folder[Symbol.dispose]());
 const mark = "WARDMQ_TEST_HAS_TOKEN";
 if (process.env[mark] === undefined) {
   test("provider and signer work on a token of SoftHSM2", { skip: softHsmIsMissing }, () => {
-    const options = process.versions["bun"] ? ["test"] : ["--test"];
+    const options = process.versions["bun"] ? ["test", "--timeout", "100000"] : ["--test"];
     const { status, stdout, stderr } = spawnSync(
       process.execPath,
       [...options, import.meta.filename],
