@@ -214,7 +214,7 @@ async function throughPages(
   throw new Error("the login came to no end");
 }
 
-function https(url: string, ca: string, { form, cookies }: Question): Promise<Answer> {
+export function https(url: string, ca: string, { form, cookies }: Question): Promise<Answer> {
   const body = form === undefined ? undefined : new URLSearchParams(form).toString();
   const cookie = [...(cookies ?? [])].map(([name, value]) => `${name}=${value}`).join("; ");
   return new Promise((resolve, reject) => {

@@ -3,6 +3,8 @@ import { once } from "node:events";
 import { createServer, request } from "node:https";
 import type { AddressInfo } from "node:net";
 import Provider, { errors } from "oidc-provider";
+import { withLoginPages } from "./login-pages.ts";
+import { memory } from "./memory.ts";
 
 /** What a person's tokens say; the name is what is typed at the login page, with any password. */
 export interface Account {
@@ -70,7 +72,8 @@ export async function startProvider(options: ProviderOptions): Promise<RunningPr
   const issuer = `https://localhost:${(server.address() as AddressInfo).port}`;
   let logout: LogoutPlace | undefined;
   const start = () => {
-    handle = new Provider(issuer, configuration(options, keys, logout)).callback();
+    const provider = new Provider(issuer, configuration(options, keys, logout));
+    handle = withLoginPages(provider, provider.callback());
   };
   start();
   return {
@@ -110,6 +113,7 @@ function configuration(
     };
   const signed = { id_token_signed_response_alg: "ES256" };
   return {
+    adapter: memory(),
     jwks: { keys },
     cookies: { keys: [randomBytes(32).toString("base64url")] },
     clientDefaults: signed,
@@ -157,7 +161,7 @@ function configuration(
     enabledJWA: { idTokenSigningAlgValues: ["ES256"] },
     ...(logout === undefined ? {} : { fetch: postTrusting(logout.ca) }),
     features: {
-      devInteractions: { enabled: true },
+      devInteractions: { enabled: false },
       deviceFlow: { enabled: true },
       clientCredentials: { enabled: true },
       revocation: { enabled: true },
