@@ -67,7 +67,7 @@ describe("EventOutbox", () => {
     box.close();
   });
 
-  test("never folds events of another type, subject, address, check, limit, topic, rule or place", () => {
+  test("never folds events of another type, subject, address, check, limit, topic, rule, place or key", () => {
     const { sent, outbox: box, turn, send } = outbox();
     box.connect(send);
     const base: Draft = {
@@ -87,10 +87,11 @@ describe("EventOutbox", () => {
         [key]: "x",
       })),
       { ...base, details: { place: "x" } },
+      { ...base, details: { place: "g", keyId: "x" } },
     ];
     for (const each of [...all, { ...base, type: "protocol-error" } as const]) box.record(each);
     turn();
-    assert.equal(sent.length, 9);
+    assert.equal(sent.length, 10);
     box.close();
   });
 

@@ -134,5 +134,6 @@ function keyOf({
 }: SecurityEvent) {
   const fingerprint = check === "certification-path" ? "" : (certificate?.fingerprint ?? "");
   const about = type === "limit-reached" ? "" : topic;
-  return `${type} ${subject} ${address} ${listener} ${check} ${limit} ${about} ${ruleId} ${details?.["place"]} ${fingerprint}`;
+  const { place, keyId } = details ?? {};
+  return `${type} ${subject} ${address} ${listener} ${check} ${limit} ${about} ${ruleId} ${place} ${keyId} ${fingerprint}`;
 }
