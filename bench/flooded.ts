@@ -1,50 +1,199 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Deployment } from "./deployment.ts";
 import { type LoadResult, numberAt } from "./generator.ts";
+import { median } from "./report.ts";
+import { endProcess } from "./running-broker.ts";
+import { serverKeyOf } from "./server-key.ts";
 
-const readyMs = 60_000;
-/** It is ended as soon as the measurement beside it is. */
-const atMostSeconds = 300;
+/** What floods: `flood` sends tokens over connections that are open, `connect-flood` brings each with a CONNECT. */
+export type FloodLoad = "flood" | "connect-flood";
+
+/** What stands beside the ward while it is measured. */
+export type Beside = "nothing" | "sink" | "broker";
+
+/** One round: the ward's result beside each, and what the two floods say of themselves. */
+export interface Round {
+  readonly ward: Readonly<Record<Beside, LoadResult>>;
+  readonly flood: Readonly<Record<Exclude<Beside, "nothing">, LoadResult>>;
+}
+
+const rounds = 3;
 const tokensPerSecond = 5_000;
+/** Each flood is ended as soon as the measurement beside it is. */
+const floodSeconds = 600;
+/** The ward has as long to come up and warm up, or to measure, beside what its options say. */
+const spareMs = 90_000;
+/** Between two measurements: what ends the one before, or begins a flood, is none of theirs. */
+const settleMs = 1_000;
 
-/** Measures once more beside a flood of bad tokens; gives that result with how it compares with the first. */
-export async function besideFlood(
-  quiet: LoadResult,
+export interface FloodedParts {
+  readonly generator: string;
+  readonly load: FloodLoad;
+  /** The ward's words, its length included. */
+  readonly ward: readonly string[];
+  /** Where a flood goes, and as whom: what the ward's words say of it, without `--port`. */
+  readonly flood: readonly string[];
+  readonly port: number;
+  readonly deployment: Deployment;
+  /** For the sink's credential. */
+  readonly folder: string;
+  readonly timeoutMs: number;
+}
+
+/**
+ * Measures the ward on one broker alone, beside a flood at a sink that throws away all of it, and beside the same flood
+ * at the broker, in turn, three rounds: what the flood's own programs cost the machine is in the second, too.
+ */
+export async function measureFlooded(parts: FloodedParts): Promise<LoadResult> {
+  const { generator, load, deployment, folder } = parts;
+  const identity = join(folder, "sink");
+  writeServerIdentity(identity, deployment);
+  const refuse = load === "connect-flood" ? ["--refuse"] : [];
+  await using sink = lead(generator, ["sink", ...parts.flood, "--service", identity, ...refuse]);
+  await using ward = lead(generator, [...parts.ward, "--led"], "as others");
+  const ports = { sink: numberAt(await sink.line(spareMs), "port"), broker: parts.port };
+  await ward.line(parts.timeoutMs);
+
+  const measure = async (flood?: Led) => {
+    await delay(settleMs);
+    flood?.begin();
+    ward.begin();
+    return ward.line(parts.timeoutMs);
+  };
+  const measureBeside = async (where: keyof typeof ports, round: number) => {
+    const length = ["--seconds", `${floodSeconds}`, "--rate", `${tokensPerSecond}`];
+    // Other addresses each round: every flood finds the broker as the first one did.
+    const to = ["--port", `${ports[where]}`, "--from", `127.${round + 1}.0.1`];
+    await using flood = lead(generator, [load, ...parts.flood, ...to, ...length, "--led"]);
+    await flood.line(spareMs);
+    const ofWard = await measure(flood);
+    flood.end();
+    return { ofWard, ofFlood: await flood.line(spareMs) };
+  };
+
+  const done: Round[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const wards: Partial<Record<Beside, LoadResult>> = {};
+    const floods: Partial<Record<Beside, LoadResult>> = {};
+    for (const beside of orderOf(round)) {
+      if (beside === "nothing") {
+        wards[beside] = await measure();
+        continue;
+      }
+      const { ofWard, ofFlood } = await measureBeside(beside, round);
+      wards[beside] = ofWard;
+      floods[beside] = ofFlood;
+    }
+    done.push({ ward: wards, flood: floods } as Round); // each of them stands in the order
+  }
+  return floodedResult(load, done);
+}
+
+/** Another one begins each round, so that none always follows the same one. */
+export function orderOf(round: number): readonly Beside[] {
+  const all: readonly Beside[] = ["nothing", "sink", "broker"];
+  const first = round % all.length;
+  return [...all.slice(first), ...all.slice(0, first)];
+}
+
+/** The rounds and what is made of them: medians, and medians of the ratios of each round. */
+export function floodedResult(load: FloodLoad, rounds: readonly Round[]): LoadResult {
+  const p99 = (beside: Beside) => rounds.map(({ ward }) => numberAt(ward[beside], "latencyMs.p99"));
+  const ratio = (of: Beside, by: Beside) =>
+    median(p99(of).map((value, i) => value / (p99(by)[i] ?? Number.NaN)));
+  const sent = (where: "sink" | "broker", key: string) =>
+    median(rounds.map(({ flood }) => numberAt(flood[where], key)));
+  const perSecond = load === "flood" ? "inPerSecond" : "connectsPerSecond";
+  const cpuPerSecond = (result: LoadResult) =>
+    numberAt(result, "brokerCpuSeconds") / result.seconds;
+  const cpuMicros = rounds.map(({ ward, flood }) => {
+    const more = cpuPerSecond(ward.broker) - cpuPerSecond(ward.nothing);
+    return (more * 1e6) / numberAt(flood.broker, perSecond);
+  });
+  const wards = rounds.flatMap(({ ward }) => Object.values(ward));
+  const most = (results: readonly LoadResult[], key: string) =>
+    Math.max(...results.map((result) => numberAt(result, key)));
+  return {
+    workload: load,
+    seconds: wards.reduce((sum, { seconds }) => sum + seconds, 0),
+    generatorBusy: most(wards, "generatorBusy"),
+    // Beside a flood others are its own programs.
+    othersBusy: most(
+      rounds.map(({ ward }) => ward.nothing),
+      "othersBusy",
+    ),
+    lost: most(wards, "lost"),
+    aloneP99: median(p99("nothing")),
+    sinkP99: median(p99("sink")),
+    brokerP99: median(p99("broker")),
+    p99Factor: ratio("broker", "nothing"),
+    p99FactorOfSink: ratio("broker", "sink"),
+    sentPerSecond: sent("broker", perSecond),
+    sinkSentPerSecond: sent("sink", perSecond),
+    cpuMicros: median(cpuMicros),
+    ...(load === "flood" ? {} : answersOf(rounds)),
+    rounds,
+  };
+}
+
+/** What became of the CONNECTs of the floods at the broker, per second. */
+function answersOf(rounds: readonly Round[]): Readonly<Record<string, number>> {
+  const perSecond = (key: string) =>
+    median(rounds.map(({ flood }) => numberAt(flood.broker, key) / flood.broker.seconds));
+  return {
+    openedPerSecond: perSecond("opened"),
+    refusedPerSecond: perSecond("refused"),
+    shedPerSecond: perSecond("shed"),
+    closedPerSecond: perSecond("closed"),
+    waitingAtEnd: median(rounds.map(({ flood }) => numberAt(flood.broker, "waiting"))),
+  };
+}
+
+/** The sink shows what the broker shows, so that the same client talks to both. */
+function writeServerIdentity(folder: string, { directory, service }: Deployment): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  writeFileSync(join(folder, "key.pem"), serverKeyOf(directory), { mode: 0o600 });
+  copyFileSync(join(directory, "broker", "server.pem"), join(folder, "cert.pem"));
+  copyFileSync(join(service, "ca.pem"), join(folder, "ca.pem"));
+}
+
+/** A load generator that is told when, and says things in lines. */
+interface Led extends AsyncDisposable {
+  begin(): void;
+  end(): void;
+  /** The next line; rejects when none comes in time. */
+  line(withinMs: number): Promise<LoadResult>;
+}
+
+/** Floods give way to what is measured: they stand for other machines, and use the cores of this one. */
+function lead(
   generator: string,
   words: readonly string[],
-  measure: () => Promise<LoadResult>,
-): Promise<LoadResult> {
-  const length = ["--seconds", `${atMostSeconds}`, "--rate", `${tokensPerSecond}`];
-  // It gives way to what is measured: it stands for 1,000 other machines, and uses the cores of this one.
-  const child = spawn("nice", ["-n", "5", generator, "flood", ...words, ...length], {
-    stdio: ["ignore", "pipe", "inherit"],
+  priority: "as others" | "last" = "last",
+): Led {
+  const nice = priority === "last" ? ["nice", "-n", "19"] : [];
+  const [program = generator, ...rest] = [...nice, generator, ...words];
+  const child: ChildProcess = spawn(program, rest, { stdio: ["ignore", "pipe", "pipe"] });
+  let errors = "";
+  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
+    errors = (errors + chunk).slice(-4_096);
   });
+  if (child.stdout === null) throw new Error("the load generator has no output");
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const timer = setTimeout(() => child.kill("SIGKILL"), readyMs);
-  try {
-    const { value } = await lines.next();
-    clearTimeout(timer);
-    if (value !== "ready") throw new Error("the flood of tokens did not begin");
-    const flooded = await measure();
-    child.kill("SIGTERM");
-    const { value: last = "{}" } = await lines.next();
-    const flood = JSON.parse(last) as LoadResult;
-    const badTokensPerSecond = numberAt(flood, "inPerSecond");
-    const cpuPerSecond = (result: LoadResult) =>
-      numberAt(result, "brokerCpuSeconds") / result.seconds;
-    const quietP99 = numberAt(quiet, "latencyMs.p99");
-    return {
-      ...flooded,
-      quietP99,
-      p99Factor: numberAt(flooded, "latencyMs.p99") / quietP99,
-      badTokensPerSecond,
-      floodConnections: numberAt(flood, "open"),
-      floodGeneratorBusy: flood.generatorBusy,
-      cpuMicrosPerBadToken:
-        ((cpuPerSecond(flooded) - cpuPerSecond(quiet)) * 1e6) / badTokensPerSecond,
-    };
-  } finally {
-    clearTimeout(timer);
-    child.kill("SIGKILL");
-  }
+  return {
+    begin: () => child.kill("SIGUSR1"),
+    end: () => child.kill("SIGTERM"),
+    line: async (withinMs) => {
+      const timer = setTimeout(() => child.kill("SIGKILL"), withinMs);
+      const { value } = await lines.next();
+      clearTimeout(timer);
+      if (typeof value === "string") return JSON.parse(value) as LoadResult;
+      throw new Error(errors.trim() || `load ${words[0]} said nothing within ${withinMs / 1000} s`);
+    },
+    [Symbol.asyncDispose]: () => endProcess(child),
+  };
 }

@@ -4,9 +4,9 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { KeyProviders, keyEnvironment, openPrivateKeyFile } from "@wardmq/keys";
 import type { Deployment } from "./deployment.ts";
 import { endProcess, type RunningBroker } from "./running-broker.ts";
+import { serverKeyOf } from "./server-key.ts";
 import { mosquittoProgram } from "./system-packages.ts";
 
 /**
@@ -58,11 +58,7 @@ function writeFiles(
   const { directory, service, topic, ward, wardFilter } = deployment;
   const caFile = join(folder, "ca.pem");
   const keyFile = join(folder, "server.key");
-  const key = openPrivateKeyFile(
-    join(directory, "broker", "server.key"),
-    new KeyProviders(keyEnvironment({})),
-  );
-  writeFileSync(keyFile, key.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+  writeFileSync(keyFile, serverKeyOf(directory), { mode: 0o600 });
   const aclFile = join(folder, "access.list");
   const authorities = ["issuing-ca.pem", "root-ca.pem"].map((name) =>
     readFileSync(join(directory, "control", name), "utf8"),

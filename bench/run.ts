@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { benchDeployment, type Deployment } from "./deployment.ts";
 import { documentResults } from "./document.ts";
 import { withLimit } from "./durable.ts";
-import { besideFlood } from "./flooded.ts";
+import { measureFlooded } from "./flooded.ts";
 import { type LoadResult, loadGenerator, runLoad } from "./generator.ts";
 import { firstLine, thisCommit, thisMachine } from "./machine.ts";
 import { serveMosquitto } from "./mosquitto.ts";
@@ -21,7 +21,7 @@ import { doubts, rowsOf, tableOf } from "./report.ts";
 import type { RunningBroker } from "./running-broker.ts";
 import { measureStart } from "./start.ts";
 import { mosquitto, mosquittoProgram, requirePackages } from "./system-packages.ts";
-import { limitsForLoad, serveWardmq } from "./wardmq.ts";
+import { acceptsForLoad, limitsForLoad, serveWardmq } from "./wardmq.ts";
 import { type Workload, workloads } from "./workloads.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -165,13 +165,10 @@ async function measureOnce(
   current = await start(broker, deployment, workload);
   try {
     const seconds = Math.max(1, options.seconds * workload.lengthFactor);
-    const common = [
-      ...["--port", `${current.port}`, "--pid", `${current.pid}`],
-      ...["--mqtt", options.mqtt, "--service", deployment.service],
-    ];
+    const common = ["--mqtt", options.mqtt, "--service", deployment.service];
     const words = [
       workload.load ?? workload.name,
-      ...common,
+      ...["--port", `${current.port}`, "--pid", `${current.pid}`, ...common],
       ...(workload.withToken ? ["--token", deployment.token] : []),
       ...(current.beside === undefined ? [] : ["--beside", `${current.beside}`]),
       ...["--seconds", `${seconds}`, "--devices", deployment.devices],
@@ -186,12 +183,19 @@ async function measureOnce(
     commands[broker] = current.command.join(" ");
     commands[`load ${workload.name}`] = ["build/load", ...words].join(" ");
     const timeoutMs = (seconds * 3 + 120) * 1000;
-    const first = await runLoad(generator, words, timeoutMs);
-    const result = workload.besideFlood
-      ? await besideFlood(first, generator, [...common, "--token", deployment.token], () =>
-          runLoad(generator, words, timeoutMs),
-        )
-      : first;
+    const result =
+      workload.besideFlood === undefined
+        ? await runLoad(generator, words, timeoutMs)
+        : await measureFlooded({
+            generator,
+            load: workload.besideFlood,
+            ward: words,
+            flood: [...common, "--token", deployment.token],
+            port: current.port,
+            deployment,
+            folder: runFolder,
+            timeoutMs,
+          });
     await current.stop();
     const hasJournal = workload.name === "durable" && broker !== "mosquitto";
     return hasJournal ? withLimit(result, deployment.directory) : result;
@@ -208,14 +212,16 @@ function start(
 ): Promise<RunningBroker> {
   if (broker === "mosquitto")
     return serveMosquitto(join(runFolder, "mosquitto"), deployment, workload.name === "durable");
-  const sets = takesTokens(workload)
-    ? [...limitsForLoad, "listeners.mqtts.accept=both"]
-    : limitsForLoad;
+  const sets = [
+    ...limitsForLoad,
+    ...(workload.besideFlood === "connect-flood" ? [] : [acceptsForLoad]),
+    ...(takesTokens(workload) ? ["listeners.mqtts.accept=both"] : []),
+  ];
   return serveWardmq(deployment.directory, broker === "wardmq-bun" ? "bun" : "node", sets);
 }
 
 const takesTokens = ({ withToken, besideFlood }: Workload) =>
-  withToken === true || besideFlood === true;
+  withToken === true || besideFlood !== undefined;
 
 function programOf(runtime: "bun" | "node"): string {
   const folder = runtime === "bun" ? "@oven/bun" : "node";

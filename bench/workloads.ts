@@ -1,3 +1,4 @@
+import type { FloodLoad } from "./flooded.ts";
 import { type LoadResult, numberAt } from "./generator.ts";
 
 /** A figure of a workload: where it stands in the generator's result, and what is asked of it. */
@@ -26,8 +27,8 @@ export interface Workload {
   readonly load?: string;
   /** It logs in with an access token, which Mosquitto does not take. */
   readonly withToken?: true;
-  /** It is measured twice on one broker: as it is, and beside a flood of bad tokens; the result has both. */
-  readonly besideFlood?: true;
+  /** It is measured alone and beside a flood of bad tokens, in turn on one broker. */
+  readonly besideFlood?: FloodLoad;
   /** How many times `--seconds` it measures. */
   readonly lengthFactor: number;
   readonly figures: readonly Figure[];
@@ -50,6 +51,14 @@ function ofJournal(key: string, label: string, digits: number, asked?: Asked): F
 }
 
 const cpuPerMessage = figure("brokerCpuMicrosPerMessage", "CPU us per message in or out", 2);
+
+const p99Figures: readonly Figure[] = [
+  figure("aloneP99", "ward's p99 ms alone", 3),
+  figure("sinkP99", "beside the flood at the sink", 3),
+  figure("brokerP99", "beside the flood at the broker", 3),
+  figure("p99Factor", "the last by the first", 2, { of: "value", atMost: 2 }),
+  figure("p99FactorOfSink", "the last by the second", 2),
+];
 
 /** Everything the benchmark measures, one row each; `asked` are the thresholds WardMQ sets itself. */
 export const workloads: readonly Workload[] = [
@@ -141,17 +150,36 @@ export const workloads: readonly Workload[] = [
   {
     name: "flood",
     summary:
-      "the ward, and the ward beside 5,000 tokens a second with a bad signature from 1,000 connections",
+      "the ward beside 5,000 tokens a second with a bad signature from 1,000 connections, at a sink and at the broker",
     words: ["--warmup", "10"],
     load: "ward",
-    besideFlood: true,
+    besideFlood: "flood",
     lengthFactor: 1,
     figures: [
-      figure("quietP99", "latency p99 ms without the flood", 3),
-      figure("latencyMs.p99", "latency p99 ms beside it", 3),
-      figure("p99Factor", "p99 beside it by p99 without", 2, { of: "value", atMost: 2 }),
-      figure("badTokensPerSecond", "bad tokens/s that were sent", 0),
-      figure("cpuMicrosPerBadToken", "broker CPU us per bad token sent, all threads", 1),
+      ...p99Figures,
+      figure("sentPerSecond", "bad tokens/s sent", 0),
+      figure("sinkSentPerSecond", "bad tokens/s sent to the sink", 0),
+      figure("cpuMicros", "broker CPU us per bad token", 1),
+    ],
+  },
+  {
+    name: "connect-flood",
+    summary:
+      "the ward beside CONNECTs with such a token from 1,000 addresses, as many as can be made up to 5,000 a second, at a sink and at the broker",
+    words: ["--warmup", "10"],
+    load: "ward",
+    besideFlood: "connect-flood",
+    lengthFactor: 1,
+    figures: [
+      ...p99Figures,
+      figure("openedPerSecond", "connections/s opened", 0),
+      figure("shedPerSecond", "closed before CONNECT, /s", 0),
+      figure("sentPerSecond", "CONNECTs/s sent", 0),
+      figure("refusedPerSecond", "refused by CONNACK, /s", 0),
+      figure("closedPerSecond", "closed without one, /s", 0),
+      figure("waitingAtEnd", "no answer yet at the end", 0),
+      figure("sinkSentPerSecond", "CONNECTs/s sent to the sink", 0),
+      figure("cpuMicros", "broker CPU us per CONNECT", 0),
     ],
   },
   {

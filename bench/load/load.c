@@ -1,11 +1,12 @@
-// The load generator: options, and one function per workload. One thread. Prints one JSON object on stdout.
+// The load generator: options, and one function per workload. One thread. Prints one JSON object on stdout, and those
+// that are led another one before it: that they are ready.
 // Every loop ends: each has a deadline, and --seconds, --warmup, --connections and the like are bounded.
 #include "load.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +19,11 @@ static struct {
   const char *service, *devices, *topic, *filter;
   double seconds, warmup, rate;
   int connections, readers, window, payload, qos, concurrency, pid, beside;
+  uint32_t from;
+  bool led, refuses;
 } opt = {
     .to = {.host = "127.0.0.1", .sni = "localhost", .groups = "P-256", .ciphers = "TLS_AES_256_GCM_SHA384", .port = 8883, .mqtt = 3},
-    .topic = "bench", .seconds = 5, .warmup = 2, .rate = 2000, .concurrency = 16,
+    .topic = "bench", .seconds = 5, .warmup = 2, .rate = 2000, .from = 0x7f010001, .concurrency = 16,
     .connections = -1, .readers = -1, .window = -1, .payload = -1, .qos = -1,
 };
 
@@ -87,6 +90,27 @@ static void run_for(double seconds, void (*tick)(void)) {
     tick();
     wire_poll(10);
   }
+}
+
+// With --led somebody else says by signals when: a SIGUSR1 to begin, a SIGTERM to end.
+static volatile sig_atomic_t is_begun, is_over;
+static void begin(int signal) { (void)signal, is_begun = 1; }
+static void end(int signal) { (void)signal, is_over = 1; }
+
+static void say_ready(void) {
+  printf("{\"ready\":true}\n");
+  fflush(stdout);
+}
+
+// Waits for the signal to begin, at most an hour; false: it is to end. Without --led there is nothing to wait for.
+static bool may_begin(void (*tick)(void)) {
+  for (uint64_t from = now_ns(); opt.led && !is_begun && !is_over && since(from) < 3600;) {
+    tick();
+    wire_poll(10);
+  }
+  bool may = !is_over && (is_begun || !opt.led);
+  is_begun = 0;
+  return may;
 }
 
 // After the last PUBLISH: waits until `expected` deliveries have arrived and all is acknowledged, at most 3 s.
@@ -327,6 +351,27 @@ static void load_devices(int wanted) {
   qsort(device, (size_t)found, sizeof *device, by_name);
 }
 
+static void ward_begins(void) {
+  ward_begin = now_ns();
+  ward_next = 0;
+}
+
+static void ward_measure(void) {
+  latency_reset();
+  ward_latest = 0;
+  counts a = count_now();
+  run_for(opt.seconds, ward_tick);
+  counts b = count_now();
+  uint64_t expected = total_published * (uint64_t)opt.readers;
+  drain(expected);
+  ward_begins(); // nobody is late for what was not sent meanwhile
+  report("ward", a, b);
+  report_latency();
+  printf(",\"generatorLateMs\":%.3f", (double)ward_latest / 1e6);
+  report_lost(expected);
+  fflush(stdout);
+}
+
 static void ward(void) {
   int n = opt.connections, readers = opt.readers;
   if (opt.payload < 8) fail("ward needs --payload of at least 8: the time stamp");
@@ -351,31 +396,26 @@ static void ward(void) {
   qsort(ward_phase, (size_t)n, sizeof *ward_phase, by_value);
 
   bring_up(0, conns_len);
-  ward_begin = now_ns();
+  ward_begins();
   run_for(opt.warmup, ward_tick);
-  latency_reset();
-  ward_latest = 0;
-  counts a = count_now();
-  run_for(opt.seconds, ward_tick);
-  counts b = count_now();
-  uint64_t expected = total_published * (uint64_t)readers;
-  drain(expected);
-  report("ward", a, b);
-  report_latency();
-  printf(",\"generatorLateMs\":%.3f", (double)ward_latest / 1e6);
-  report_lost(expected);
+  if (opt.led) say_ready();
+  while (may_begin(ward_tick)) {
+    ward_measure();
+    if (!opt.led) break;
+  }
   hang_up();
 }
 
-// ---- flood: clients with a good token that send bad ones to follow it, evenly spread, until SIGTERM ----
+// ---- floods: bad tokens at --rate, evenly spread, from many addresses ----
 
-static volatile sig_atomic_t stopped;
-static void stop(int signal) { (void)signal, stopped = 1; }
+static uint64_t flood_begin, flood_sent;
+
+static uint64_t flood_due(void) { return flood_begin + (uint64_t)((double)flood_sent * 1e9 / opt.rate); }
 
 // Everything of it is right but the signature, so that every check is made.
 static char *with_bad_signature(const char *token) {
-  const char *signature = strrchr(token, '.');
-  if (!signature || strlen(signature) < 20) fail("--token does not hold a signed token");
+  const char *signature = token ? strrchr(token, '.') : NULL;
+  if (!signature || strlen(signature) < 20) fail("--token with a signed token is needed");
   char *bad = strdup(token);
   if (!bad) fail("out of memory");
   char *spoiled = bad + (signature - token) + 10;
@@ -383,11 +423,23 @@ static char *with_bad_signature(const char *token) {
   return bad;
 }
 
-static uint64_t flood_begin, flood_sent;
+// Ticks until SIGTERM, at most for --seconds.
+static void flood_until_over(void (*tick)(void), counts *a, counts *b) {
+  signal(SIGTERM, end);
+  flood_begin = now_ns();
+  *a = count_now();
+  while (!is_over && since(flood_begin) < opt.seconds) {
+    tick();
+    wire_poll(10);
+  }
+  *b = count_now();
+}
+
+// flood: clients with a good token that send bad ones to follow it
 
 static void flood_tick(void) {
   uint64_t due;
-  while ((due = flood_begin + (uint64_t)((double)flood_sent * 1e9 / opt.rate)) <= now_ns()) {
+  while ((due = flood_due()) <= now_ns()) {
     conn *c = &conns[flood_sent++ % (uint64_t)conns_len];
     if (c->state == READY && conn_publish(c)) conn_flush(c);
   }
@@ -395,30 +447,69 @@ static void flood_tick(void) {
 }
 
 static void flood(void) {
-  if (!opt.to.token) fail("flood needs --token");
   char *bad = with_bad_signature(opt.to.token);
   make_conns(opt.connections);
   for (int i = 0; i < conns_len; i++) {
     conn *c = &conns[i];
-    c->from = 0x7f010001u + (uint32_t)i; // nobody is banned for what another one does
+    c->from = opt.from + (uint32_t)i; // nobody is banned for what another one does
     conn_template(c, "$token/renew", strlen(bad), 0);
     memcpy(c->template + c->stamp_at, bad, strlen(bad));
   }
-  signal(SIGTERM, stop);
   bring_up(0, conns_len);
   for (int i = 0; i < conns_len; i++) conns[i].may_close = true;
-  printf("ready\n");
-  fflush(stdout);
-  flood_begin = now_ns();
-  counts a = count_now();
-  while (!stopped && since(flood_begin) < opt.seconds) {
-    flood_tick();
-    wire_poll(10);
-  }
-  counts b = count_now();
+  say_ready();
+  if (!may_begin(no_tick)) return;
+  counts a, b;
+  flood_until_over(flood_tick, &a, &b);
   report("flood", a, b);
   printf(",\"open\":%lu}\n", total_ready);
   hang_up();
+}
+
+// connect-flood: clients whose CONNECT brings a bad one, each on a connection of its own, --concurrency handshakes at once
+
+enum { PLACES = 5000 }; // connections at once: the broker takes up to 4 s for its refusal
+static uint64_t flood_place;
+
+static conn *free_place(void) {
+  for (int tries = 0; tries < 64; tries++) {
+    conn *c = &conns[flood_place++ % PLACES];
+    if (c->state == IDLE || c->state == CLOSED) return c;
+  }
+  return NULL;
+}
+
+static void connect_flood_tick(void) {
+  conn *c;
+  while (flood_due() <= now_ns() && total_shaking < (uint64_t)opt.concurrency && (c = free_place())) {
+    c->from = opt.from + (uint32_t)(flood_sent++ % (uint64_t)opt.connections);
+    conn_open(c);
+  }
+  if (flood_due() > now_ns()) wire_timer(flood_due());
+}
+
+static void connect_flood(void) {
+  make_conns(PLACES);
+  for (int i = 0; i < conns_len; i++) conns[i].may_close = true;
+  say_ready();
+  if (!may_begin(no_tick)) return;
+  counts a, b;
+  flood_until_over(connect_flood_tick, &a, &b);
+  double seconds = (double)(b.at.now - a.at.now) / 1e9;
+  report("connect-flood", a, b);
+  printf(",\"opened\":%lu,\"openedPerSecond\":%.1f,\"connects\":%lu,\"connectsPerSecond\":%.1f", flood_sent,
+         (double)flood_sent / seconds, total_connects, (double)total_connects / seconds);
+  uint64_t shed = flood_sent - total_shaking - total_connects, closed = total_closed - total_refused - shed;
+  printf(",\"refused\":%lu,\"closed\":%lu,\"shed\":%lu,\"waiting\":%lu}\n", total_refused, closed, shed,
+         total_connects - total_refused - closed);
+  hang_up();
+}
+
+// ---- sink: where floods go to see what they cost by themselves ----
+
+static void sink(void) {
+  signal(SIGTERM, end);
+  sink_serve(&service, &opt.to, opt.refuses, &is_over);
 }
 
 // ---- connect: full handshakes and MQTT CONNECT, one after the other on each of --concurrency slots ----
@@ -553,6 +644,8 @@ static const workload workloads[] = {
     {"durable", durable, 100, 20, 20, 900, 1, "--connections QoS 1 publishers to --readers durable sessions, two a topic, one of them away"},
     {"ward", ward, 200, 4, 0, 900, 1, "--connections devices of --devices, --rate messages a second in all, --readers"},
     {"flood", flood, 1000, 0, 0, 0, 0, "--connections with --token, each from an address of its own, send --rate bad tokens a second"},
+    {"connect-flood", connect_flood, 1000, 0, 0, 0, 0, "CONNECTs with --token made bad, --rate a second, from --connections addresses in turn"},
+    {"sink", sink, 0, 0, 0, 0, 0, "serves a flood, with the certificate of --service, and reads and throws away all of it"},
     {"connect", connect_workload, 0, 0, 0, 0, 0, "full handshakes and CONNECTs, --concurrency at a time"},
     {"idle", idle, 2000, 0, 0, 0, 0, "--connections that say nothing; memory of --pid"},
     {"slow-reader", slow_reader, 20, 0, 200, 1000, 0, "fan-out, then one more reader stops reading; memory of --pid"},
@@ -561,7 +654,7 @@ enum { WORKLOADS = sizeof workloads / sizeof *workloads };
 
 static _Noreturn void usage(FILE *to, int code) {
   fputs("usage: load WORKLOAD --port PORT --service DIR [option...]\n\nworkloads:\n", to);
-  for (int i = 0; i < WORKLOADS; i++) fprintf(to, "  %-12s %s\n", workloads[i].name, workloads[i].summary);
+  for (int i = 0; i < WORKLOADS; i++) fprintf(to, "  %-13s %s\n", workloads[i].name, workloads[i].summary);
   fputs("\noptions:\n"
         "  --host ADDRESS      IPv4 address of the broker (127.0.0.1)\n"
         "  --port PORT         its MQTT over TLS port (8883)\n"
@@ -576,6 +669,9 @@ static _Noreturn void usage(FILE *to, int code) {
         "  --connections N  --readers N  --window N  --payload BYTES  --qos 0|1  --rate PER_SECOND  --concurrency N\n"
         "  --pid PID           the broker: its CPU and memory are reported; --beside PID a second process, CPU only\n"
         "  --token FILE        an access token to send as the password, without a client certificate\n"
+        "  --from ADDRESS      the first of the addresses a flood comes from (127.1.0.1)\n"
+        "  --led               ward: measures --seconds at each SIGUSR1; floods: begin at SIGUSR1; both end at SIGTERM\n"
+        "  --refuse            sink: answers each CONNECT with a refusal\n"
         "  --groups LIST       TLS groups to offer (P-256); --ciphers LIST  TLS 1.3 suites (TLS_AES_256_GCM_SHA384)\n",
         to);
   exit(code);
@@ -586,6 +682,12 @@ static double number(const char *name, const char *value, double least, double m
   double parsed = strtod(value, &end);
   if (*end || end == value || !(parsed >= least && parsed <= most)) fail("--%s %s: a number from %g to %g is expected", name, value, least, most);
   return parsed;
+}
+
+static uint32_t address_of(const char *value) {
+  struct in_addr address;
+  if (inet_pton(AF_INET, value, &address) != 1) fail("--from %s is not an IPv4 address", value);
+  return ntohl(address.s_addr);
 }
 
 // What stands in a small file, without a line end: a token is no argument, for everybody can read those.
@@ -605,7 +707,7 @@ static void parse_options(int argc, char **argv) {
       {"devices", 1, 0, 'd'}, {"topic", 1, 0, 't'}, {"filter", 1, 0, 'f'}, {"mqtt", 1, 0, 'm'}, {"seconds", 1, 0, 'S'},
       {"warmup", 1, 0, 'W'}, {"connections", 1, 0, 'c'}, {"readers", 1, 0, 'r'}, {"window", 1, 0, 'w'}, {"payload", 1, 0, 'l'},
       {"qos", 1, 0, 'q'}, {"rate", 1, 0, 'R'}, {"concurrency", 1, 0, 'C'}, {"pid", 1, 0, 'P'}, {"beside", 1, 0, 'B'},
-      {"token", 1, 0, 'k'}, {"groups", 1, 0, 'g'}, {"ciphers", 1, 0, 'x'}, {"help", 0, 0, '?'}, {0, 0, 0, 0}};
+      {"token", 1, 0, 'k'}, {"groups", 1, 0, 'g'}, {"ciphers", 1, 0, 'x'}, {"from", 1, 0, 'F'}, {"led", 0, 0, 'L'}, {"refuse", 0, 0, 'N'}, {"help", 0, 0, '?'}, {0, 0, 0, 0}};
   int index = 0;
   for (int o; (o = getopt_long(argc, argv, "", known, &index)) != -1;) {
     const char *name = known[index].name, *v = optarg;
@@ -633,6 +735,9 @@ static void parse_options(int argc, char **argv) {
       case 'k': opt.to.token = text_of(v); break;
       case 'g': opt.to.groups = v; break;
       case 'x': opt.to.ciphers = v; break;
+      case 'F': opt.from = address_of(v); break;
+      case 'L': opt.led = true; break;
+      case 'N': opt.refuses = true; break;
       default: usage(optopt ? stderr : stdout, optopt ? 2 : 0);
     }
   }
@@ -653,7 +758,12 @@ int main(int argc, char **argv) {
   if (opt.window < 0) opt.window = chosen->window;
   if (opt.payload < 0) opt.payload = chosen->payload;
   if (opt.qos < 0) opt.qos = chosen->qos;
-  opt.to.small_buffers = chosen->run == idle || chosen->run == connect_workload;
+  opt.to.small_buffers = chosen->run == idle || chosen->run == connect_workload || chosen->run == connect_flood;
+  if (chosen->run == connect_flood) opt.to.token = with_bad_signature(opt.to.token);
+  if (opt.led) {
+    signal(SIGUSR1, begin);
+    signal(SIGTERM, end);
+  }
 
   signal(SIGPIPE, SIG_IGN);
   struct rlimit files;

@@ -1,9 +1,11 @@
 // What the parts of the load generator say to each other.
-// wire.c: one MQTT client over TLS 1.3. measure.c: clocks, /proc, percentiles. load.c: options and workloads.
+// wire.c: one MQTT client over TLS 1.3. sink.c: a server that throws away. measure.c: clocks, /proc, percentiles.
+// load.c: options and workloads.
 #ifndef WARDMQ_LOAD_H
 #define WARDMQ_LOAD_H
 
 #include <openssl/ssl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,7 +55,7 @@ typedef struct conn {
   bool small_window;                    // the kernel keeps little for it while it does not read
   bool durable;                         // the session outlives the connection
   uint64_t *sent_at;                    // of the --window latest PUBLISHes, whose PUBACKs are timed; NULL: they are not
-  bool may_close;                       // the broker closing it is a result, not an error
+  bool may_close;                       // the broker refusing or closing it is a result, not an error
   void (*on_progress)(struct conn *);   // after each batch of packets that was read, once READY
 
   // state
@@ -83,6 +85,8 @@ typedef struct {
 } endpoint;
 
 extern uint64_t total_published, total_acked, total_delivered, total_ready, total_closed;
+extern uint64_t total_connects, total_refused; // CONNECTs sent; CONNACKs that refuse
+extern uint64_t total_shaking;          // connections whose handshake, TCP's or that of TLS, is not over
 extern char negotiated[96];             // version, suite and group of the last handshake
 
 void wire_start(const endpoint *target);
@@ -96,5 +100,10 @@ void conn_pause(conn *c, bool paused);  // stop or go on reading
 size_t conn_pending(const conn *c);
 void wire_timer(uint64_t at_ns);        // the next wire_poll returns at this time at the latest
 void wire_poll(int timeout_ms);
+
+// ---- sink.c ----
+
+// Serves on a free port, which it prints, until `is_over`. A CONNECT is accepted, or refused and the connection closed.
+void sink_serve(const identity *server, const endpoint *at, bool refuses, const volatile sig_atomic_t *is_over);
 
 #endif

@@ -22,6 +22,7 @@ enum { OUT_LIMIT = 256 * 1024, INPUT_SIZE = 256 * 1024, RECORD = 16 * 1024, KEEP
 
 int ack_window = 1;
 uint64_t total_published, total_acked, total_delivered, total_ready, total_closed;
+uint64_t total_connects, total_refused, total_shaking;
 char negotiated[96];
 
 static endpoint to;
@@ -136,6 +137,7 @@ void conn_open(conn *c) {
     fail("certificate and key of %s do not belong together", c->who->name);
   SSL_set_connect_state(c->ssl);
   c->state = TCP_CONNECT;
+  total_shaking++;
   c->opened_at = now_ns();
   c->events = 0;
   watch(c, EPOLLOUT);
@@ -149,6 +151,7 @@ void conn_close(conn *c, bool politely) {
     SSL_shutdown(c->ssl);
   }
   if (c->state == READY) total_ready--;
+  if (c->state == TCP_CONNECT || c->state == TLS_HANDSHAKE) total_shaking--;
   total_closed++;
   ERR_clear_error();
   SSL_free(c->ssl);
@@ -325,6 +328,10 @@ static void became_ready(conn *c) {
 
 static void handle_connack(conn *c, const uint8_t *body, size_t length) {
   if (length < 2 || c->state != AWAIT_CONNACK) fail("connection %s: CONNACK that was not expected", c->client_id);
+  if (body[1] != 0 && c->may_close) {
+    total_refused++;
+    return conn_close(c, false);
+  }
   if (body[1] != 0)
     fail("connection %s (certificate %s): CONNACK refuses with 0x%02x; see the broker's log", c->client_id, c->who->name, body[1]);
   if (!c->filter) return became_ready(c);
@@ -450,6 +457,7 @@ static void handshake(conn *c) {
     int error = 0;
     socklen_t size = sizeof error;
     getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error && c->may_close) return conn_close(c, false);
     if (error) fail("cannot connect to %s:%d: %s", to.host, to.port, strerror(error));
     c->state = TLS_HANDSHAKE;
   }
@@ -459,6 +467,8 @@ static void handshake(conn *c) {
     snprintf(negotiated, sizeof negotiated, "%s %s %s", SSL_get_version(c->ssl), SSL_get_cipher_name(c->ssl),
              OBJ_nid2sn(SSL_get_negotiated_group(c->ssl)));
     c->state = AWAIT_CONNACK;
+    total_shaking--;
+    total_connects++;
     watch(c, EPOLLIN);
     queue_connect(c);
     return conn_flush(c);
