@@ -31,6 +31,8 @@ const remembered = 10_000;
 /** Every refusal waits at least so long, whatever was wrong: its time tells nothing. */
 const shortestDelayMs = 250;
 const longestDelayMs = 4_000;
+/** No more refusals than one in this time, as long as none waits for longer than the longest delay. */
+const spacingMs = 2;
 const freeFailures = 5;
 /** So many failures within a quarter of an hour of each other are an attack. */
 const failuresToBan = 50;
@@ -38,13 +40,15 @@ const shortestBanMs = 60_000;
 export const longestBanMs = 60 * 60_000;
 
 /**
- * Failed tokens by where they came from. Delays grow with them, then a ban begins, which ends by itself and is longer
- * each time. Nobody is counted or banned by a client identifier, a user name or a claim, which anyone can write; and
+ * Failed tokens by where they came from. Delays grow with them, and with the refusals of everybody where those are
+ * hundreds a second; then a ban begins, which ends by itself and is longer each time. Nobody is counted or banned by a client identifier, a user name or a claim, which anyone can write; and
  * only those who come with a token are touched: a device with its certificate comes in from a banned address too.
  */
 export class AttemptCounter {
   readonly #now: () => number;
   readonly #byKey = new Map<AttemptKey, Attempts>();
+  /** When it is the turn of the next refusal, whoever it is for. */
+  #turnAt = 0;
 
   constructor(now: () => number) {
     this.#now = now;
@@ -84,7 +88,18 @@ export class AttemptCounter {
       ban = { key, failures: attempts.failures, until: attempts.bannedUntil };
     }
     const doublings = Math.min(10, Math.max(0, most - freeFailures));
-    return { delayMs: Math.min(longestDelayMs, shortestDelayMs * 2 ** doublings), ban };
+    const ownMs = shortestDelayMs * 2 ** doublings;
+    return { delayMs: Math.min(longestDelayMs, ownMs + this.#queue(now)), ban };
+  }
+
+  /**
+   * Takes a place in the row of those who are refused; gives the milliseconds until its turn. Who tries again when it
+   * has heard of its refusal does so no faster than the row moves, and a thousand at once do not all come back at once.
+   */
+  #queue(now: number): number {
+    const turnAt = Math.max(now, this.#turnAt);
+    this.#turnAt = Math.min(turnAt, now + longestDelayMs) + spacingMs;
+    return turnAt - now;
   }
 
   /** Ends a ban, unless it began after `at` (token-clock milliseconds), and forgets what was counted. */

@@ -1,3 +1,4 @@
+import { getPriority, setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import { verifyToken } from "@wardmq/tokens/verify";
 import type { FromWorker, ToWorker } from "./token-judge.ts";
@@ -10,6 +11,9 @@ let world: Extract<ToWorker, { type: "world" }> = {
   mapping: [],
   revocations: [],
 };
+
+// It gives way to the thread that serves MQTT. Only on Linux is that the priority of a thread, and not of the process.
+if (process.platform === "linux") setPriority(Math.min(19, getPriority() + 10));
 
 parentPort?.on("message", (message: ToWorker) => {
   if (message.type === "world") world = message;
