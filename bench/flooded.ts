@@ -1,12 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Deployment } from "./deployment.ts";
-import { type LoadResult, numberAt } from "./generator.ts";
+import { type Led, type LoadResult, leadLoad, numberAt } from "./generator.ts";
 import { median } from "./report.ts";
-import { endProcess } from "./running-broker.ts";
 import { serverKeyOf } from "./server-key.ts";
 
 /** What floods: `flood` sends tokens over connections that are open, `connect-flood` brings each with a CONNECT. */
@@ -53,8 +50,14 @@ export async function measureFlooded(parts: FloodedParts): Promise<LoadResult> {
   const identity = join(folder, "sink");
   writeServerIdentity(identity, deployment);
   const refuse = load === "connect-flood" ? ["--refuse"] : [];
-  await using sink = lead(generator, ["sink", ...parts.flood, "--service", identity, ...refuse]);
-  await using ward = lead(generator, [...parts.ward, "--led"], "as others");
+  await using sink = leadLoad(generator, [
+    "sink",
+    ...parts.flood,
+    "--service",
+    identity,
+    ...refuse,
+  ]);
+  await using ward = leadLoad(generator, [...parts.ward, "--led"], "as others");
   const ports = { sink: numberAt(await sink.line(spareMs), "port"), broker: parts.port };
   await ward.line(parts.timeoutMs);
 
@@ -68,7 +71,7 @@ export async function measureFlooded(parts: FloodedParts): Promise<LoadResult> {
     const length = ["--seconds", `${floodSeconds}`, "--rate", `${tokensPerSecond}`];
     // Other addresses each round: every flood finds the broker as the first one did.
     const to = ["--port", `${ports[where]}`, "--from", `127.${round + 1}.0.1`];
-    await using flood = lead(generator, [load, ...parts.flood, ...to, ...length, "--led"]);
+    await using flood = leadLoad(generator, [load, ...parts.flood, ...to, ...length, "--led"]);
     await flood.line(spareMs);
     const ofWard = await measure(flood);
     flood.end();
@@ -154,46 +157,12 @@ function answersOf(rounds: readonly Round[]): Readonly<Record<string, number>> {
 }
 
 /** The sink shows what the broker shows, so that the same client talks to both. */
-function writeServerIdentity(folder: string, { directory, service }: Deployment): void {
+export function writeServerIdentity(
+  folder: string,
+  { directory, service }: Pick<Deployment, "directory" | "service">,
+): void {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   writeFileSync(join(folder, "key.pem"), serverKeyOf(directory), { mode: 0o600 });
   copyFileSync(join(directory, "broker", "server.pem"), join(folder, "cert.pem"));
   copyFileSync(join(service, "ca.pem"), join(folder, "ca.pem"));
-}
-
-/** A load generator that is told when, and says things in lines. */
-interface Led extends AsyncDisposable {
-  begin(): void;
-  end(): void;
-  /** The next line; rejects when none comes in time. */
-  line(withinMs: number): Promise<LoadResult>;
-}
-
-/** Floods give way to what is measured: they stand for other machines, and use the cores of this one. */
-function lead(
-  generator: string,
-  words: readonly string[],
-  priority: "as others" | "last" = "last",
-): Led {
-  const nice = priority === "last" ? ["nice", "-n", "19"] : [];
-  const [program = generator, ...rest] = [...nice, generator, ...words];
-  const child: ChildProcess = spawn(program, rest, { stdio: ["ignore", "pipe", "pipe"] });
-  let errors = "";
-  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
-    errors = (errors + chunk).slice(-4_096);
-  });
-  if (child.stdout === null) throw new Error("the load generator has no output");
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  return {
-    begin: () => child.kill("SIGUSR1"),
-    end: () => child.kill("SIGTERM"),
-    line: async (withinMs) => {
-      const timer = setTimeout(() => child.kill("SIGKILL"), withinMs);
-      const { value } = await lines.next();
-      clearTimeout(timer);
-      if (typeof value === "string") return JSON.parse(value) as LoadResult;
-      throw new Error(errors.trim() || `load ${words[0]} said nothing within ${withinMs / 1000} s`);
-    },
-    [Symbol.asyncDispose]: () => endProcess(child),
-  };
 }

@@ -6,7 +6,15 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { KeyProviders, keyEnvironment, wrapPlainKeyFile } from "@wardmq/keys";
 import type { Deployment } from "../deployment.ts";
-import { type LoadResult, loadGenerator, numberAt, runLoad } from "../generator.ts";
+import { writeServerIdentity } from "../flooded.ts";
+import {
+  type Led,
+  type LoadResult,
+  leadLoad,
+  loadGenerator,
+  numberAt,
+  runLoad,
+} from "../generator.ts";
 import { firstLine } from "../machine.ts";
 import { serveMosquitto } from "../mosquitto.ts";
 import type { RunningBroker } from "../running-broker.ts";
@@ -121,6 +129,21 @@ describe("the load generator against Mosquitto", { skip }, () => {
     });
   }
 
+  test("measures the ward as often as it is told, on the same connections", async () => {
+    const words = ["--port", `${broker?.port}`, "--pid", `${broker?.pid}`, "--led"];
+    const ward = ["ward", "--connections", "2", "--readers", "3", "--rate", "200", ...words];
+    const who = ["--service", deployment.service, "--devices", deployment.devices];
+    const length = ["--topic", deployment.ward, "--seconds", "0.3", "--warmup", "0.1"];
+    await using led = leadLoad(generator, [...ward, ...who, ...length]);
+    await led.line(60_000);
+    for (let i = 0; i < 2; i += 1) {
+      led.begin();
+      const result = await led.line(60_000);
+      assert.ok(numberAt(result, "latencyMs.p99") > 0);
+      assert.equal(numberAt(result, "lost"), 0);
+    }
+  });
+
   test("connects again and again, with TLS 1.3 and the suite it was told", async () => {
     const result = await load("connect", "--ciphers", "TLS_AES_128_GCM_SHA256");
     assert.ok(numberAt(result, "connects") > 0);
@@ -128,8 +151,70 @@ describe("the load generator against Mosquitto", { skip }, () => {
   });
 });
 
+describe("a flood of bad tokens at a sink", { skip }, () => {
+  const folder = mkdtempSync(join(tmpdir(), "wardmq-flood-"));
+  const deployment = {
+    directory: join(folder, "deployment"),
+    service: join(folder, "load"),
+    devices: join(folder, "devices"),
+  };
+  const token = join(folder, "token");
+  const identity = join(folder, "sink");
+  let generator = "";
+
+  before(() => {
+    generator = loadGenerator(() => {});
+    makeCredentials(deployment);
+    writeServerIdentity(identity, deployment);
+    writeFileSync(token, `e30.e30.${"A".repeat(86)}`);
+  });
+
+  after(() => rmSync(folder, { recursive: true, force: true }));
+
+  const words = ["--service", deployment.service, "--token", token, "--connections", "5"];
+
+  async function flooded(load: string, mqtt: string, ...sinkWords: string[]): Promise<LoadResult> {
+    const serves = ["sink", "--service", identity, "--mqtt", mqtt, ...sinkWords];
+    await using sink: Led = leadLoad(generator, serves, "as others");
+    const port = numberAt(await sink.line(60_000), "port");
+    const at = ["--port", `${port}`, "--mqtt", mqtt, "--rate", "500", "--seconds", "1", "--led"];
+    await using flood: Led = leadLoad(generator, [load, ...words, ...at], "as others");
+    await flood.line(60_000);
+    flood.begin();
+    return await flood.line(60_000); // before both of them end
+  }
+
+  for (const mqtt of ["3", "5"]) {
+    test(`goes on when each CONNECT is refused, and counts them, MQTT ${mqtt}`, async () => {
+      const result = await flooded("connect-flood", mqtt, "--refuse");
+      assert.ok(numberAt(result, "refused") > 0);
+      assert.equal(numberAt(result, "closed"), 0);
+      assert.equal(numberAt(result, "shed"), 0);
+      assert.ok(numberAt(result, "opened") >= numberAt(result, "connects"));
+    });
+
+    test(`sends over connections that stay open, MQTT ${mqtt}`, async () => {
+      const result = await flooded("flood", mqtt);
+      assert.ok(numberAt(result, "published") > 0);
+      assert.equal(numberAt(result, "open"), 5);
+    });
+  }
+
+  test("says that a token has no signature", async () => {
+    writeFileSync(join(folder, "bad"), "no token");
+    await assert.rejects(
+      runLoad(generator, ["flood", ...words, "--token", join(folder, "bad")], 60_000),
+      /a signed token is needed/,
+    );
+  });
+});
+
 /** A root, an issuing CA, a server, the service `load` and two devices, where the deployment has them. */
-function makeCredentials({ directory, service, devices: devicesFolder }: Deployment): void {
+function makeCredentials({
+  directory,
+  service,
+  devices: devicesFolder,
+}: Pick<Deployment, "directory" | "service" | "devices">): void {
   const [control, server] = [join(directory, "control"), join(directory, "broker")];
   for (const path of [control, server]) mkdirSync(path, { recursive: true });
   const root = { key: join(control, "root-ca.key"), cert: join(control, "root-ca.pem") };

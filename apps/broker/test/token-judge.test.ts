@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { getPriority } from "node:os";
 import { after, describe, test } from "node:test";
 import type { Introspected, Issuer, TokenRevocation } from "@wardmq/tokens";
 import {
@@ -74,6 +76,17 @@ describe("the thread that judges tokens", () => {
       introspect: fail,
     });
     assert.equal(await outcome(deaf.judge(question(good))), "iss");
+  });
+
+  test("gives way to the one that serves MQTT", {
+    skip: process.platform !== "linux",
+  }, async () => {
+    await judgeOf().judge(question(good));
+    const threads = readdirSync("/proc/self/task").map((thread) => {
+      const stat = readFileSync(`/proc/self/task/${thread}/stat`, "utf8");
+      return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[16]); // nice, proc(5)
+    });
+    assert.ok(threads.includes(Math.min(19, getPriority() + 10)), `${threads}`);
   });
 
   test("lets a flood from one address wait for itself, and nobody else for it", async () => {

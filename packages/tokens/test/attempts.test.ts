@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { AttemptCounter, attemptKeys } from "../src/index.ts";
+
+const keysOf = (i: number) => attemptKeys(`127.1.${i >> 8}.${i & 255}`, undefined);
+
+describe("refusals of many", () => {
+  test("from a thousand addresses at once are told one after the other, none after more than four seconds", () => {
+    const counter = new AttemptCounter(() => 1_000);
+    const delays = Array.from({ length: 3_000 }, (_, i) => counter.failed(keysOf(i)).delayMs);
+    assert.equal(delays[0], 250);
+    assert.equal(delays[999], 250 + 2 * 999);
+    assert.equal(delays.at(-1), 4_000);
+  });
+
+  test("are told as fast as that of a single one when the others have been", () => {
+    let now = 1_000;
+    const counter = new AttemptCounter(() => now);
+    for (let i = 0; i < 10_000; i += 1) counter.failed(keysOf(i));
+    now += 4_100;
+    assert.equal(counter.failed(keysOf(1)).delayMs, 250);
+  });
+
+  test("do not make each other wait where they are a few a second", () => {
+    let now = 1_000;
+    const counter = new AttemptCounter(() => now);
+    for (let i = 0; i < 100; i += 1) {
+      assert.equal(counter.failed(keysOf(i)).delayMs, 250);
+      now += 10;
+    }
+  });
+});
