@@ -67,8 +67,8 @@ key with the same call gets the same answer, with another call 422. What is show
 **Lost updates.** A record comes with an \`ETag\`. A change of it with that in \`If-Match\` is done only while the record is still the
 one that was looked at, else 412; without the header the last one to write wins.
 
-**Pages.** Where a call has \`limit\` and \`cursor\`, the result has \`next\` as long as more follows: give it as \`cursor\`. What is added or goes
-meanwhile neither hides nor repeats what stays.
+**Pages.** Where a call has \`limit\` and \`cursor\`, the result has \`next\` as long as more follows: give it as \`cursor\`, which takes nothing
+else. What is added or goes meanwhile neither hides nor repeats what stays.
 
 Every call is an event \`api-call\` with who, what, and what came of it, and for a token its person and a hash of its \`jti\`; every refusal at the door is one too: [events](events.md).
 `;
