@@ -46,13 +46,11 @@ describe("what a person is told of a connection that failed", () => {
     const accepted = { reasonCode: 0 };
     assert.doesNotMatch(explainNoConnection(refused, accepted, url).message, /refused the/);
     assert.equal(
-      explainNoRenewal(refused),
+      explainNoRenewal(refused).message,
       "the broker did not take the next token: Publish error: Not authorized",
     );
-    assert.equal(
-      explainNoRenewal(new Failure(1, "the login has ended", "")),
-      "the login has ended",
-    );
+    const ended = new Failure(1, "the login has ended", "run wardmq login");
+    assert.equal(explainNoRenewal(ended), ended);
   });
 });
 

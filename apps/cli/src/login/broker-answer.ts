@@ -58,9 +58,10 @@ function refused(connack: Answer): Failure {
 }
 
 /** What is wrong with a connection that is there: the next token could not be had, or the broker did not take it. */
-export function explainNoRenewal(error: Error): string {
-  if (error instanceof Failure) return error.message;
-  return `the broker did not take the next token: ${printable(error.message, 200)}`;
+export function explainNoRenewal(error: Error): Failure {
+  if (error instanceof Failure) return error;
+  const why = printable(error.message, 200);
+  return new Failure(1, `the broker did not take the next token: ${why}`, seeEvents);
 }
 
 interface Fault {

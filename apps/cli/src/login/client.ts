@@ -22,9 +22,12 @@ export async function connectAsPerson(
   let hasConnected = false;
   const onTroubles = (error?: Error) => {
     const isRenewal = hasConnected && client.connected && error !== undefined;
-    const failure = explainNoConnection(error, connack, profile.broker);
-    if (!hasConnected) problem ??= failure;
-    else report(`${isRenewal ? explainNoRenewal(error) : failure.message}; trying again`);
+    const { broker } = profile;
+    const failure = isRenewal
+      ? explainNoRenewal(error)
+      : explainNoConnection(error, connack, broker);
+    if (hasConnected) report(`${failure.message} (trying again); ${failure.hint}`);
+    else problem ??= failure;
   };
   const client = await connectWithToken({
     connect: mqtt.connect,
