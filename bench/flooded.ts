@@ -25,7 +25,7 @@ const floodSeconds = 600;
 /** The ward has as long to come up and warm up, or to measure, beside what its options say. */
 const spareMs = 90_000;
 /** Between two measurements: what ends the one before, or begins a flood, is none of theirs. */
-const settleMs = 1_000;
+const settleMs = 2_000;
 
 export interface FloodedParts {
   readonly generator: string;
@@ -96,9 +96,9 @@ export async function measureFlooded(parts: FloodedParts): Promise<LoadResult> {
   return floodedResult(load, done);
 }
 
-/** Another one begins each round, so that none always follows the same one. */
+/** Another one begins each round. The ward alone never follows the flood at the broker, which may not be over it yet. */
 export function orderOf(round: number): readonly Beside[] {
-  const all: readonly Beside[] = ["nothing", "sink", "broker"];
+  const all: readonly Beside[] = ["nothing", "broker", "sink"];
   const first = round % all.length;
   return [...all.slice(first), ...all.slice(0, first)];
 }

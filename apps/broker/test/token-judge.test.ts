@@ -20,9 +20,16 @@ const judges: TokenJudge[] = [];
 const answers = new Map<string, Introspected>();
 after(() => Promise.all(judges.map((judge) => judge.close())));
 
-function judgeOf(issuers: readonly Issuer[] = [issuer], missing: string[] = []): TokenJudge {
+function judgeOf(
+  issuers: readonly Issuer[] = [issuer],
+  missing: string[] = [],
+  asked: () => void = () => {},
+): TokenJudge {
   const judge = new TokenJudge({
-    now: () => now,
+    now: () => {
+      asked();
+      return now;
+    },
     failed: fail,
     keyMissing: (name) => missing.push(name),
     introspect: async (token) => answers.get(token),
@@ -100,13 +107,24 @@ describe("the thread that judges tokens", () => {
     assert.equal(await outcome(judge.judge(question(good))), "person:idp_ann");
   });
 
-  test("keeps at most 512 tokens waiting, however many addresses they come from", async () => {
+  test("keeps at most 1,024 tokens waiting, however many addresses they come from", async () => {
     const judge = judgeOf();
-    const flood = Array.from({ length: 600 }, (_, i) =>
+    const flood = Array.from({ length: 1_200 }, (_, i) =>
       outcome(judge.judge(question("x.y.z", `192.0.2.${i % 200}`))),
     );
     const verdicts = await Promise.all(flood);
-    assert.equal(verdicts.filter((verdict) => verdict === "token-busy").length, 88);
+    assert.equal(verdicts.filter((verdict) => verdict === "token-busy").length, 176);
+  });
+
+  test("is told of ten tokens in a turn, and of all in the end", async () => {
+    let asked = 0;
+    const judge = judgeOf([issuer], [], () => {
+      asked += 1;
+    });
+    const flood = Array.from({ length: 25 }, () => outcome(judge.judge(question("x.y.z"))));
+    assert.equal(asked, 10);
+    await Promise.all(flood);
+    assert.equal(asked, 25);
   });
 
   test("passes nothing on that is too long", async () => {

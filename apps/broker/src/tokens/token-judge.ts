@@ -49,6 +49,7 @@ export type FromWorker =
   | { readonly id: number; readonly failure: string };
 
 interface Waiting {
+  readonly question: Omit<Extract<ToWorker, { type: "question" }>, "type" | "id" | "now">;
   readonly address: string;
   readonly answer: (verdict: Grant | Refused) => void;
 }
@@ -63,8 +64,11 @@ export interface TokenJudgeParts {
   readonly introspect: (token: string) => Promise<Introspected | undefined>;
 }
 
+/** No more than a thousand tokens are judged in a second: each costs the event loop as much as many messages. */
+const turnMs = 10;
+const tokensInTurn = 10;
 /** How many tokens may wait to be judged, in all and from one address: a flood waits for itself. */
-const mostWaiting = 512;
+const mostWaiting = 1_024;
 const mostOfAddress = 64;
 const busy: Refused = { check: "token-busy", why: "too many tokens wait to be judged" };
 const unknown: Refused = { check: "issuer", why: "its issuer could not be asked about it" };
@@ -78,6 +82,10 @@ export class TokenJudge {
   readonly #parts: TokenJudgeParts;
   readonly #waiting = new Map<number, Waiting>();
   readonly #byAddress = new Map<string, number>();
+  /** Of those who wait, whom the thread has not heard of yet. */
+  readonly #row: number[] = [];
+  #leftInTurn = tokensInTurn;
+  #turn: NodeJS.Timeout | undefined;
   #world: Extract<ToWorker, { type: "world" }> | undefined;
   #worker: Worker | undefined;
   #lastId = 0;
@@ -120,18 +128,32 @@ export class TokenJudge {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((answer) => {
-      this.#waiting.set(id, { address, answer });
-      this.#thread(world).postMessage({
-        type: "question",
-        id,
-        now: this.#parts.now(),
-        introspected,
-        ...question,
-      });
+      this.#waiting.set(id, { question: { ...question, introspected }, address, answer });
+      this.#row.push(id);
+      this.#handOver(world);
     });
   }
 
+  /** Passes on as many as this turn lets; the others have theirs. */
+  #handOver(world: ToWorker): void {
+    if (this.#row.length === 0) return;
+    const thread = this.#thread(world);
+    for (const id of this.#row.splice(0, this.#leftInTurn)) {
+      const waiting = this.#waiting.get(id);
+      if (waiting === undefined) continue; // refused meanwhile
+      this.#leftInTurn -= 1;
+      thread.postMessage({ type: "question", id, now: this.#parts.now(), ...waiting.question });
+    }
+    if (this.#leftInTurn === tokensInTurn) return;
+    this.#turn ??= setTimeout(() => {
+      this.#turn = undefined;
+      this.#leftInTurn = tokensInTurn;
+      this.#handOver(this.#world ?? world);
+    }, turnMs);
+  }
+
   async close(): Promise<void> {
+    clearTimeout(this.#turn);
     await this.#worker?.terminate();
   }
 
