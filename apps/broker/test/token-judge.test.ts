@@ -39,11 +39,12 @@ function judgeOf(
   return judge;
 }
 
-const question = (token: string, address = "192.0.2.1"): TokenQuestion => ({
+const question = (token: string, address = "192.0.2.1", isRenewal = false): TokenQuestion => ({
   token,
   fingerprint: undefined,
   username: undefined,
   address,
+  isRenewal,
 });
 
 const outcome = async (judged: ReturnType<TokenJudge["judge"]>) => {
@@ -113,18 +114,40 @@ describe("the thread that judges tokens", () => {
       outcome(judge.judge(question("x.y.z", `192.0.2.${i % 200}`))),
     );
     const verdicts = await Promise.all(flood);
-    assert.equal(verdicts.filter((verdict) => verdict === "token-busy").length, 176);
+    const inTurn = 10;
+    assert.equal(verdicts.filter((verdict) => verdict === "token-busy").length, 176 - inTurn);
   });
 
-  test("is told of ten tokens in a turn, and of all in the end", async () => {
-    let asked = 0;
-    const judge = judgeOf([issuer], [], () => {
-      asked += 1;
+  for (const { what, isRenewal, inTurn } of [
+    { what: "ten tokens of CONNECTs", isRenewal: false, inTurn: 10 },
+    { what: "two renewals", isRenewal: true, inTurn: 2 },
+  ]) {
+    test(`is told of ${what} in a turn, and of all in the end`, async () => {
+      let asked = 0;
+      const judge = judgeOf([issuer], [], () => {
+        asked += 1;
+      });
+      const flood = Array.from({ length: 25 }, () =>
+        outcome(judge.judge(question("x.y.z", "192.0.2.1", isRenewal))),
+      );
+      assert.equal(asked, inTurn);
+      await Promise.all(flood);
+      assert.equal(asked, 25);
     });
-    const flood = Array.from({ length: 25 }, () => outcome(judge.judge(question("x.y.z"))));
-    assert.equal(asked, 10);
-    await Promise.all(flood);
-    assert.equal(asked, 25);
+  }
+
+  test("hears of a CONNECT before a flood of renewals, and refuses none for it", async () => {
+    const judge = judgeOf();
+    let renewed = 0;
+    const flood = Array.from({ length: 1_100 }, (_, i) =>
+      outcome(judge.judge(question("x.y.z", `192.0.2.${i % 200}`, true))).then((verdict) => {
+        if (verdict === "structure") renewed += 1;
+      }),
+    );
+    assert.equal(await outcome(judge.judge(question(good, "198.51.100.1"))), "person:idp_ann");
+    assert.ok(renewed < 1_000, `${renewed} renewals went before it`);
+    await judge.close();
+    await Promise.all(flood.slice(1_050));
   });
 
   test("passes nothing on that is too long", async () => {

@@ -115,7 +115,7 @@ function authenticate(connect: ConnectPacket, connection: Connection): void {
   connection.wait();
   const credential = tokenOf(connect);
   const judged: Promise<Grant | Refused> =
-    "check" in credential ? Promise.resolve(credential) : judgeToken(connection, credential);
+    "check" in credential ? Promise.resolve(credential) : judgeToken(connection, credential, false);
   judged.then((verdict) => {
     connection.judged(() => {
       if ("check" in verdict) {

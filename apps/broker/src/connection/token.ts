@@ -66,6 +66,7 @@ export function tokenOf({
 export function judgeToken(
   { context, peer }: Connection,
   { token, username }: TokenCredential,
+  isRenewal: boolean,
 ): Promise<Grant | Refused> {
   const { address, fingerprint } = peer;
   const ban = context.tokens.attempts.banOf(keysOf(peer));
@@ -76,7 +77,7 @@ export function judgeToken(
       why: `tokens of ${ban.key} are refused until ${until}`,
     });
   }
-  return context.tokens.judge({ token, username, fingerprint, address });
+  return context.tokens.judge({ token, username, fingerprint, address, isRenewal });
 }
 
 /** Where the tokens of a peer come from. */
@@ -162,7 +163,7 @@ export function renew(
     tell(grant);
     tellOfToken(connection, grant === undefined ? "refused" : "renewed");
   };
-  judgeToken(connection, { token: text, username: undefined }).then((verdict) => {
+  judgeToken(connection, { token: text, username: undefined }, true).then((verdict) => {
     connection.judged(() => {
       const refused = "check" in verdict ? verdict : refuseSuccessor(verdict, peer);
       if (refused !== undefined) {

@@ -17,6 +17,8 @@ export interface TokenQuestion {
   readonly fingerprint: string | undefined;
   readonly username: string | undefined;
   readonly address: string;
+  /** It is to follow one in use, which begins a minute before that ends; a CONNECT waits for its answer. */
+  readonly isRenewal: boolean;
 }
 
 /** Why a token gets nobody in: the name of the check, and a sentence for the event. */
@@ -42,7 +44,7 @@ export type ToWorker =
       readonly id: number;
       readonly now: number;
       readonly introspected: Introspected | undefined;
-    } & Omit<TokenQuestion, "address">);
+    } & Omit<TokenQuestion, "address" | "isRenewal">);
 
 export type FromWorker =
   | { readonly id: number; readonly verdict: Grant | Refused }
@@ -64,15 +66,42 @@ export interface TokenJudgeParts {
   readonly introspect: (token: string) => Promise<Introspected | undefined>;
 }
 
-/** No more than a thousand tokens are judged in a second: each costs the event loop as much as many messages. */
+/** Each token costs the event loop as much as many messages: a thousand of CONNECTs are judged in a second, 200 renewals. */
 const turnMs = 10;
-const tokensInTurn = 10;
-/** How many tokens may wait to be judged, in all and from one address: a flood waits for itself. */
+const connectsInTurn = 10;
+const renewalsInTurn = 2;
+/** How many tokens may wait to be judged, in each row and from one address: a flood waits for itself. */
 const mostWaiting = 1_024;
 const mostOfAddress = 64;
 const busy: Refused = { check: "token-busy", why: "too many tokens wait to be judged" };
 const unknown: Refused = { check: "issuer", why: "its issuer could not be asked about it" };
 const broken: Refused = { check: "token-judge", why: "the token could not be judged" };
+
+/** Those whom the thread has not heard of yet, and how many of them it may in this turn. */
+class Row {
+  readonly ids: number[] = [];
+  readonly #inTurn: number;
+  #left: number;
+
+  constructor(inTurn: number) {
+    this.#inTurn = inTurn;
+    this.#left = inTurn;
+  }
+
+  get isIdle(): boolean {
+    return this.ids.length === 0 && this.#left === this.#inTurn;
+  }
+
+  take(): readonly number[] {
+    const taken = this.ids.splice(0, this.#left);
+    this.#left -= taken.length;
+    return taken;
+  }
+
+  nextTurn(): void {
+    this.#left = this.#inTurn;
+  }
+}
 
 /**
  * Judges tokens in a thread of its own, so that a flood of bad ones costs the event loop no more than passing them on.
@@ -82,9 +111,8 @@ export class TokenJudge {
   readonly #parts: TokenJudgeParts;
   readonly #waiting = new Map<number, Waiting>();
   readonly #byAddress = new Map<string, number>();
-  /** Of those who wait, whom the thread has not heard of yet. */
-  readonly #row: number[] = [];
-  #leftInTurn = tokensInTurn;
+  readonly #connects = new Row(connectsInTurn);
+  readonly #renewals = new Row(renewalsInTurn);
   #turn: NodeJS.Timeout | undefined;
   #world: Extract<ToWorker, { type: "world" }> | undefined;
   #worker: Worker | undefined;
@@ -110,7 +138,7 @@ export class TokenJudge {
   }
 
   #judge(
-    { address, ...question }: TokenQuestion,
+    { address, isRenewal, ...question }: TokenQuestion,
     introspected: Introspected | undefined,
   ): Promise<Grant | Refused> {
     const world = this.#world;
@@ -122,32 +150,31 @@ export class TokenJudge {
       return Promise.resolve({ check: "size", why });
     }
     const ofAddress = this.#byAddress.get(address) ?? 0;
-    if (this.#waiting.size >= mostWaiting || ofAddress >= mostOfAddress)
-      return Promise.resolve(busy);
+    const { ids } = isRenewal ? this.#renewals : this.#connects;
+    if (ids.length >= mostWaiting || ofAddress >= mostOfAddress) return Promise.resolve(busy);
     this.#byAddress.set(address, ofAddress + 1);
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((answer) => {
       this.#waiting.set(id, { question: { ...question, introspected }, address, answer });
-      this.#row.push(id);
+      ids.push(id);
       this.#handOver(world);
     });
   }
 
   /** Passes on as many as this turn lets; the others have theirs. */
   #handOver(world: ToWorker): void {
-    if (this.#row.length === 0) return;
+    if (this.#connects.isIdle && this.#renewals.isIdle) return;
     const thread = this.#thread(world);
-    for (const id of this.#row.splice(0, this.#leftInTurn)) {
+    for (const id of [...this.#connects.take(), ...this.#renewals.take()]) {
       const waiting = this.#waiting.get(id);
       if (waiting === undefined) continue; // refused meanwhile
-      this.#leftInTurn -= 1;
       thread.postMessage({ type: "question", id, now: this.#parts.now(), ...waiting.question });
     }
-    if (this.#leftInTurn === tokensInTurn) return;
     this.#turn ??= setTimeout(() => {
       this.#turn = undefined;
-      this.#leftInTurn = tokensInTurn;
+      this.#connects.nextTurn();
+      this.#renewals.nextTurn();
       this.#handOver(this.#world ?? world);
     }, turnMs);
   }
