@@ -397,9 +397,7 @@ export class Broker {
 
   /** The addresses and certificates whose tokens are not judged now. */
   bans(): readonly BanSummary[] {
-    return this.#context.tokens.attempts
-      .bans()
-      .map(({ key, failures, until }) => ({ of: key, failures, until: Math.round(until) }));
+    return this.#context.tokens.attempts.bans();
   }
 
   /** Tokens of this address or certificate are judged again, unless the ban began after `at`. */

@@ -155,7 +155,7 @@ describe("a CONNECT without a certificate is refused", () => {
     await refused(parts, { password: bytes("good") });
     assert.equal(lastCheck(parts), "token-banned");
     assert.deepEqual(
-      attempts.bans().map(({ key }) => key),
+      attempts.bans().map(({ of }) => of),
       [of],
     );
     attempts.lift(of);

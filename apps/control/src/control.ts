@@ -502,13 +502,7 @@ export class Control {
 
   async #bans(): Promise<BrokerBans> {
     const { bans, ...brokers } = await this.#publisher.bans();
-    const ours = this.#operatorTokens.attempts.bans();
-    const byApi = ours.map(({ key, failures, until }) => ({
-      of: key,
-      failures,
-      until: Math.round(until),
-    }));
-    return { bans: [...bans, ...byApi], ...brokers };
+    return { bans: [...bans, ...this.#operatorTokens.attempts.bans()], ...brokers };
   }
 
   #liftBan(of: string): void {

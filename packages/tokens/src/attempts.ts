@@ -41,8 +41,9 @@ export const longestBanMs = 60 * 60_000;
 
 /**
  * Failed tokens by where they came from. Delays grow with them, and with the refusals of everybody where those are
- * hundreds a second; then a ban begins, which ends by itself and is longer each time. Nobody is counted or banned by a client identifier, a user name or a claim, which anyone can write; and
- * only those who come with a token are touched: a device with its certificate comes in from a banned address too.
+ * hundreds a second; then a ban begins, which ends by itself and is longer each time. Nobody is counted or banned by a
+ * client identifier, a user name or a claim, which anyone can write; and only those who come with a token are touched: a
+ * device with its certificate comes in from a banned address too.
  */
 export class AttemptCounter {
   readonly #now: () => number;
@@ -66,9 +67,14 @@ export class AttemptCounter {
     return undefined;
   }
 
-  /** All bans that are in force. */
-  bans(): readonly Ban[] {
-    return [...this.#byKey.keys()].flatMap((key) => this.banOf([key]) ?? []);
+  /** All bans that are in force, as they are told to others: `until` in whole milliseconds. */
+  bans(): readonly { of: AttemptKey; failures: number; until: number }[] {
+    return [...this.#byKey.keys()].flatMap((of) => {
+      const ban = this.banOf([of]);
+      return ban === undefined
+        ? []
+        : [{ of, failures: ban.failures, until: Math.round(ban.until) }];
+    });
   }
 
   /** Counts a refusal; gives the milliseconds its answer has to wait, and the ban that has begun with it. */

@@ -47,7 +47,6 @@ export class EventOutbox {
       recorded.more += 1;
       return;
     }
-
     for (const event of this.#scans.look({ ...draft, at: this.#now() })) this.#take(event, draft);
   };
 
