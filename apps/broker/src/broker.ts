@@ -221,6 +221,7 @@ export class Broker {
       tokens: {
         judge: (question) => this.#tokens.judge(question),
         attempts: new AttemptCounter(this.#tokenClock.now),
+        later: (tell, delayMs) => setTimeout(tell, delayMs).unref(),
         subjects: new TokenSubjects((subject) => this.#sessions.of(subject).length),
         now: this.#tokenClock.now,
       },

@@ -12,7 +12,7 @@ import type { ConnectionContext, Peer } from "../src/connection/context.ts";
 import { MemoryBudget } from "../src/connection/memory-budget.ts";
 import type { Flusher, Output } from "../src/connection/output.ts";
 import type { Reader, Rounds } from "../src/connection/rounds.ts";
-import { TimingWheel } from "../src/connection/timing-wheel.ts";
+import { Timed, TimingWheel } from "../src/connection/timing-wheel.ts";
 import type { Transport } from "../src/door/transport.ts";
 import { Enforcement } from "../src/enforcement/enforcement.ts";
 import { OpenCommands } from "../src/enforcement/open-commands.ts";
@@ -190,6 +190,7 @@ export class BrokerParts {
             this.#judging.push(() => answer(this.tokens.get(token) ?? unknownToken));
           }),
         attempts: new AttemptCounter(now),
+        later: (tell, delayMs) => wheel.schedule(new Later(tell), delayMs),
         subjects: new TokenSubjects((subject) => this.sessions.of(subject).length),
         now,
       },
@@ -434,5 +435,15 @@ export class Link implements Transport {
 
   destroy(): void {
     this.mustClose = true;
+  }
+}
+
+/** Something to be done once, at its time by the wheel, which the test turns. */
+class Later extends Timed {
+  override readonly due: () => void;
+
+  constructor(due: () => void) {
+    super();
+    this.due = due;
   }
 }

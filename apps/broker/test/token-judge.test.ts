@@ -120,7 +120,7 @@ describe("the thread that judges tokens", () => {
 
   for (const { what, isRenewal, inTurn } of [
     { what: "ten tokens of CONNECTs", isRenewal: false, inTurn: 10 },
-    { what: "two renewals", isRenewal: true, inTurn: 2 },
+    { what: "one renewal", isRenewal: true, inTurn: 1 },
   ]) {
     test(`is told of ${what} in a turn, and of all in the end`, async () => {
       let asked = 0;

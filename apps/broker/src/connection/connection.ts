@@ -91,8 +91,6 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   #state: "awaiting" | "judging" | "open" | "closing" | "closed" = "awaiting";
   /** What came behind a CONNECT whose token is being judged. */
   #held: Buffer | undefined;
-  /** What a token that was refused is answered with, when it is time. */
-  #refusal: (() => void) | undefined;
   /** Whether a token that is to follow the one in use is being judged. */
   isRenewing = false;
   /** Whether the client has subscribed to what becomes of its token. */
@@ -203,8 +201,9 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   override due(): void {
     try {
       if (this.#state === "closing") this.#transport.destroy();
-      else if (this.#state === "judging") this.#judgedLate();
-      else if (this.#state === "awaiting") {
+      else if (this.#state === "judging") {
+        this.refuse("token-timeout", "the token was not judged in time", undefined);
+      } else if (this.#state === "awaiting") {
         this.refuse("connect-timeout", "no CONNECT arrived in time", undefined);
       } else if (this.#state === "open") this.#checkTime();
     } catch (error) {
@@ -231,11 +230,6 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     } else if (this.context.preAuthBytes > preAuthBytesTotal) {
       this.refuse("limits.preAuthBytesTotal", "too many unfinished CONNECT packets", undefined);
     }
-  }
-
-  #judgedLate(): void {
-    if (this.#refusal !== undefined) this.#refusal();
-    else this.refuse("token-timeout", "the token was not judged in time", undefined);
   }
 
   /** Before CONNECT nothing but a CONNECT may come, 5.0 [MQTT-3.1.0-1]: seen in the first byte. */
@@ -399,8 +393,8 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   /** Refuses after a time that tells nothing of what was wrong, and is longer after each failure. */
   refuseLater(delayMs: number, ...refusal: Parameters<Connection["refuse"]>): void {
     if (this.#state !== "judging") return;
-    this.#refusal = () => this.refuse(...refusal);
-    this.context.wheel.schedule(this, delayMs);
+    this.context.wheel.cancel(this); // it was judged in time
+    this.context.tokens.later(() => this.judged(() => this.refuse(...refusal)), delayMs);
   }
 
   /** A newer token speaks for the subject from now on. */

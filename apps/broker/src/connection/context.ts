@@ -48,6 +48,8 @@ export interface Tokens {
   /** Gives what the token grants, or why it is refused; never rejects. */
   judge(question: TokenQuestion): Promise<Grant | Refused>;
   readonly attempts: AttemptCounter;
+  /** A timer for each: the wheel would have all of a tick refused, and then read again, at once. */
+  later(tell: () => void, delayMs: number): void;
   readonly subjects: TokenSubjects;
   /** The time tokens are measured by. */
   readonly now: () => number;

@@ -10,7 +10,6 @@ import { type AttemptKey, attemptKeys, type Grant } from "@wardmq/tokens/verify"
 import type { Refused } from "../tokens/token-judge.ts";
 import type { Connection } from "./connection.ts";
 import type { Peer } from "./context.ts";
-import { Timed } from "./timing-wheel.ts";
 
 /** The Authentication Method of 5.0 section 4.12 under which Authentication Data is an access token. */
 export const authenticationMethod = "OAUTH2-JWT";
@@ -168,10 +167,8 @@ export function renew(
       const refused = "check" in verdict ? verdict : refuseSuccessor(verdict, peer);
       if (refused !== undefined) {
         recordRenewal(connection, "token-renewal-refused", refused);
-        context.wheel.schedule(
-          new Later(() => finish(undefined)),
-          countRefusal(connection, refused),
-        );
+        const tell = () => connection.judged(() => finish(undefined));
+        context.tokens.later(tell, countRefusal(connection, refused));
         return;
       }
       context.sessions.replaceGrant(peer.subject, verdict as Grant);
@@ -224,18 +221,4 @@ function recordRenewal(
     ...(refused === undefined ? {} : { check: `token-${refused.check}`, why: refused.why }),
     ...(refused === undefined ? {} : { details: saidOf(refused) }),
   });
-}
-
-/** Something to be done once, at its time. */
-class Later extends Timed {
-  readonly #act: () => void;
-
-  constructor(act: () => void) {
-    super();
-    this.#act = act;
-  }
-
-  override due(): void {
-    this.#act();
-  }
 }

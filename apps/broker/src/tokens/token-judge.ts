@@ -66,10 +66,10 @@ export interface TokenJudgeParts {
   readonly introspect: (token: string) => Promise<Introspected | undefined>;
 }
 
-/** Each token costs the event loop as much as many messages: a thousand of CONNECTs are judged in a second, 200 renewals. */
+/** Each token costs the event loop as much as many messages: a thousand of CONNECTs are judged in a second, 100 renewals. */
 const turnMs = 10;
 const connectsInTurn = 10;
-const renewalsInTurn = 2;
+const renewalsInTurn = 1;
 /** How many tokens may wait to be judged, in each row and from one address: a flood waits for itself. */
 const mostWaiting = 1_024;
 const mostOfAddress = 64;
