@@ -110,11 +110,13 @@ function grouped(value: number, digits: number): string {
 /** What makes figures of a run doubtful, for people: neighbours on the machine, a generator that is the limit, losses. */
 export function doubts(broker: string, result: LoadResult): string[] {
   const others = Number(result["othersBusy"] ?? 0);
+  const stolen = Number(result["stolen"] ?? 0);
   const lost = Number(result["lost"] ?? 0);
   return [
     ...(others > 0.2
       ? [`${broker}: other programs used ${others.toFixed(2)} cores meanwhile`]
       : []),
+    ...(stolen > 0.05 ? [`${broker}: the host took ${stolen.toFixed(2)} cores meanwhile`] : []),
     ...(result.generatorBusy > 0.95 && result.workload !== "idle"
       ? [
           `${broker}: the load generator was ${Math.round(result.generatorBusy * 100)} % busy, the rate is its limit`,

@@ -20,7 +20,8 @@ typedef struct {
   double cpu;        // seconds of CPU of the broker process, all threads
   double beside;     // the same of the second process (--beside), 0 without one
   double own;        // the same of this process
-  double machine;    // the same of everything on this machine, what a hypervisor took included
+  double machine;    // the same of everything on this machine
+  double stolen;     // seconds of this machine's CPUs that a hypervisor gave to others
 } snapshot;
 
 uint64_t now_ns(void);

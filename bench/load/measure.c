@@ -58,26 +58,29 @@ uint64_t written_bytes(int pid) {
 }
 
 // The first line of /proc/stat: user nice system idle iowait irq softirq steal (guest time is part of user).
-static double machine_cpu_seconds(void) {
+static void machine_cpu_seconds(double *used, double *stolen) {
   FILE *file = fopen("/proc/stat", "r");
   unsigned long t[8] = {0};
   if (!file || fscanf(file, "cpu %lu %lu %lu %lu %lu %lu %lu %lu", &t[0], &t[1], &t[2], &t[3], &t[4], &t[5], &t[6], &t[7]) != 8)
     fail("cannot understand /proc/stat");
   fclose(file);
-  return (double)(t[0] + t[1] + t[2] + t[5] + t[6] + t[7]) / (double)sysconf(_SC_CLK_TCK);
+  double ticks = (double)sysconf(_SC_CLK_TCK);
+  *used = (double)(t[0] + t[1] + t[2] + t[5] + t[6]) / ticks;
+  *stolen = (double)t[7] / ticks;
 }
 
 snapshot take_snapshot(int pid, int beside) {
   struct rusage own;
   getrusage(RUSAGE_SELF, &own);
-  return (snapshot){
+  snapshot taken = {
       .now = now_ns(),
       .cpu = cpu_seconds(pid),
       .beside = cpu_seconds(beside),
       .own = (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec) +
              (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec) / 1e6,
-      .machine = machine_cpu_seconds(),
   };
+  machine_cpu_seconds(&taken.machine, &taken.stolen);
+  return taken;
 }
 
 enum { MAX_SAMPLES = 4 << 20 };

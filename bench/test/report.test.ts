@@ -114,8 +114,8 @@ describe("the rows of a workload", () => {
 
 describe("doubts", () => {
   test("name neighbours, a generator at its limit, and losses", () => {
-    const result = { ...run(1), generatorBusy: 0.99, othersBusy: 0.5, lost: 7 };
-    assert.equal(doubts("mosquitto", result).length, 3);
+    const result = { ...run(1), generatorBusy: 0.99, othersBusy: 0.5, stolen: 0.4, lost: 7 };
+    assert.equal(doubts("mosquitto", result).length, 4);
   });
   test("are none on a quiet machine", () => assert.deepEqual(doubts("mosquitto", run(1)), []));
 });
