@@ -174,6 +174,19 @@ describe("a CONNECT without a certificate is refused", () => {
     assert.equal(parts.sessions.size, 0);
   });
 
+  test("for what was wrong with its token, though it hears of that after its time for a CONNECT", async () => {
+    const parts = broker({ connectTimeoutMs: 200 }); // no refusal is told sooner than after 250 ms
+    const link = parts.stranger();
+    link.connect({ password: bytes("bad") });
+    await parts.judge();
+    parts.advance(210);
+    assert.ok(!link.isClosed);
+    parts.advance(5_000);
+    assert.deepEqual(names(link.take()), ["CONNACK"]);
+    assert.ok(link.isClosed);
+    assert.equal(lastCheck(parts), "token-signature");
+  });
+
   test("when it sends too much before it is judged", async () => {
     const parts = broker({ preAuthBytes: 4_096 });
     const link = parts.stranger();
