@@ -35,8 +35,11 @@ const floodSeconds = 600;
 const spareMs = 90_000;
 /** Between two measurements: what ends the one before, or begins a flood, is none of theirs. */
 const settleMs = 2_000;
-/** What a flood leaves at the broker is judged for so long: 1,024 renewals wait, and 100 are judged a second. */
-const aftermathMs = 11_000;
+/**
+ * What a flood leaves at the broker is judged for so long: a renewal of each connection waits, another one lies in its
+ * socket, which is not read meanwhile, and 100 are judged a second.
+ */
+const aftermathMs = 22_000;
 
 export interface FloodedParts {
   readonly generator: string;
