@@ -25,9 +25,10 @@ export interface Measured {
 }
 
 const rounds = 3;
-/** Each measurement is made again while the host takes more of the machine's cores than that, so many times at most. */
+/** Each measurement is tried so often while the host takes more of the machine's cores than that, and no longer. */
 const stolenAtMost = 0.02;
-const mostTries = 5;
+const mostTries = 3;
+const patienceMs = 180_000;
 const tokensPerSecond = 5_000;
 /** Each flood is ended as soon as the measurement beside it is. */
 const floodSeconds = 600;
@@ -99,12 +100,16 @@ export async function measureFlooded(parts: FloodedParts): Promise<LoadResult> {
     return { ofWard, ofFlood };
   };
 
+  const until = Date.now() + patienceMs;
   const done: Round[] = [];
   for (let round = 0; round < rounds; round++) {
     const wards: Partial<Record<Beside, LoadResult>> = {};
     const byFlood: Partial<Record<Beside, LoadResult>> = {};
     for (const beside of orderOf(round)) {
-      const { ofWard, ofFlood } = await leastDisturbed(() => measureBeside(beside));
+      const { ofWard, ofFlood } = await leastDisturbed(
+        () => measureBeside(beside),
+        () => Date.now() < until,
+      );
       wards[beside] = ofWard;
       if (beside !== "nothing" && ofFlood !== undefined) byFlood[beside] = ofFlood;
     }
@@ -113,10 +118,13 @@ export async function measureFlooded(parts: FloodedParts): Promise<LoadResult> {
   return floodedResult(load, done);
 }
 
-/** Tries until the host has left us the cores. */
-export async function leastDisturbed(measure: () => Promise<Measured>): Promise<Measured> {
+/** Tries until the host has left us the cores, and as long as it may. */
+export async function leastDisturbed(
+  measure: () => Promise<Measured>,
+  mayTry: () => boolean,
+): Promise<Measured> {
   let best = await measure();
-  for (let tries = 1; tries < mostTries && stolenOf(best) > stolenAtMost; tries++) {
+  for (let tries = 1; tries < mostTries && stolenOf(best) > stolenAtMost && mayTry(); tries++) {
     const next = await measure();
     if (stolenOf(next) < stolenOf(best)) best = next;
   }
