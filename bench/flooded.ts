@@ -38,9 +38,9 @@ const spareMs = 90_000;
 const settleMs = 2_000;
 /**
  * What a flood leaves at the broker is judged for so long: a renewal of each connection waits, another one lies in its
- * socket, which is not read meanwhile, and 100 are judged a second.
+ * socket, which is not read meanwhile, and 50 bad ones are judged a second.
  */
-const aftermathMs = 22_000;
+const aftermathMs = 42_000;
 
 export interface FloodedParts {
   readonly generator: string;

@@ -120,7 +120,7 @@ describe("the thread that judges tokens", () => {
 
   for (const { what, isRenewal, inTurn } of [
     { what: "ten tokens of CONNECTs", isRenewal: false, inTurn: 10 },
-    { what: "one renewal", isRenewal: true, inTurn: 1 },
+    { what: "two renewals", isRenewal: true, inTurn: 2 },
   ]) {
     test(`is told of ${what} in a turn, and of all in the end`, async () => {
       let asked = 0;
@@ -135,6 +135,19 @@ describe("the thread that judges tokens", () => {
       assert.equal(asked, 25);
     });
   }
+
+  test("is told of bad renewals more slowly than of good ones", async () => {
+    const two = [judgeOf(), judgeOf()] as const;
+    await Promise.all(two.map((judge) => judge.judge(question(good)))); // their threads have begun
+    const renewals = (judge: TokenJudge, token: string) => {
+      const renewal = question(token, "192.0.2.1", true);
+      const all = Array.from({ length: 40 }, () => judge.judge(renewal));
+      return Promise.all(all).then(() => token);
+    };
+    const bad = renewals(two[0], "x.y.z");
+    assert.equal(await Promise.race([bad, renewals(two[1], good)]), good);
+    await bad;
+  });
 
   test("hears of a CONNECT before a flood of renewals, and refuses none for it", async () => {
     const judge = judgeOf();

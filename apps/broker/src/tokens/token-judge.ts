@@ -52,6 +52,7 @@ export type FromWorker =
 
 interface Waiting {
   readonly question: Omit<Extract<ToWorker, { type: "question" }>, "type" | "id" | "now">;
+  readonly isRenewal: boolean;
   readonly address: string;
   readonly answer: (verdict: Grant | Refused) => void;
 }
@@ -66,10 +67,14 @@ export interface TokenJudgeParts {
   readonly introspect: (token: string) => Promise<Introspected | undefined>;
 }
 
-/** Each token costs the event loop as much as many messages: a thousand of CONNECTs are judged in a second, 100 renewals. */
+/**
+ * Each token costs the event loop as much as many messages: a thousand of CONNECTs are judged in a second, and 200
+ * renewals. One that is refused takes the time of four, so of bad ones 50.
+ */
 const turnMs = 10;
 const connectsInTurn = 10;
-const renewalsInTurn = 1;
+const renewalsInTurn = 2;
+const placesOfBadRenewal = 4;
 /** How many tokens may wait to be judged, in each row and from one address: a flood waits for itself. */
 const mostWaiting = 1_024;
 const mostOfAddress = 64;
@@ -93,13 +98,18 @@ class Row {
   }
 
   take(): readonly number[] {
-    const taken = this.ids.splice(0, this.#left);
+    const taken = this.ids.splice(0, Math.max(0, this.#left));
     this.#left -= taken.length;
     return taken;
   }
 
+  /** Takes places of the turns to come. */
+  owe(places: number): void {
+    this.#left -= places;
+  }
+
   nextTurn(): void {
-    this.#left = this.#inTurn;
+    this.#left = Math.min(this.#inTurn, this.#left + this.#inTurn);
   }
 }
 
@@ -156,7 +166,12 @@ export class TokenJudge {
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((answer) => {
-      this.#waiting.set(id, { question: { ...question, introspected }, address, answer });
+      this.#waiting.set(id, {
+        question: { ...question, introspected },
+        isRenewal,
+        address,
+        answer,
+      });
       ids.push(id);
       this.#handOver(world);
     });
@@ -212,6 +227,7 @@ export class TokenJudge {
       );
       return;
     }
+    if (this.#waiting.get(answer.id)?.isRenewal) this.#renewals.owe(placesOfBadRenewal - 1);
     if (verdict.check === "kid" && verdict.issuer !== undefined) {
       this.#parts.keyMissing(verdict.issuer);
     }
