@@ -26,7 +26,7 @@ import type { JournalStore } from "../src/store/journal-store.ts";
 import { MemoryJournalStore } from "../src/store/memory-journal-store.ts";
 import { MessageRestorer } from "../src/store/message-restorer.ts";
 import { Found } from "../src/store/replay.ts";
-import type { Refused } from "../src/tokens/token-judge.ts";
+import type { Refused, TokenQuestion } from "../src/tokens/token-judge.ts";
 import { nobody, TokenSubjects } from "../src/tokens/token-subjects.ts";
 import { fail, withoutInterval } from "./timers.ts";
 
@@ -97,6 +97,8 @@ export class BrokerParts {
   readonly events: Omit<SecurityEvent, "at">[] = [];
   /** What each token grants, or why it is refused. */
   readonly tokens = new Map<string, Grant | Refused>();
+  /** The latest question to the thread that judges tokens. */
+  asked: TokenQuestion | undefined;
   #judging: (() => void)[] = [];
   readonly failures: unknown[] = [];
   readonly used: string[] = [];
@@ -185,8 +187,10 @@ export class BrokerParts {
       router,
       sessions: this.sessions,
       tokens: {
-        judge: ({ token }) =>
+        judge: (question) =>
           new Promise((answer) => {
+            const { token } = question;
+            this.asked = question;
             this.#judging.push(() => answer(this.tokens.get(token) ?? unknownToken));
           }),
         attempts: new AttemptCounter(now),

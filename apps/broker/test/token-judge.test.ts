@@ -39,12 +39,18 @@ function judgeOf(
   return judge;
 }
 
-const question = (token: string, address = "192.0.2.1", isRenewal = false): TokenQuestion => ({
+const question = (
+  token: string,
+  address = "192.0.2.1",
+  isRenewal = false,
+  isSuspect = false,
+): TokenQuestion => ({
   token,
   fingerprint: undefined,
   username: undefined,
   address,
   isRenewal,
+  isSuspect,
 });
 
 const outcome = async (judged: ReturnType<TokenJudge["judge"]>) => {
@@ -148,6 +154,26 @@ describe("the thread that judges tokens", () => {
     assert.equal(await Promise.race([bad, renewals(two[1], good)]), good);
     await bad;
   });
+
+  for (const isRenewal of [false, true]) {
+    const what = isRenewal ? "renewal" : "CONNECT";
+    test(`hears of a ${what} before those from where tokens were refused, and refuses none for them`, async () => {
+      const judge = judgeOf();
+      let judged = 0;
+      const flood = Array.from({ length: 1_100 }, (_, i) =>
+        outcome(judge.judge(question("x.y.z", `192.0.2.${i % 200}`, isRenewal, true))).then(
+          (verdict) => {
+            if (verdict === "structure") judged += 1;
+          },
+        ),
+      );
+      const other = question(good, "198.51.100.1", isRenewal);
+      assert.equal(await outcome(judge.judge(other)), "person:idp_ann");
+      assert.ok(judged < 1_000, `${judged} went before it`);
+      await judge.close();
+      await Promise.all(flood);
+    });
+  }
 
   test("hears of a CONNECT before a flood of renewals, and refuses none for it", async () => {
     const judge = judgeOf();

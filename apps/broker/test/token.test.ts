@@ -138,6 +138,18 @@ describe("a CONNECT without a certificate is refused", () => {
     await connected(parts);
   });
 
+  test("and those that come after it from there are judged after others", async () => {
+    const parts = broker();
+    const isSuspect = (address: string) => {
+      parts.stranger({ address }).connect({ password: bytes("good") });
+      return parts.asked?.isSuspect;
+    };
+    assert.equal(isSuspect("192.0.2.1"), false);
+    await refused(parts, { password: bytes("bad") }, { address: "192.0.2.1" });
+    assert.equal(isSuspect("192.0.2.1"), true);
+    assert.equal(isSuspect("192.0.2.2"), false);
+  });
+
   test("until somebody has lifted the ban, which late news of a lifting does not do to a later one", async () => {
     const parts = broker();
     const { attempts } = parts.context.tokens;

@@ -67,6 +67,15 @@ export class AttemptCounter {
     return undefined;
   }
 
+  /** Whether something is counted against any of these within the last quarter of an hour. */
+  hasFailed(keys: readonly AttemptKey[]): boolean {
+    const since = this.#now() - forgottenAfterMs;
+    return keys.some((key) => {
+      const attempts = this.#byKey.get(key);
+      return attempts !== undefined && attempts.failures > 0 && attempts.lastAt >= since;
+    });
+  }
+
   /** All bans that are in force, as they are told to others: `until` in whole milliseconds. */
   bans(): readonly { of: AttemptKey; failures: number; until: number }[] {
     return [...this.#byKey.keys()].flatMap((of) => {

@@ -30,3 +30,23 @@ describe("refusals of many", () => {
     }
   });
 });
+
+describe("what is counted against an address", () => {
+  const keys = keysOf(1);
+
+  test("is held against it until a good token came from there, or a quarter of an hour has gone", () => {
+    let now = 1_000;
+    const counter = new AttemptCounter(() => now);
+    assert.equal(counter.hasFailed(keys), false);
+    counter.failed(keys);
+    assert.equal(counter.hasFailed(keys), true);
+    assert.equal(counter.hasFailed(keysOf(2)), false);
+    counter.succeeded(keys);
+    assert.equal(counter.hasFailed(keys), false);
+    counter.failed(keys);
+    now += 15 * 60_000;
+    assert.equal(counter.hasFailed(keys), true);
+    now += 1;
+    assert.equal(counter.hasFailed(keys), false);
+  });
+});

@@ -68,7 +68,9 @@ export function judgeToken(
   isRenewal: boolean,
 ): Promise<Grant | Refused> {
   const { address, fingerprint } = peer;
-  const ban = context.tokens.attempts.banOf(keysOf(peer));
+  const { attempts } = context.tokens;
+  const keys = keysOf(peer);
+  const ban = attempts.banOf(keys);
   if (ban !== undefined) {
     const until = new Date(ban.until).toISOString();
     return Promise.resolve({
@@ -76,7 +78,8 @@ export function judgeToken(
       why: `tokens of ${ban.key} are refused until ${until}`,
     });
   }
-  return context.tokens.judge({ token, username, fingerprint, address, isRenewal });
+  const isSuspect = attempts.hasFailed(keys);
+  return context.tokens.judge({ token, username, fingerprint, address, isRenewal, isSuspect });
 }
 
 /** Where the tokens of a peer come from. */

@@ -19,6 +19,8 @@ export interface TokenQuestion {
   readonly address: string;
   /** It is to follow one in use, which begins a minute before that ends; a CONNECT waits for its answer. */
   readonly isRenewal: boolean;
+  /** Tokens from there were refused lately, so that it is judged after those of others. */
+  readonly isSuspect: boolean;
 }
 
 /** Why a token gets nobody in: the name of the check, and a sentence for the event. */
@@ -44,7 +46,7 @@ export type ToWorker =
       readonly id: number;
       readonly now: number;
       readonly introspected: Introspected | undefined;
-    } & Omit<TokenQuestion, "address" | "isRenewal">);
+    } & Omit<TokenQuestion, "address" | "isRenewal" | "isSuspect">);
 
 export type FromWorker =
   | { readonly id: number; readonly verdict: Grant | Refused }
@@ -84,7 +86,10 @@ const broken: Refused = { check: "token-judge", why: "the token could not be jud
 
 /** Those whom the thread has not heard of yet, and how many of them it may in this turn. */
 class Row {
-  readonly ids: number[] = [];
+  /** From where no token was refused lately. */
+  readonly first: number[] = [];
+  /** The others: a flood keeps nobody from its turn who is no part of it. */
+  readonly last: number[] = [];
   readonly #inTurn: number;
   #left: number;
 
@@ -94,11 +99,13 @@ class Row {
   }
 
   get isIdle(): boolean {
-    return this.ids.length === 0 && this.#left === this.#inTurn;
+    return this.first.length + this.last.length === 0 && this.#left === this.#inTurn;
   }
 
   take(): readonly number[] {
-    const taken = this.ids.splice(0, Math.max(0, this.#left));
+    const places = Math.max(0, this.#left);
+    const taken = this.first.splice(0, places);
+    taken.push(...this.last.splice(0, places - taken.length));
     this.#left -= taken.length;
     return taken;
   }
@@ -148,7 +155,7 @@ export class TokenJudge {
   }
 
   #judge(
-    { address, isRenewal, ...question }: TokenQuestion,
+    { address, isRenewal, isSuspect, ...question }: TokenQuestion,
     introspected: Introspected | undefined,
   ): Promise<Grant | Refused> {
     const world = this.#world;
@@ -160,7 +167,8 @@ export class TokenJudge {
       return Promise.resolve({ check: "size", why });
     }
     const ofAddress = this.#byAddress.get(address) ?? 0;
-    const { ids } = isRenewal ? this.#renewals : this.#connects;
+    const row = isRenewal ? this.#renewals : this.#connects;
+    const ids = isSuspect ? row.last : row.first;
     if (ids.length >= mostWaiting || ofAddress >= mostOfAddress) return Promise.resolve(busy);
     this.#byAddress.set(address, ofAddress + 1);
     this.#lastId += 1;
