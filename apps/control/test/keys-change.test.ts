@@ -218,7 +218,7 @@ describe("changing what protects the keys", () => {
     await it.change({ to: "passphrase", passphrase: passphrases.a }, it.environment("none"));
     let [now, next]: ("a" | "b")[] = ["a", "b"];
     let tookMs = 0;
-    for (let round = 0; round < 6; round += 1) {
+    for (let round = 0; round < 4; round += 1) {
       const began = Date.now();
       const child = spawn(process.execPath, [main, "once", it.folder.deployment], {
         stdio: ["pipe", "ignore", "ignore"],
@@ -229,7 +229,7 @@ describe("changing what protects the keys", () => {
       child.stdin?.end(`${JSON.stringify({ command: "keys.change", arguments: wanted })}\n`);
       if (round === 0) await ended;
       else {
-        await Promise.race([ended, delay(tookMs * (0.5 + round / 10))]);
+        await Promise.race([ended, delay(tookMs * (0.4 + round / 5))]);
         child.kill("SIGKILL");
         await ended;
       }
