@@ -67,12 +67,12 @@ export class AttemptCounter {
     return undefined;
   }
 
-  /** Whether something is counted against any of these within the last quarter of an hour. */
+  /** Whether something is counted against any of these. */
   hasFailed(keys: readonly AttemptKey[]): boolean {
-    const since = this.#now() - forgottenAfterMs;
+    const now = this.#now();
     return keys.some((key) => {
       const attempts = this.#byKey.get(key);
-      return attempts !== undefined && attempts.failures > 0 && attempts.lastAt >= since;
+      return attempts !== undefined && attempts.failures > 0 && !isForgotten(attempts, now);
     });
   }
 
@@ -135,10 +135,8 @@ export class AttemptCounter {
   #take(key: AttemptKey, now: number): Attempts {
     const known = this.#byKey.get(key);
     this.#byKey.delete(key); // the one touched last is forgotten last
-    const isOld =
-      known !== undefined && now - known.lastAt > forgottenAfterMs && known.bannedUntil <= now;
     const attempts =
-      known === undefined || isOld
+      known === undefined || isForgotten(known, now)
         ? {
             failures: 0,
             lastAt: now,
@@ -156,4 +154,8 @@ export class AttemptCounter {
     this.#byKey.set(key, attempts);
     return attempts;
   }
+}
+
+function isForgotten({ lastAt, bannedUntil }: Attempts, now: number): boolean {
+  return now - lastAt > forgottenAfterMs && bannedUntil <= now;
 }
