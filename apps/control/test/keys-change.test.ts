@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { CommandName, CommandResponse, Commands } from "@wardmq/commands";
 import { readKeyFile } from "@wardmq/keys";
@@ -213,31 +213,46 @@ describe("changing what protects the keys", () => {
     }
   });
 
-  test("that is killed at any time leaves the former or the new passphrase to open everything", async () => {
-    using it = await Changing.make();
-    await it.change({ to: "passphrase", passphrase: passphrases.a }, it.environment("none"));
-    let [now, next]: ("a" | "b")[] = ["a", "b"];
+  describe("that is killed", () => {
+    let it: Changing;
     let tookMs = 0;
-    for (let round = 0; round < 4; round += 1) {
-      const began = Date.now();
+    /** Whose passphrase opens the deployment, and the other one. */
+    let [now, next]: ["a" | "b", "a" | "b"] = ["a", "b"];
+
+    const begin = () => {
       const child = spawn(process.execPath, [main, "once", it.folder.deployment], {
         stdio: ["pipe", "ignore", "ignore"],
-        env: it.environment(now as "a" | "b"),
+        env: it.environment(now),
       });
-      const ended = once(child, "exit");
-      const wanted = { to: "passphrase", passphrase: passphrases[next as "a" | "b"] };
-      child.stdin?.end(`${JSON.stringify({ command: "keys.change", arguments: wanted })}\n`);
-      if (round === 0) await ended;
-      else {
-        await Promise.race([ended, delay(tookMs * (0.4 + round / 5))]);
+      const wanted = { to: "passphrase", passphrase: passphrases[next] };
+      child.stdin.end(`${JSON.stringify({ command: "keys.change", arguments: wanted })}\n`);
+      return { child, ended: once(child, "exit") };
+    };
+    const check = async () => {
+      const isFormer = await it.opens(it.environment(now));
+      const isNew = await it.opens(it.environment(next));
+      assert.notEqual(isFormer, isNew);
+      if (isNew) [now, next] = [next, now];
+    };
+
+    before(async () => {
+      it = await Changing.make();
+      await it.change({ to: "passphrase", passphrase: passphrases.a }, it.environment("none"));
+      const began = Date.now();
+      await begin().ended;
+      tookMs = Date.now() - began;
+      await check();
+    });
+    after(() => it[Symbol.dispose]());
+
+    for (const share of [0.6, 0.7, 0.8, 0.9, 1]) {
+      test(`after ${share} of its time, leaves one passphrase, the former or the new one, to open everything`, async () => {
+        const { child, ended } = begin();
+        await Promise.race([ended, delay(tookMs * share)]);
         child.kill("SIGKILL");
         await ended;
-      }
-      if (round === 0) tookMs = Date.now() - began;
-      const isFormer = await it.opens(it.environment(now as "a" | "b"));
-      const isNew = await it.opens(it.environment(next as "a" | "b"));
-      assert.notEqual(isFormer, isNew, `round ${round}`);
-      if (isNew) [now, next] = [next, now];
+        await check();
+      });
     }
   });
 
