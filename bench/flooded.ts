@@ -142,11 +142,21 @@ export function orderOf(round: number): readonly Beside[] {
   return [...all.slice(first), ...all.slice(0, first)];
 }
 
-/** The rounds and what is made of them: medians, and medians of the ratios of each round. */
+/**
+ * The rounds and what is made of them: medians, and medians of the ratios of each round in which the host left us the
+ * cores; NaN where there was none.
+ */
 export function floodedResult(load: FloodLoad, rounds: readonly Round[]): LoadResult {
   const p99 = (beside: Beside) => rounds.map(({ ward }) => numberAt(ward[beside], "latencyMs.p99"));
+  const undisturbed = rounds.filter(({ ward }) =>
+    Object.values(ward).every((result) => numberAt(result, "stolen") <= stolenAtMost),
+  );
   const ratio = (of: Beside, by: Beside) =>
-    median(p99(of).map((value, i) => value / (p99(by)[i] ?? Number.NaN)));
+    median(
+      undisturbed.map(
+        ({ ward }) => numberAt(ward[of], "latencyMs.p99") / numberAt(ward[by], "latencyMs.p99"),
+      ),
+    );
   const sent = (where: "sink" | "broker", key: string) =>
     median(rounds.map(({ flood }) => numberAt(flood[where], key)));
   const perSecond = load === "flood" ? "inPerSecond" : "connectsPerSecond";

@@ -152,7 +152,7 @@ static void report(const char *workload, counts a, counts b) {
   // Near 1 the generator is what limits the figure: it has one thread.
   double own = b.at.own - a.at.own, others = b.at.machine - a.at.machine - own - cpu - (b.at.beside - a.at.beside);
   printf(",\"generatorBusy\":%.3f", own / seconds);
-  // Cores that something else used meanwhile, here or on the same host: much of it and the figures are about the neighbours.
+  // Cores that other programs used meanwhile, and that the host gave to others: much of it and the figures are about those.
   if (opt.pid) printf(",\"othersBusy\":%.3f", others > 0 ? others / seconds : 0);
   printf(",\"stolen\":%.3f", (b.at.stolen - a.at.stolen) / seconds);
 }

@@ -50,6 +50,13 @@ describe("the ward beside a flood", () => {
     assert.deepEqual([result["aloneP99"], result["sinkP99"], result["brokerP99"]], [10, 20, 30]);
   });
 
+  test("is not compared in a round in which the host took the cores, and not at all without another", () => {
+    const quiet = round(ward(1), ward(2), ward(3));
+    const disturbed = round(ward(50), ward(50), ward(50, 1, { stolen: 0.9 }));
+    assert.equal(floodedResult("flood", [disturbed, quiet])["p99Factor"], 3);
+    assert.ok(Number.isNaN(floodedResult("flood", [disturbed])["p99Factor"]));
+  });
+
   test("is charged with the CPU that the broker uses more than alone", () => {
     const result = floodedResult("flood", [round(ward(1, 0.5), ward(1, 0.5), ward(1, 0.6))]);
     assert.equal(Math.round(Number(result["cpuMicros"])), 10); // 0.05 s of CPU a second for 5,000 tokens
