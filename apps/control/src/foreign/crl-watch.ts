@@ -226,6 +226,7 @@ export class CrlWatch {
 
   #alarm(followed: Followed): void {
     const { list, watched, failure } = followed;
+    if (list === undefined && failure === undefined) return; // it is being read for the first time
     const freshness = this.#freshnessOf(list);
     if (freshness === followed.said) return;
     followed.said = freshness;
