@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Deployment } from "./deployment.ts";
 import { type Led, type LoadResult, leadLoad, numberAt } from "./generator.ts";
+import { keepCoresAwake } from "./machine.ts";
 import { median } from "./report.ts";
 import { serverKeyOf } from "./server-key.ts";
 
@@ -67,6 +68,7 @@ export async function measureFlooded(parts: FloodedParts): Promise<LoadResult> {
   const identity = join(folder, "sink");
   writeServerIdentity(identity, deployment);
   const refuse = load === "connect-flood" ? ["--refuse"] : [];
+  using cores = keepCoresAwake();
   await using sink = leadLoad(generator, [
     "sink",
     ...parts.flood,
@@ -115,7 +117,7 @@ export async function measureFlooded(parts: FloodedParts): Promise<LoadResult> {
     }
     done.push({ ward: wards, flood: byFlood } as Round); // each of them stands in the order
   }
-  return floodedResult(load, done);
+  return { ...floodedResult(load, done), coresAwake: cores.areAwake };
 }
 
 /** Tries until the host has left us the cores, and as long as it may. */

@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { closeSync, openSync, writeSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 
 /** What the figures were measured on. */
@@ -38,5 +39,20 @@ export function firstLine(command: string, words: readonly string[]): string {
     // `mosquitto -h` prints its version and exits with 3.
     const printed = error instanceof Error && "stdout" in error ? String(error.stdout) : "";
     return printed.split("\n")[0] || "unknown";
+  }
+}
+
+/**
+ * Keeps idle cores awake until it is disposed of, where Linux lets us (root; its "PM QoS" of CPU latency, in µs). A core
+ * that sleeps is woken late, on a virtual machine by milliseconds, and the less runs the more of them sleep: what is
+ * measured alone would look slower than what is measured beside a flood.
+ */
+export function keepCoresAwake(): Disposable & { readonly areAwake: boolean } {
+  try {
+    const request = openSync("/dev/cpu_dma_latency", "w");
+    writeSync(request, new Uint8Array(4)); // 0 us, as long as it is open
+    return { areAwake: true, [Symbol.dispose]: () => closeSync(request) };
+  } catch {
+    return { areAwake: false, [Symbol.dispose]: () => {} };
   }
 }

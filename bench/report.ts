@@ -122,6 +122,9 @@ export function doubts(broker: string, result: LoadResult): string[] {
           `${broker}: the load generator was ${Math.round(result.generatorBusy * 100)} % busy, the rate is its limit`,
         ]
       : []),
+    ...(result["coresAwake"] === false
+      ? [`${broker}: idle cores slept meanwhile (only root on Linux may keep them awake)`]
+      : []),
     ...(lost > 0 ? [`${broker}: ${lost} messages did not arrive`] : []),
   ];
 }

@@ -113,11 +113,13 @@ describe("the rows of a workload", () => {
 });
 
 describe("doubts", () => {
-  test("name neighbours, a generator at its limit, and losses", () => {
-    const result = { ...run(1), generatorBusy: 0.99, othersBusy: 0.5, stolen: 0.4, lost: 7 };
-    assert.equal(doubts("mosquitto", result).length, 4);
+  test("name neighbours, a generator at its limit, sleeping cores and losses", () => {
+    const disturbed = { othersBusy: 0.5, stolen: 0.4, coresAwake: false };
+    const result = { ...run(1), ...disturbed, generatorBusy: 0.99, lost: 7 };
+    assert.equal(doubts("mosquitto", result).length, 5);
   });
-  test("are none on a quiet machine", () => assert.deepEqual(doubts("mosquitto", run(1)), []));
+  test("are none on a quiet machine", () =>
+    assert.deepEqual(doubts("mosquitto", { ...run(1), coresAwake: true }), []));
 });
 
 describe("the results in the documentation", () => {
