@@ -84,6 +84,8 @@ const busy: Refused = { check: "token-busy", why: "too many tokens wait to be ju
 const unknown: Refused = { check: "issuer", why: "its issuer could not be asked about it" };
 const broken: Refused = { check: "token-judge", why: "the token could not be judged" };
 
+const nobody: readonly number[] = [];
+
 /** Those whom the thread has not heard of yet, and how many of them it may in this turn. */
 class Row {
   /** From where no token was refused lately. */
@@ -103,9 +105,9 @@ class Row {
   }
 
   take(): readonly number[] {
-    const places = Math.max(0, this.#left);
-    const taken = this.first.splice(0, places);
-    taken.push(...this.last.splice(0, places - taken.length));
+    if (this.#left <= 0) return nobody; // a flood asks for each of its tokens
+    const taken = this.first.splice(0, this.#left);
+    taken.push(...this.last.splice(0, this.#left - taken.length));
     this.#left -= taken.length;
     return taken;
   }
