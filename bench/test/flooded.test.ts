@@ -50,11 +50,14 @@ describe("the ward beside a flood", () => {
     assert.deepEqual([result["aloneP99"], result["sinkP99"], result["brokerP99"]], [10, 20, 30]);
   });
 
-  test("is not compared in a round in which the host took the cores, and not at all without another", () => {
+  test("is not compared with what the host has disturbed, and not at all without another", () => {
     const quiet = round(ward(1), ward(2), ward(3));
     const disturbed = round(ward(50), ward(50), ward(50, 1, { stolen: 0.9 }));
     assert.equal(floodedResult("flood", [disturbed, quiet])["p99Factor"], 3);
     assert.ok(Number.isNaN(floodedResult("flood", [disturbed])["p99Factor"]));
+    const bySink = floodedResult("flood", [round(ward(1), ward(9, 1, { stolen: 0.9 }), ward(3))]);
+    assert.equal(bySink["p99Factor"], 3);
+    assert.ok(Number.isNaN(bySink["p99FactorOfSink"]));
   });
 
   test("is charged with the CPU that the broker uses more than alone", () => {
