@@ -27,7 +27,7 @@ export interface Measured {
 
 const rounds = 3;
 /** Each measurement is tried so often while the host takes more of the machine's cores than that, and no longer. */
-const stolenAtMost = 0.03;
+const stolenAtMost = 0.02;
 const mostTries = 3;
 const patienceMs = 180_000;
 const tokensPerSecond = 5_000;
