@@ -41,8 +41,19 @@ export interface SimulatedTpm extends AsyncDisposable {
 }
 
 export async function simulatedTpm(folder: string): Promise<SimulatedTpm> {
-  const state = join(folder, "tpm");
-  mkdirSync(state);
+  let tries = 0;
+  // A port that was free may be taken by now, and the programs come up in any order: what is not up soon is begun anew.
+  return eventually("the resource manager of the TPM", () => {
+    tries += 1;
+    return startTpm(join(folder, `tpm-${tries}`));
+  });
+}
+
+const upWithinMs = 15_000;
+
+/** The three programs with all they keep in a new `folder`; undefined, and none of them left, when they do not come up. */
+async function startTpm(folder: string): Promise<SimulatedTpm | undefined> {
+  mkdirSync(folder);
   const children: ChildProcess[] = [];
   const run = (
     program: string,
@@ -51,7 +62,7 @@ export async function simulatedTpm(folder: string): Promise<SimulatedTpm> {
   ) => {
     const child = spawn(program, words, {
       env: { PATH: process.env["PATH"] ?? "", ...env },
-      stdio: ["ignore", "pipe", "ignore"],
+      stdio: "ignore",
     });
     child.on("error", () => {});
     children.push(child);
@@ -59,52 +70,56 @@ export async function simulatedTpm(folder: string): Promise<SimulatedTpm> {
   };
   const stop = async () => {
     for (const child of children.reverse()) {
-      if (child.exitCode !== null || child.signalCode !== null) continue;
+      if (hasEnded(child)) continue;
       const exited = once(child, "exit");
       child.kill("SIGKILL");
       await exited;
     }
   };
-  try {
-    const bus = `unix:path=${join(folder, "bus")}`;
-    run("dbus-daemon", ["--session", "--nofork", `--address=${bus}`], {});
-    const port = await freePair();
-    run(
-      "swtpm",
-      [
-        ...["socket", "--tpm2", "--tpmstate", `dir=${state}`],
-        ...["--server", `type=tcp,port=${port}`, "--ctrl", `type=tcp,port=${port + 1}`],
-        ...["--flags", "not-need-init,startup-clear"],
-      ],
-      {},
-    );
-    await eventually("the bus of the TPM", () => existsSync(join(folder, "bus")) || undefined);
-    const environment = {
-      DBUS_SESSION_BUS_ADDRESS: bus,
-      TPM2OPENSSL_TCTI: "tabrmd:bus_type=session",
-    };
-    // It ends where the TPM or the bus does not listen yet.
-    await eventually("the resource manager of the TPM", async () => {
-      const words = [`--tcti=swtpm:port=${port}`, "--session", "--flush-all"];
-      const asRoot = process.getuid?.() === 0 ? ["--allow-root"] : [];
-      const manager = run("tpm2-abrmd", [...words, ...asRoot], environment);
-      const isUp = () => {
-        const tpm2 = ["-provider", "tpm2", "-provider", "default"];
-        const options = { env: { PATH: process.env["PATH"] ?? "", ...environment } };
-        return spawnSync("openssl", ["list", "-providers", ...tpm2], options).status === 0;
-      };
-      while (manager.exitCode === null) {
-        if (isUp()) return true;
-        await new Promise((next) => setTimeout(next, 50));
-      }
-      return undefined;
-    });
-    return { environment, [Symbol.asyncDispose]: stop };
-  } catch (error) {
-    await stop();
-    throw error;
+  const end = Date.now() + upWithinMs;
+  const isUp = async (is: () => boolean | Promise<boolean>) => {
+    while (Date.now() < end && !children.some(hasEnded)) {
+      if (await is()) return true;
+      await new Promise((next) => setTimeout(next, 50));
+    }
+    return false;
+  };
+
+  const bus = `unix:path=${join(folder, "bus")}`;
+  const environment = {
+    DBUS_SESSION_BUS_ADDRESS: bus,
+    TPM2OPENSSL_TCTI: "tabrmd:bus_type=session",
+  };
+  const port = await freePair();
+  run("dbus-daemon", ["--session", "--nofork", `--address=${bus}`], {});
+  run(
+    "swtpm",
+    [
+      ...["socket", "--tpm2", "--tpmstate", `dir=${folder}`],
+      ...["--server", `type=tcp,port=${port}`, "--ctrl", `type=tcp,port=${port + 1}`],
+      ...["--flags", "not-need-init,startup-clear"],
+    ],
+    {},
+  );
+  const manages = () => {
+    const tpm2 = ["-provider", "tpm2", "-provider", "default"];
+    const options = { env: { PATH: process.env["PATH"] ?? "", ...environment }, timeout: 5_000 };
+    return spawnSync("openssl", ["list", "-providers", ...tpm2], options).status === 0;
+  };
+  const listens = async () => existsSync(join(folder, "bus")) && !(await isFree(port));
+  if (await isUp(listens)) {
+    const asRoot = process.getuid?.() === 0 ? ["--allow-root"] : [];
+    const words = [`--tcti=swtpm:port=${port}`, "--session", "--flush-all", ...asRoot];
+    run("tpm2-abrmd", words, environment);
+    if (await isUp(manages)) return { environment, [Symbol.asyncDispose]: stop };
   }
+  await stop();
+  return undefined;
 }
+
+/** Also by a signal, which leaves it without an exit code. */
+const hasEnded = ({ exitCode, signalCode, pid }: ChildProcess) =>
+  exitCode !== null || signalCode !== null || pid === undefined;
 
 /** Two free ports, one after the other, as swtpm has them. */
 async function freePair(): Promise<number> {
