@@ -13,9 +13,12 @@ import { IntrospectionClient } from "./feed/introspection-client.ts";
 import { StoreNews } from "./feed/store-news.ts";
 import { rekey } from "./store/rekey.ts";
 import { SqliteJournalStore, StoreError } from "./store/sqlite-journal-store.ts";
+import { RuntimeThreads } from "./thread-priority.ts";
 
 /** How often the files of the server certificate are looked at. */
 const watchMs = 2_000;
+/** How often the age of the feed and the runtime's threads are looked at. */
+const lookMs = 1_000;
 /** How long a drain may take before what is left is cut off. */
 const drainMs = 3_000;
 /** How often control hears how far the store is, to know an older copy of it. */
@@ -135,7 +138,11 @@ function main(): void {
     if (send !== undefined) storeNews.tell(send);
   }, storedMs).unref();
   watchServerFiles(serverFiles, broker, certificate, outbox);
-  setInterval(() => broker.lookAtFreshness(), 1_000).unref();
+  const threads = new RuntimeThreads();
+  setInterval(() => {
+    broker.lookAtFreshness();
+    threads.look();
+  }, lookMs).unref();
   let isEnding = false;
   const end = () => {
     if (isEnding) return;

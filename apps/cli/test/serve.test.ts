@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { appendFile, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
+import { getPriority } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { connect as connectTls } from "node:tls";
@@ -333,6 +334,33 @@ describe("serve", () => {
       const names = variables.filter((line) => line !== "").map((line) => line.split("=")[0]);
       assert.deepEqual(names.sort(), ["BUN_RUNTIME_TRANSPILER_CACHE_PATH", "MIMALLOC_PURGE_DELAY"]);
     }
+  });
+
+  test("has the runtime's own threads give way to the one that serves MQTT", async (t) => {
+    if (!existsSync("/proc/self/task")) return t.skip("this system does not show threads");
+    await using made = await deployment();
+    await using served = start(serveWords(made.directory));
+    await readyPorts(served);
+    const pid = await pidOf(made.directory, "broker");
+    // The first one serves MQTT; those named after Worker are ours, here the journal's.
+    const isRuntimes = ({ id, name }: { id: number; name: string }) =>
+      id !== pid && !name.startsWith("Worker");
+    const threads = () =>
+      readdirSync(`/proc/${pid}/task`).flatMap((thread) => {
+        try {
+          const name = readFileSync(`/proc/${pid}/task/${thread}/comm`, "utf8");
+          return [{ id: Number(thread), name, nice: getPriority(Number(thread)) }];
+        } catch {
+          return []; // it has ended
+        }
+      });
+    const [own, giving] = [getPriority(pid), Math.min(19, getPriority(pid) + 10)];
+    const seen = await eventually("they give way", () => {
+      const all = threads();
+      return all.every((one) => one.nice === (isRuntimes(one) ? giving : own)) ? all : undefined;
+    });
+    assert.ok(seen.some(isRuntimes));
+    assert.ok(seen.some(({ name }) => name.startsWith("Worker")));
   });
 
   test("takes no code and no variables from the deployment's folder", async () => {

@@ -1,6 +1,6 @@
-import { getPriority, setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import { verifyToken } from "@wardmq/tokens/verify";
+import { giveWay } from "../thread-priority.ts";
 import type { FromWorker, ToWorker } from "./token-judge.ts";
 
 /** The thread that judges tokens: it holds public keys only, and gives back what a token grants or why it does not. */
@@ -12,8 +12,7 @@ let world: Extract<ToWorker, { type: "world" }> = {
   revocations: [],
 };
 
-// It gives way to the thread that serves MQTT. Only on Linux is that the priority of a thread, and not of the process.
-if (process.platform === "linux") setPriority(Math.min(19, getPriority() + 10));
+giveWay();
 
 parentPort?.on("message", (message: ToWorker) => {
   if (message.type === "world") world = message;
