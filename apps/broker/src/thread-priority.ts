@@ -26,13 +26,20 @@ export class RuntimeThreads {
 
   /** They come and go: to be called now and then. */
   look(): void {
-    if (process.platform !== "linux") return;
-    const threads = readdirSync("/proc/self/task");
+    const threads = threadsOf();
     for (const thread of threads) {
       if (this.#known.has(thread) || Number(thread) === process.pid) continue;
       if (!nameOf(thread).startsWith("Worker")) giveWay(Number(thread));
     }
     this.#known = new Set(threads);
+  }
+}
+
+function threadsOf(): readonly string[] {
+  try {
+    return readdirSync("/proc/self/task");
+  } catch {
+    return []; // no Linux, or no /proc
   }
 }
 
