@@ -11,6 +11,7 @@ const wanted = [
   { program: "testssl", package: "testssl.sh", alias: "testssl.sh" },
   { program: "curl", package: "curl" },
   { program: "pki", package: "strongswan-pki" },
+  { library: "plugins/libstrongswan-openssl.so", package: "libstrongswan-standard-plugins" }, // keys on curves
   { program: "softhsm2-util", package: "softhsm2" },
   { program: "g++", package: "g++" },
   { program: "make", package: "make" },
@@ -27,7 +28,7 @@ const wanted = [
 ];
 
 const folders = [...(process.env.PATH || "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
-/** Debian keeps libraries below the name of the machine's kind, such as x86_64-linux-gnu. */
+/** Debian keeps libraries below the name of the machine's kind, such as x86_64-linux-gnu, or of what they are for. */
 const libraries = existsSync("/usr/lib")
   ? readdirSync("/usr/lib").map((name) => join("/usr/lib", name))
   : [];

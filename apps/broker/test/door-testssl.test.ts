@@ -24,6 +24,7 @@ const explained: Readonly<Record<string, string>> = {
   cert_revocation: "the short life stands in for revocation: clients in a ward cannot fetch a CRL",
   DNS_CAArecord:
     "CAA binds public CAs; the names of a hospital's own PKI need not be in public DNS",
+  engine_problem: "GOST, which testssl cannot try without an engine for it, is no suite of ours",
   // It asks s_client to renegotiate and to end, and takes an end before our alert has come, on a busy machine, for consent.
   secure_client_renego: "door.test.ts: ends a connection that renegotiates",
 };
