@@ -28,16 +28,18 @@ const wanted = [
 ];
 
 const folders = [...(process.env.PATH || "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
-/** Debian keeps libraries below the name of the machine's kind, such as x86_64-linux-gnu, or of what they are for. */
-const libraries = existsSync("/usr/lib")
-  ? readdirSync("/usr/lib").map((name) => join("/usr/lib", name))
-  : [];
+/**
+ * Debian keeps libraries below the name of the machine's kind, such as x86_64-linux-gnu, or of what they are for; an
+ * installation may make such a folder, so it is read each time.
+ */
+const libraryFolders = () =>
+  existsSync("/usr/lib") ? readdirSync("/usr/lib").map((name) => join("/usr/lib", name)) : [];
 const isPresent = ({ program, alias, library }) =>
   library === undefined
     ? folders.some((folder) =>
         [program, alias].some((name) => name && existsSync(join(folder, name))),
       )
-    : libraries.some((folder) => existsSync(join(folder, library)));
+    : libraryFolders().some((folder) => existsSync(join(folder, library)));
 
 /** Installs what is missing; says what is still missing, so that tests that are skipped surprise nobody. */
 export function installSystemPackages() {
