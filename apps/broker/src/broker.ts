@@ -31,6 +31,7 @@ import { MemoryBudget } from "./connection/memory-budget.ts";
 import { Flusher } from "./connection/output.ts";
 import { Rounds } from "./connection/rounds.ts";
 import { TimingWheel } from "./connection/timing-wheel.ts";
+import { keysOf } from "./connection/token.ts";
 import { Door } from "./door/door.ts";
 import { ForeignCas, readForeignCas } from "./door/foreign-cas.ts";
 import { CredentialFault } from "./door/server-files.ts";
@@ -363,6 +364,8 @@ export class Broker {
         now: this.#parts.now,
         monotonic: this.#parts.monotonic,
         isStale: () => this.#freshness.isStale,
+        banOf: (address) =>
+          this.#context.tokens.attempts.banOf(keysOf({ address, fingerprint: undefined })),
         record: this.#parts.record,
         onConnection: (transport, peer) => new Connection(transport, peer, this.#context),
       },

@@ -5,7 +5,7 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
-import type { SecurityEvent } from "@wardmq/events";
+import type { ListenerName, SecurityEvent } from "@wardmq/events";
 import type { BrokerSettings, Limits, SubjectRecord } from "@wardmq/feed";
 import type { Credentials } from "@wardmq/tls";
 import { type Authority, type Issued, issue } from "../../../test/support/certificates.ts";
@@ -132,10 +132,11 @@ export interface TestDoor {
   /** Certificates of foreign CAs, in hex, that no record knew. */
   readonly used: string[];
   readonly mqtts: number;
+  readonly tokenMqtts: number;
   readonly wss: number;
   readonly events: Omit<SecurityEvent, "at">[];
   readonly opened: Opened[];
-  readonly state: { isStale: boolean };
+  readonly state: { isStale: boolean; banned: string | undefined };
   readonly credentials: (changes?: Partial<Credentials>) => Credentials;
 }
 
@@ -174,7 +175,7 @@ export async function startDoor(pki: Pki, options: DoorOptions = {}): Promise<Te
   const events: TestDoor["events"] = [];
   const opened: Opened[] = [];
   const subjects = new Subjects();
-  const state = { isStale: false };
+  const state: TestDoor["state"] = { isStale: false, banned: undefined };
   const used: string[] = [];
   const foreign = new ForeignCas({ subjects, own: () => settings, now: () => Date.now() });
   const door = new Door(
@@ -186,6 +187,10 @@ export async function startDoor(pki: Pki, options: DoorOptions = {}): Promise<Te
       now: () => Date.now(),
       monotonic: options.monotonic ?? (() => performance.now()),
       isStale: () => state.isStale,
+      banOf: (address) =>
+        state.banned === address
+          ? { key: `address ${address}`, failures: 50, until: 1_700_000_000_000 }
+          : undefined,
       record: (event) => events.push(event),
       onConnection: (transport, peer) => {
         const one: Opened = { transport, peer, isClosed: false };
@@ -205,7 +210,7 @@ export async function startDoor(pki: Pki, options: DoorOptions = {}): Promise<Te
     door.close();
     for (const { transport } of opened) transport.destroy();
   });
-  const port = async (name: "mqtts" | "wss") =>
+  const port = async (name: ListenerName) =>
     Number((await door.listen(name, settings.listeners[name])).split(":").at(-1));
   return {
     door,
@@ -213,6 +218,7 @@ export async function startDoor(pki: Pki, options: DoorOptions = {}): Promise<Te
     foreign,
     used,
     mqtts: await port("mqtts"),
+    tokenMqtts: await port("tokenMqtts"),
     wss: await port("wss"),
     events,
     opened,

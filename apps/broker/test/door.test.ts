@@ -779,6 +779,29 @@ describe("clients that are slow, strange or many", () => {
     });
   }
 
+  test("closes whoever is banned before TLS where only tokens are taken, and nobody else", async () => {
+    const under = await doorWithDevice();
+    under.state.banned = "127.0.0.1";
+    await goneOf(dialTcp(under.tokenMqtts));
+    const why = "tokens of address 127.0.0.1 are refused until 2023-11-14T22:13:20.000Z";
+    assert.deepEqual(under.events, [
+      {
+        type: "connection-shed",
+        address: "127.0.0.1",
+        listener: "tokenMqtts",
+        check: "token-banned",
+        why,
+      },
+    ]);
+    assert.equal(under.door.openSockets, 0);
+    assert.ok(await echoes(await dialTls(under.mqtts, pki, device), "a device, from there"));
+    dialTcp(under.tokenMqtts, "127.0.0.2");
+    await until(
+      () => under.door.openSockets === 2,
+      () => "one from elsewhere is let in",
+    );
+  });
+
   test("counts addresses apart", async () => {
     const under = await doorWithDevice({ limits: { connectionsPerAddress: 1 } });
     dialTcp(under.mqtts, "127.0.0.2");

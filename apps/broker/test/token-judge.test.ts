@@ -41,14 +41,14 @@ function judgeOf(
 
 const question = (
   token: string,
-  address = "192.0.2.1",
+  network = "192.0.2.1",
   isRenewal = false,
   isSuspect = false,
 ): TokenQuestion => ({
   token,
   fingerprint: undefined,
   username: undefined,
-  address,
+  network,
   isRenewal,
   isSuspect,
 });

@@ -122,6 +122,23 @@ describe("a CONNECT without a certificate is refused", () => {
     assert.equal(await refused(broker(), values), 5);
   });
 
+  test("from a network of IPv6, whichever of its addresses it comes from", async () => {
+    const parts = broker();
+    const from = (i: number) => ({ address: `2001:db8::${(i + 1).toString(16)}` });
+    for (let i = 0; i < 50; i += 1) await refused(parts, { password: bytes("bad") }, from(i));
+    await refused(parts, { password: bytes("good") }, from(50));
+    assert.equal(lastCheck(parts), "token-banned");
+    const { attempts } = parts.context.tokens;
+    assert.deepEqual(
+      attempts.bans().map(({ of }) => of),
+      ["address 2001:db8:0:0::/64"],
+    );
+    const elsewhere = parts.stranger({ address: "2001:db8:0:1::1" });
+    elsewhere.connect({ password: bytes("good") });
+    await parts.judge();
+    assert.deepEqual(names(elsewhere.take()), ["CONNACK"]);
+  });
+
   test("later and later, and then not judged at all for a time", async () => {
     const parts = broker();
     for (let i = 0; i < 50; i += 1) await refused(parts, { password: bytes("bad") });

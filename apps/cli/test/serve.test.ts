@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { appendFile, mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
@@ -287,6 +288,27 @@ describe("serve", () => {
     assert.equal(await pidOf(made.directory, "broker"), broker);
     assert.equal(await answersTls(mqtts), true);
     assert.equal((await wardmq(["service", "add", made.directory, "a"])).code, 0);
+  });
+
+  test("says why control does not start again while its port is taken, and starts it when it is free", async (t) => {
+    await using made = await deployment();
+    const other = createServer();
+    t.after(() => other.close());
+    const listen = (port: number) => once(other.listen(port, "127.0.0.1"), "listening");
+    await listen(0);
+    const { port } = other.address() as AddressInfo;
+    other.close();
+    const words = serveWords(made.directory).toSpliced(-1, 1, String(port)); // the last is the API's
+    await using served = start(words);
+    await readyPorts(served);
+    const control = await pidOf(made.directory, "control");
+    process.kill(control, "SIGKILL");
+    await eventually("control is gone", () => !isAlive(control) || undefined);
+    await listen(port);
+    await eventually("it is said", () => says(served, /port \d+: another program does; end it/));
+    other.close();
+    await eventually("control runs again", () => says(served, /control runs again/));
+    assert.ok(!says(served, /EADDRINUSE|^ +at /m));
   });
 
   test("ends what a killed one has left behind, and starts", async () => {

@@ -133,6 +133,10 @@ export const controlErrors = {
     status: 507,
     meaning: "the disk holds no more",
   },
+  ERR_LISTEN: {
+    exitCode: 1,
+    meaning: "a port of EST or of the API can not be listened on",
+  },
   ERR_CONTROL_RUNS: {
     exitCode: 1,
     meaning: "a running control holds the deployment",

@@ -15,7 +15,8 @@ export const eventTypes = {
   },
   "connection-shed": {
     severity: "warning",
-    summary: "a connection was closed before TLS because `limit` was reached",
+    summary:
+      "a connection was closed before TLS because `limit` was reached, or because tokens from there are banned (`check`)",
   },
   "connect-refused": {
     severity: "warning",

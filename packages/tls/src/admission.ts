@@ -153,5 +153,5 @@ export function networkOf(address: string): string {
   const before = head.split(":").filter((group) => group !== "");
   const after = tail.split(":").filter((group) => group !== "");
   const zeros = Array.from({ length: 8 - before.length - after.length }, () => "0");
-  return [...before, ...zeros, ...after].slice(0, 4).join(":");
+  return `${[...before, ...zeros, ...after].slice(0, 4).join(":")}::/64`;
 }

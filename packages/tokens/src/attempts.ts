@@ -1,12 +1,15 @@
 /** What refused tokens are counted by: an address, or the certificate they came with. */
 export type AttemptKey = `address ${string}` | `certificate ${string}`;
 
-/** Where a token comes from, for what is counted against it: never anything the peer can choose. */
+/**
+ * Where a token comes from, for what is counted against it: never anything the peer can choose, so of an IPv6 address
+ * its network.
+ */
 export function attemptKeys(
-  address: string,
+  network: string,
   fingerprint: string | undefined,
 ): readonly AttemptKey[] {
-  const byAddress: AttemptKey = `address ${address}`;
+  const byAddress: AttemptKey = `address ${network}`;
   return fingerprint === undefined ? [byAddress] : [byAddress, `certificate ${fingerprint}`];
 }
 
@@ -15,6 +18,11 @@ export interface Ban {
   readonly failures: number;
   /** Token-clock milliseconds. */
   readonly until: number;
+}
+
+/** Why no token is judged, for an event. */
+export function explainBan({ key, until }: Ban): string {
+  return `tokens of ${key} are refused until ${new Date(until).toISOString()}`;
 }
 
 interface Attempts {
@@ -145,14 +153,21 @@ export class AttemptCounter {
             bannedUntil: 0,
           }
         : known;
-    if (this.#byKey.size >= remembered) {
-      for (const oldest of this.#byKey.keys()) {
-        this.#byKey.delete(oldest);
-        break;
-      }
-    }
+    if (this.#byKey.size >= remembered) this.#forgetOne(now);
     this.#byKey.set(key, attempts);
     return attempts;
+  }
+
+  /** The one touched longest ago, and a ban only where there is nothing else: failures of others end none. */
+  #forgetOne(now: number): void {
+    let forgotten: AttemptKey | undefined;
+    for (const [key, { bannedUntil }] of this.#byKey) {
+      forgotten ??= key;
+      if (bannedUntil > now) continue;
+      forgotten = key;
+      break;
+    }
+    if (forgotten !== undefined) this.#byKey.delete(forgotten);
   }
 }
 

@@ -50,3 +50,20 @@ describe("what is counted against an address", () => {
     assert.equal(counter.hasFailed(keys), false);
   });
 });
+
+describe("what is remembered", () => {
+  test("is ten thousand addresses, and a ban goes only where all are banned", () => {
+    const counter = new AttemptCounter(() => 1_000);
+    const ban = (i: number) => {
+      for (let failures = 0; failures < 50; failures += 1) counter.failed(keysOf(i));
+    };
+    ban(0);
+    for (let i = 1; i <= 10_000; i += 1) counter.failed(keysOf(i));
+    assert.ok(counter.banOf(keysOf(0)));
+    assert.equal(counter.hasFailed(keysOf(1)), false);
+    assert.equal(counter.hasFailed(keysOf(2)), true);
+    for (let i = 1; i <= 10_000; i += 1) ban(i);
+    assert.equal(counter.banOf(keysOf(0)), undefined);
+    assert.equal(counter.bans().length, 10_000);
+  });
+});

@@ -6,7 +6,8 @@ import {
   MqttError,
   type PropertyValues,
 } from "@wardmq/mqtt";
-import { type AttemptKey, attemptKeys, type Grant } from "@wardmq/tokens/verify";
+import { networkOf } from "@wardmq/tls";
+import { type AttemptKey, attemptKeys, explainBan, type Grant } from "@wardmq/tokens/verify";
 import type { Refused } from "../tokens/token-judge.ts";
 import type { Connection } from "./connection.ts";
 import type { Peer } from "./context.ts";
@@ -67,24 +68,22 @@ export function judgeToken(
   { token, username }: TokenCredential,
   isRenewal: boolean,
 ): Promise<Grant | Refused> {
-  const { address, fingerprint } = peer;
+  const { fingerprint } = peer;
+  const network = networkOf(peer.address);
   const { attempts } = context.tokens;
   const keys = keysOf(peer);
   const ban = attempts.banOf(keys);
-  if (ban !== undefined) {
-    const until = new Date(ban.until).toISOString();
-    return Promise.resolve({
-      check: "banned",
-      why: `tokens of ${ban.key} are refused until ${until}`,
-    });
-  }
+  if (ban !== undefined) return Promise.resolve({ check: "banned", why: explainBan(ban) });
   const isSuspect = attempts.hasFailed(keys);
-  return context.tokens.judge({ token, username, fingerprint, address, isRenewal, isSuspect });
+  return context.tokens.judge({ token, username, fingerprint, network, isRenewal, isSuspect });
 }
 
 /** Where the tokens of a peer come from. */
-export function keysOf({ address, fingerprint }: Peer): readonly AttemptKey[] {
-  return attemptKeys(address, fingerprint);
+export function keysOf({
+  address,
+  fingerprint,
+}: Pick<Peer, "address" | "fingerprint">): readonly AttemptKey[] {
+  return attemptKeys(networkOf(address), fingerprint);
 }
 
 /** What a refused token said of itself, for whoever counts; nobody is banned by it. */

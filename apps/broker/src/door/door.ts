@@ -1,4 +1,4 @@
-import { createServer as createTcpServer, type Server as TcpServer } from "node:net";
+import { createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
 import {
   createSecureContext,
   createServer,
@@ -17,6 +17,7 @@ import {
   sniOf,
   tlsErrorText,
 } from "@wardmq/tls";
+import { type Ban, explainBan } from "@wardmq/tokens/verify";
 import type { Peer } from "../connection/context.ts";
 import type { Subjects } from "../enforcement/subjects.ts";
 import { named } from "../enforcement/subjects.ts";
@@ -37,6 +38,8 @@ export interface DoorParts {
   readonly monotonic: () => number;
   /** Whether the revocation data is too old to let anybody in. */
   readonly isStale: () => boolean;
+  /** What keeps tokens from there from being judged now; undefined while they are. */
+  readonly banOf: (address: string) => Ban | undefined;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
   /** Takes over a connection whose peer is known. */
   readonly onConnection: (transport: Transport, peer: Peer) => TransportHandler;
@@ -49,7 +52,7 @@ const maximumMessageBytes = 2 ** 31;
 
 /**
  * The one door: every byte from outside comes through these listeners. A connection passes, in this order: admission
- * (limits, before TLS), the TLS handshake (versions, suites, ALPN, SNI), the identity of its certificate; then it is
+ * (bans and limits, before TLS), the TLS handshake (versions, suites, ALPN, SNI), the identity of its certificate; then it is
  * handed on with a known peer. Whatever fails is closed and said in an event.
  */
 export class Door {
@@ -103,7 +106,8 @@ export class Door {
     );
     // TLS is put on a TCP socket of ours and does not listen itself: only so Bun counts the bytes of a handshake.
     const listener = createTcpServer((socket) => {
-      if (this.#arrivals.admit(socket, name)) server.emit("connection", socket);
+      if (this.#isBanned(socket, name) || !this.#arrivals.admit(socket, name)) return;
+      server.emit("connection", socket);
     });
     await new Promise<void>((resolve, reject) => {
       listener.once("error", reject);
@@ -127,6 +131,25 @@ export class Door {
   /** Accepts nobody any more; open connections stay. */
   close(): void {
     for (const listener of this.#listeners) listener.close();
+  }
+
+  /** Where nothing but a token lets anybody in, who is banned is not worth a handshake, which costs most of a CONNECT. */
+  #isBanned(socket: Socket, listener: ListenerName): boolean {
+    const { banOf, record, settings } = this.#parts;
+    if (settings().listeners[listener].accept !== "token") return false;
+    const address = socket.remoteAddress ?? "unknown";
+    const ban = banOf(address);
+    if (ban === undefined) return false;
+    socket.on("error", ignore);
+    socket.destroy();
+    record({
+      type: "connection-shed",
+      address,
+      listener,
+      check: "token-banned",
+      why: explainBan(ban),
+    });
+    return true;
   }
 
   #secured(socket: TLSSocket, listener: ListenerName): void {

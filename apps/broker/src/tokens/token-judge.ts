@@ -16,7 +16,8 @@ export interface TokenQuestion {
   /** SHA-256 of the certificate of the connection, lower-case hex. */
   readonly fingerprint: string | undefined;
   readonly username: string | undefined;
-  readonly address: string;
+  /** Where it came from, as limits count it. */
+  readonly network: string;
   /** It is to follow one in use, which begins a minute before that ends; a CONNECT waits for its answer. */
   readonly isRenewal: boolean;
   /** Tokens from there were refused lately, so that it is judged after those of others. */
@@ -46,7 +47,7 @@ export type ToWorker =
       readonly id: number;
       readonly now: number;
       readonly introspected: Introspected | undefined;
-    } & Omit<TokenQuestion, "address" | "isRenewal" | "isSuspect">);
+    } & Omit<TokenQuestion, "network" | "isRenewal" | "isSuspect">);
 
 export type FromWorker =
   | { readonly id: number; readonly verdict: Grant | Refused }
@@ -55,7 +56,7 @@ export type FromWorker =
 interface Waiting {
   readonly question: Omit<Extract<ToWorker, { type: "question" }>, "type" | "id" | "now">;
   readonly isRenewal: boolean;
-  readonly address: string;
+  readonly network: string;
   readonly answer: (verdict: Grant | Refused) => void;
 }
 
@@ -77,9 +78,9 @@ const turnMs = 10;
 const connectsInTurn = 10;
 const renewalsInTurn = 2;
 const placesOfBadRenewal = 4;
-/** How many tokens may wait to be judged, in each row and from one address: a flood waits for itself. */
+/** How many tokens may wait to be judged, in each row and from one network: a flood waits for itself. */
 const mostWaiting = 1_024;
-const mostOfAddress = 64;
+const mostOfNetwork = 64;
 const busy: Refused = { check: "token-busy", why: "too many tokens wait to be judged" };
 const unknown: Refused = { check: "issuer", why: "its issuer could not be asked about it" };
 const broken: Refused = { check: "token-judge", why: "the token could not be judged" };
@@ -129,7 +130,7 @@ class Row {
 export class TokenJudge {
   readonly #parts: TokenJudgeParts;
   readonly #waiting = new Map<number, Waiting>();
-  readonly #byAddress = new Map<string, number>();
+  readonly #byNetwork = new Map<string, number>();
   readonly #connects = new Row(connectsInTurn);
   readonly #renewals = new Row(renewalsInTurn);
   #turn: NodeJS.Timeout | undefined;
@@ -157,7 +158,7 @@ export class TokenJudge {
   }
 
   #judge(
-    { address, isRenewal, isSuspect, ...question }: TokenQuestion,
+    { network, isRenewal, isSuspect, ...question }: TokenQuestion,
     introspected: Introspected | undefined,
   ): Promise<Grant | Refused> {
     const world = this.#world;
@@ -168,18 +169,18 @@ export class TokenJudge {
       const why = `expected size to be at most ${maximumTokenBytes} characters`;
       return Promise.resolve({ check: "size", why });
     }
-    const ofAddress = this.#byAddress.get(address) ?? 0;
+    const ofNetwork = this.#byNetwork.get(network) ?? 0;
     const row = isRenewal ? this.#renewals : this.#connects;
     const ids = isSuspect ? row.last : row.first;
-    if (ids.length >= mostWaiting || ofAddress >= mostOfAddress) return Promise.resolve(busy);
-    this.#byAddress.set(address, ofAddress + 1);
+    if (ids.length >= mostWaiting || ofNetwork >= mostOfNetwork) return Promise.resolve(busy);
+    this.#byNetwork.set(network, ofNetwork + 1);
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((answer) => {
       this.#waiting.set(id, {
         question: { ...question, introspected },
         isRenewal,
-        address,
+        network,
         answer,
       });
       ids.push(id);
@@ -248,10 +249,10 @@ export class TokenJudge {
     const waiting = this.#waiting.get(id);
     if (waiting === undefined) return;
     this.#waiting.delete(id);
-    const { address, answer } = waiting;
-    const others = (this.#byAddress.get(address) ?? 1) - 1;
-    if (others === 0) this.#byAddress.delete(address);
-    else this.#byAddress.set(address, others);
+    const { network, answer } = waiting;
+    const others = (this.#byNetwork.get(network) ?? 1) - 1;
+    if (others === 0) this.#byNetwork.delete(network);
+    else this.#byNetwork.set(network, others);
     answer(verdict);
   }
 

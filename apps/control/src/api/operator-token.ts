@@ -1,11 +1,12 @@
 import { createHash, type X509Certificate } from "node:crypto";
 import { type BreakGlassUse, roles } from "@wardmq/commands";
 import type { SecurityEvent } from "@wardmq/events";
-import { fingerprintOf, type Refusal } from "@wardmq/tls";
+import { fingerprintOf, networkOf, type Refusal } from "@wardmq/tls";
 import {
   AttemptCounter,
   type AttemptKey,
   attemptKeys,
+  explainBan,
   type Grant,
   type Introspected,
   isOpaque,
@@ -60,12 +61,9 @@ export class OperatorTokens {
   /** The caller, or the check that failed, after a wait that grows with the refusals from there. */
   async identify(presented: Presented): Promise<Identified | Refusal> {
     const { address, certificate } = presented;
-    const keys = attemptKeys(address, fingerprintOfCertificate(certificate));
+    const keys = attemptKeys(networkOf(address), fingerprintOfCertificate(certificate));
     const ban = this.attempts.banOf(keys);
-    if (ban !== undefined) {
-      const until = new Date(ban.until).toISOString();
-      return { check: "token-banned", why: `tokens of ${ban.key} are refused until ${until}` };
-    }
+    if (ban !== undefined) return { check: "token-banned", why: explainBan(ban) };
     const judged = await this.#judge(presented);
     if (!("check" in judged)) {
       this.attempts.succeeded(keys);

@@ -24,6 +24,7 @@ import {
   type TlsSettings,
   tlsErrorText,
 } from "@wardmq/tls";
+import { Failure, systemCode } from "../failure.ts";
 import { httpServer } from "./http-server.ts";
 import { RequestRate } from "./request-rate.ts";
 import type { Requesters } from "./requester.ts";
@@ -101,7 +102,7 @@ export class Door {
       server.emit("connection", socket);
     });
     await new Promise<void>((resolve, reject) => {
-      listener.once("error", reject);
+      listener.once("error", (error) => reject(cannotListen(name, at, error)));
       listener.listen({ host: at.address, port: at.port, backlog: 1024 }, resolve);
     });
     listener.on("error", ignore); // accept errors (no file descriptors left): the next accept is tried again
@@ -212,3 +213,14 @@ export class Door {
 
 /** The `close` that follows an error says all we need. */
 function ignore(): void {}
+
+function cannotListen(
+  name: ControlListenerName,
+  { address, port }: Pick<ListenerSettings, "address" | "port">,
+  error: Error,
+): Failure {
+  const why = systemCode(error) === "EADDRINUSE" ? "another program does" : error.message;
+  return new Failure("ERR_LISTEN", `can not listen on ${address} port ${port}: ${why}`, {
+    hint: `end it, or name another one in listeners.${name} of wardmq.yaml`,
+  });
+}
