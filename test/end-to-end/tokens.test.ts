@@ -35,7 +35,7 @@ const stranger = await startTestProvider();
 const deployment = await startDeployment({
   policy,
   devices: 0,
-  services: ["tester", "other"],
+  services: ["tester", "other", "lost"],
   files: { "issuers.yaml": issuersText(provider, "idp.pem"), "idp.pem": provider.ca },
   settings: { "listeners.tokenMqtts.accept": "token", "listeners.tokenWss.accept": "token" },
 });
@@ -218,18 +218,32 @@ describe("a person", () => {
     doctor.wire.socket.destroy();
   });
 
-  test("has what is bound to a certificate with that certificate only, and a role that asks for it with a bound token only", async () => {
-    const der = new X509Certificate(deployment.credential("tester").cert).raw;
+  /** Binds the tokens of the next logins of `bound` to the certificate of a service. */
+  const bindTo = (service: string) => {
+    const der = new X509Certificate(deployment.credential(service).cert).raw;
     const thumbprint = createHash("sha256").update(der).digest("base64url");
-    accounts.bound.cnf["x5t#S256"] = thumbprint;
+    Object.assign(accounts.bound, { groups: ["bound"], cnf: { "x5t#S256": thumbprint } });
+  };
+  const answer = async (password: string, subject: string) => {
+    const at = { ...deployment.listener("tokenMqtts"), localAddress: anotherAddress() };
+    const wire = tlsWire(await openTls(at, deployment.credential(subject)));
+    const client = new RawClient(wire, 5);
+    const { reasonCode } = await client.connect({ password: Buffer.from(password) });
+    return { client, reasonCode };
+  };
+
+  test("loses the connection with the certificate that the token is bound to", async () => {
+    bindTo("lost");
+    const { client, reasonCode } = await answer(await logIn("bound"), "lost");
+    assert.equal(reasonCode, 0);
+    await deployment.command("revoke", { subject: "service:lost" });
+    assert.equal((await client.take("DISCONNECT")).reasonCode, 0x98);
+    await client.expectEnd();
+  });
+
+  test("has what is bound to a certificate with that certificate only, and a role that asks for it with a bound token only", async () => {
+    bindTo("tester");
     const token = await logIn("bound");
-    const answer = async (password: string, subject: string) => {
-      const at = { ...deployment.listener("tokenMqtts"), localAddress: anotherAddress() };
-      const wire = tlsWire(await openTls(at, deployment.credential(subject)));
-      const client = new RawClient(wire, 5);
-      const { reasonCode } = await client.connect({ password: Buffer.from(password) });
-      return { client, reasonCode };
-    };
     const isRefused = async (reasonCode: number, check: string) => {
       assert.equal(reasonCode, 0x87);
       await eventually(`the refusal by ${check}`, async () =>
@@ -326,7 +340,7 @@ describe("a person", () => {
 
 test("other claims in the policy end the connections of their issuer, and count from the next login on", async () => {
   const token = await logIn("nurse");
-  const before = await connected(token);
+  const before = await connected(token, { will: { topic: "hospital/notes", payload: "gone" } });
   assert.equal(await before.subscribe("hospital/notes"), 2);
   const change = async (text: string) => {
     writeFileSync(join(deployment.directory, "policy.yaml"), text);
@@ -335,6 +349,9 @@ test("other claims in the policy end the connections of their issuer, and count 
   await change(policy.replace("value: nurses, role: nurse", "value: nobody, role: nurse"));
   assert.equal((await before.take("DISCONNECT")).reasonCode, 0x87);
   await before.expectEnd();
+  await eventually("its will is withheld", async () =>
+    (await lastEvent("will-denied"))?.["subject"] === "person:idp_nurse" ? true : undefined,
+  );
   const { connack, client } = await answerTo(token);
   assert.equal(connack.reasonCode, 0x87);
   await client.expectEnd();

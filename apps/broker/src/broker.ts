@@ -53,7 +53,7 @@ import type { JournalStore, StoreReport } from "./store/journal-store.ts";
 import { MessageRestorer } from "./store/message-restorer.ts";
 import { Found } from "./store/replay.ts";
 import { TokenJudge } from "./tokens/token-judge.ts";
-import { TokenSubjects } from "./tokens/token-subjects.ts";
+import { TokenSubjects, withdrawGrant } from "./tokens/token-subjects.ts";
 
 export interface BrokerParts {
   /** Milliseconds since 1970. */
@@ -432,7 +432,13 @@ export class Broker {
   /** Puts in place what the store has kept, under the policy of the moment. */
   #restore({ found, milliseconds }: ReadStore): void {
     const startedAt = this.#parts.monotonic();
-    const messages = new MessageRestorer(found, this.#journal, this.#router, this.#subjects);
+    const messages = new MessageRestorer(
+      found,
+      this.#journal,
+      this.#router,
+      this.#subjects,
+      (grant) => isRevoked(grant, this.#revokedTokens),
+    );
     messages.retained(this.#parts.now());
     const { sessions, owed, lost } = this.#sessions.restore(
       found,
@@ -605,7 +611,7 @@ export class Broker {
     const found = this.#found;
     if (found === undefined || policy === undefined) {
       this.#useShadow(change.shadow);
-      this.#enforceTokens(change, policy, ended);
+      this.#endTokens(this.#useTokens(change, policy), ended);
       const rest = this.#enforce(put(), policy, ended)?.catch(this.#parts.failed);
       if (foreign !== undefined) ended.connectionsClosed += this.#endForeign();
       return rest?.then(() => ended) ?? ended;
@@ -614,8 +620,9 @@ export class Broker {
     put();
     this.#usePolicy(policy);
     this.#useShadow(change.shadow);
+    this.#useTokens(change, policy);
     this.#restore(found);
-    this.#enforceTokens(change, policy, ended);
+    this.#endTokens(new Set(), ended); // nobody had a token yet whose issuer's terms could have changed
     return ended;
   }
 
@@ -641,12 +648,11 @@ export class Broker {
     return changed as ReadonlySet<SubjectState>;
   }
 
-  /** Ends connections whose token counts no longer, and sessions whose token was revoked. */
-  #enforceTokens(
+  /** What tokens are judged by from here on; gives the issuers whose tokens give something else than before. */
+  #useTokens(
     { issuers, revokedTokens }: WorldChange,
     policy: CompiledPolicy | undefined,
-    ended: Writable<Ended>,
-  ): void {
+  ): ReadonlySet<string> | undefined {
     if (issuers === undefined && revokedTokens === undefined && policy === undefined) return;
     const [former, formerMapping] = [this.#issuers, this.#mapping];
     this.#issuers = issuers ?? former;
@@ -658,7 +664,7 @@ export class Broker {
       mapping: this.#mapping,
       revocations: this.#revokedTokens,
     });
-    const changed = new Set(
+    return new Set(
       [...former, ...this.#issuers]
         .map(({ name }) => name)
         .filter(
@@ -669,17 +675,32 @@ export class Broker {
             ),
         ),
     );
+  }
+
+  /** Ends connections whose token counts no longer, and sessions whose token was revoked; no will leaves with them. */
+  #endTokens(changed: ReadonlySet<string> | undefined, ended: Writable<Ended>): void {
+    if (changed === undefined) return;
     for (const connection of [...this.#connections]) {
-      const { grant } = connection.peer.subject;
+      const { subject } = connection.peer;
+      const { grant } = subject;
       if (grant === undefined) continue;
       const isGone = isRevoked(grant, this.#revokedTokens);
       if (!isGone && !changed.has(grant.issuer)) continue;
+      withdrawGrant(subject);
       connection.disconnect(0x87, isGone ? "the token was revoked" : "the issuer's terms changed");
       ended.connectionsClosed += 1;
     }
     for (const session of [...this.#sessions.values()]) {
-      const { grant } = session.subject;
-      if (grant === undefined || !isRevoked(grant, this.#revokedTokens)) continue;
+      const { subject } = session;
+      const { grant } = subject;
+      if (grant === undefined) continue;
+      const isGone = isRevoked(grant, this.#revokedTokens);
+      if (!isGone && !changed.has(grant.issuer)) continue;
+      withdrawGrant(subject);
+      if (!isGone) {
+        session.stored?.rewrite();
+        continue;
+      }
       ended.sessionsEnded += 1;
       ended.messagesWithheld += session.queuedMessages;
       this.#sessions.end(session);

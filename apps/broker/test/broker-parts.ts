@@ -214,7 +214,13 @@ export class BrokerParts {
     const found = new Found();
     await this.journal.read((segment, stored) => found.read(segment, stored));
     found.finish(this.journal);
-    const messages = new MessageRestorer(found, this.journal, this.router, this.subjects);
+    const messages = new MessageRestorer(
+      found,
+      this.journal,
+      this.router,
+      this.subjects,
+      () => false,
+    );
     messages.retained(this.clock);
     return this.sessions.restore(found, messages);
   }
@@ -255,6 +261,7 @@ export class BrokerParts {
   /** A network connection of somebody who has to come with a token. */
   stranger(peer: Partial<Peer> = {}): Link {
     const link = new Link(this, nobody, {
+      holder: undefined,
       fingerprint: undefined,
       notAfter: Number.POSITIVE_INFINITY,
       listener: "tokenMqtts",
@@ -331,6 +338,7 @@ export class Link implements Transport {
       this,
       {
         subject,
+        holder: subject,
         fingerprint: bound.fingerprint,
         notAfter: parts.clock + 365 * 86_400_000,
         address: "192.0.2.1",

@@ -159,6 +159,29 @@ describe("EventOutbox", () => {
     assert.equal(total(of("service:many")), 301 + 300 + 22);
   });
 
+  test("counts what refused tokens say they are exactly, and as nobody's where they say too much", () => {
+    const { state, sent, outbox: box, turn, send } = outbox();
+    box.connect(send);
+    const refused = (claimed: string): Draft => ({
+      type: "connect-refused",
+      address: "192.0.2.1",
+      check: "token-signature",
+      details: { issuer: "idp", claimed },
+    });
+    for (let second = 0; second < 2; second += 1) {
+      sent.length = 0;
+      for (const claimed of ["ann", "bob", "bob", "ann", "ann"]) box.record(refused(claimed));
+      for (let i = 0; i < 1_000; i += 1) box.record(refused(`somebody ${i}`));
+      state.now += 1_000;
+      turn();
+      const of = (claimed: string | undefined) =>
+        total(sent.filter(({ details }) => details?.["claimed"] === claimed));
+      assert.deepEqual([of("ann"), of("bob"), of(undefined)], [3, 2, 902]);
+      assert.equal(total(sent), 1_005);
+      assert.ok(sent.every(({ details }) => details?.["issuer"] === "idp"));
+    }
+  });
+
   test("never folds events that say that all is well", () => {
     const { sent, outbox: box, turn, send } = outbox();
     box.connect(send);

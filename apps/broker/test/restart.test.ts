@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Packet } from "@wardmq/mqtt";
+import type { Session } from "../src/session/session.ts";
 import { subjectOf } from "../src/tokens/token-subjects.ts";
 import { BrokerParts, type Link, openPolicy } from "./broker-parts.ts";
 import { SlowStore } from "./slow-store.ts";
@@ -385,29 +386,52 @@ describe("retained messages after a restart", () => {
 });
 
 describe("a session that a token speaks for", () => {
+  const grant = {
+    subject: "app:issuer_1",
+    kind: "app",
+    attributes: { org: "hospital", id: "issuer_1" },
+    roles: ["all"],
+    actions: ["publish", "subscribe"],
+    issuer: "issuer",
+    jti: undefined,
+    sid: undefined,
+    issuedAt: 0,
+    expiresAt: Number.MAX_SAFE_INTEGER,
+  } as const;
+
+  function begin({ parts }: Scene, clientId: string): Session {
+    const { session } = parts.sessions.open(subjectOf(grant), clientId, true);
+    parts.sessions.begin(session, 100, undefined);
+    return session;
+  }
+
   test("keeps the rights of its token, which nobody else knows of, and so do its messages", async () => {
     const scene = new Scene();
-    const grant = {
-      subject: "app:issuer_1",
-      kind: "app",
-      attributes: { org: "hospital", id: "issuer_1" },
-      roles: ["all"],
-      actions: ["publish", "subscribe"],
-      issuer: "issuer",
-      jti: undefined,
-      sid: undefined,
-      issuedAt: 0,
-      expiresAt: Number.MAX_SAFE_INTEGER,
-    } as const;
-    const record = scene.store.survivor();
-    scene.parts = new BrokerParts({ store: record });
-    scene.store = record;
-    const session = scene.parts.sessions.open(subjectOf(grant), "app", true).session;
-    scene.parts.sessions.begin(session, 100, undefined);
-    scene.commit();
+    begin(scene, "app");
     await scene.restart();
     const [found] = scene.parts.sessions.values();
     assert.deepEqual(found?.subject.grant, JSON.parse(JSON.stringify(grant)));
     assert.equal(found?.subject.id, grant.subject);
+  });
+
+  test("renews it by itself, though others began with the same one", async () => {
+    const scene = new Scene();
+    begin(scene, "one");
+    begin(scene, "other");
+    await scene.restart();
+    const { sessions } = scene.parts;
+    const [one, other] = [...sessions.values()];
+    assert.ok(one !== undefined && other !== undefined);
+    sessions.replaceGrant(one.subject, { ...grant, jti: "next", expiresAt: 1 });
+    assert.equal(other.subject.grant?.expiresAt, grant.expiresAt);
+  });
+
+  test("ends with the last one it had, though the rights of all were the same", async () => {
+    const scene = new Scene();
+    const session = begin(scene, "app");
+    scene.parts.sessions.replaceGrant(session.subject, { ...grant, jti: "next", expiresAt: 1 });
+    await scene.restart();
+    const [found] = scene.parts.sessions.values();
+    assert.equal(found?.subject.grant?.jti, "next");
   });
 });

@@ -88,6 +88,7 @@ const subscribe = (filter: string, qos: 0 | 1 | 2 = 0): Packet => ({
   subscriptions: [{ filter, qos, noLocal: false, retainAsPublished: false, retainHandling: 0 }],
 });
 
+const plain = (packets: readonly Packet[]) => JSON.parse(JSON.stringify(packets));
 const names = (packets: readonly Packet[]) => packets.map(({ type }) => type);
 const lastCheck = (parts: BrokerParts) => parts.events.findLast(({ check }) => check)?.check;
 
@@ -190,6 +191,18 @@ describe("a CONNECT without a certificate is refused", () => {
     attempts.lift(of);
     assert.deepEqual(attempts.bans(), []);
     await connected(parts);
+  });
+
+  test("and counted, also of a peer that does not wait for the answer", async () => {
+    const parts = broker();
+    for (let i = 0; i < 50; i += 1) {
+      const link = parts.stranger();
+      link.connect({ password: bytes("bad") });
+      link.drop();
+      await parts.judge();
+    }
+    assert.equal(parts.events.filter(({ check }) => check === "token-signature").length, 50);
+    assert.equal(parts.context.tokens.attempts.bans().length, 1);
   });
 
   test("when nothing judges its token in time", async () => {
@@ -317,6 +330,51 @@ describe("a client with a token", () => {
     assert.ok(!ann.isClosed);
   });
 
+  test("is told nothing that is larger than it takes, and stays", async () => {
+    const parts = broker();
+    const properties = { ...method, maximumPacketSize: 64 };
+    const link = parts.stranger();
+    link.connect({ clientId: "app", keepAlive: 600, password: bytes("good"), properties });
+    await parts.judge();
+    const [connack] = link.take();
+    assert.ok(connack?.type === "CONNACK" && connack.reasonCode === 0);
+    assert.equal(connack.properties.userProperty, undefined);
+    link.send(subscribe("$token/events"), {
+      type: "AUTH",
+      reasonCode: 0x19,
+      properties: { ...method, authenticationData: bytes("good") },
+    });
+    await parts.judge();
+    assert.deepEqual(names(link.take()), ["SUBACK", "AUTH"]);
+    parts.advance(lifeMs - 60_000 + 101);
+    link.send({ type: "PINGREQ" });
+    assert.deepEqual(names(link.take()), ["PINGRESP"]);
+  });
+
+  test("is refused where the certificate it came with was revoked meanwhile, as is its next token", async () => {
+    const parts = broker();
+    const holder = parts.service("a");
+    const [bound] = holder.record.certificates;
+    const peer = { holder, fingerprint: bound?.fingerprint };
+    const link = parts.stranger(peer);
+    link.connect({ clientId: "1", keepAlive: 600, password: bytes("good") });
+    await parts.judge();
+    assert.deepEqual(names(link.take()), ["CONNACK"]);
+    const late = parts.stranger(peer);
+    late.connect({ clientId: "2", password: bytes("good") });
+    holder.record = { ...holder.record, state: "revoked" };
+    assert.deepEqual(parts.context.connections.of(holder), [link.connection, late.connection]);
+    await parts.judge();
+    assert.ok(late.isClosed);
+    assert.equal(lastCheck(parts), "certificate-active");
+    link.send(publish("$token/renew", 1, "good"));
+    await parts.judge();
+    assert.equal(lastCheck(parts), "token-certificate-active");
+    link.drop();
+    assert.deepEqual([...parts.context.connections], []);
+    assert.deepEqual(parts.context.connections.of(holder), []);
+  });
+
   test("is narrowed by the scopes of its token", async () => {
     const parts = broker();
     parts.tokens.set("narrow", grant({ actions: ["subscribe"] }));
@@ -405,6 +463,46 @@ describe("at the end of a token", () => {
       assert.deepEqual([...new Set(got)], expected, roles.join());
       if (roles.length > 0) assert.equal(got.length, 3);
     }
+  });
+
+  test("subscriptions and messages of a kept session wait for the next token, whatever is asked meanwhile", async () => {
+    const parts = broker();
+    const sender = parts.link(parts.service("a"));
+    sender.connect({ keepAlive: 600 });
+    const properties = { ...kept, receiveMaximum: 1 };
+    const link = await connected(parts, { properties });
+    link.send(subscribe("ward/alarm", 1));
+    for (const packetId of [1, 2]) {
+      sender.send({ ...publish("ward/alarm", 1), packetId } as Packet);
+    }
+    parts.clock = start + lifeMs;
+    link.connection.drained();
+    parts.advance(100);
+    assert.ok(link.isClosed);
+    await parts.usePolicy(policy);
+    sender.send({ ...publish("ward/alarm", 1), packetId: 3 } as Packet);
+    parts.tokens.set("next", grant({ expiresAt: start + 2 * lifeMs }));
+    const again = parts.stranger();
+    const values = { clientId: "app", cleanStart: false, properties: kept };
+    again.connect({ ...values, password: bytes("next") });
+    await parts.judge();
+    assert.deepEqual(names(again.take()), ["CONNACK", "PUBLISH", "PUBLISH", "PUBLISH"]);
+    assert.ok(parts.events.every(({ type }) => !type.endsWith("-denied")));
+  });
+
+  test("nothing is given any more to a client that does not read", async () => {
+    const parts = broker();
+    const sender = parts.link(parts.service("a"));
+    sender.connect({ keepAlive: 60_000 });
+    const link = await connected(parts);
+    link.send(subscribe("ward/alarm"));
+    link.take();
+    link.isBlocked = true;
+    sender.send(publish("ward/alarm", 0, "read"));
+    for (let i = 0; i < 10; i += 1) sender.send(publish("ward/alarm", 0, "x".repeat(10_000)));
+    parts.advance(lifeMs + 100);
+    link.unblock();
+    assert.deepEqual(names(link.take()), ["PUBLISH", "DISCONNECT"]);
   });
 
   test("a QoS 2 exchange goes on with the next token", async () => {
@@ -547,6 +645,33 @@ describe("a further token", () => {
     assert.deepEqual(names(device.take()), ["DISCONNECT"]);
   });
 
+  test("by AUTH is refused while one of a PUBLISH is judged, and ends nothing", async () => {
+    const parts = broker();
+    const link = await connected(parts, renewable);
+    link.send(publish("$token/renew", 1, "good"), auth("good"));
+    await parts.judge();
+    const [answer, puback] = link.take();
+    assert.ok(answer?.type === "AUTH" && answer.reasonCode === 0x18);
+    assert.ok(puback?.type === "PUBACK" && puback.reasonCode === 0);
+  });
+
+  test("that is refused at QoS 2 frees its Packet Identifier", async () => {
+    const parts = broker();
+    const reader = parts.link(parts.service("a"));
+    reader.connect({ keepAlive: 600 });
+    reader.send(subscribe("ward/#"));
+    reader.take();
+    const link = await connected(parts);
+    link.send(publish("$token/renew", 2, "bad"));
+    await parts.judge();
+    parts.advance(5_000);
+    const [pubrec] = link.take();
+    assert.ok(pubrec?.type === "PUBREC" && pubrec.reasonCode === 0x87);
+    link.send(publish("ward/notes", 2));
+    assert.deepEqual(names(link.take()), ["PUBREC"]);
+    assert.deepEqual(names(reader.take()), ["PUBLISH"]);
+  });
+
   test("that is judged after the connection has gone changes nothing", async () => {
     const parts = broker();
     const link = await connected(parts, renewable);
@@ -585,13 +710,17 @@ describe("a further token", () => {
     const link = await connected(parts);
     link.send(publish("$token/renew", 1, "bad"));
     assert.ok(!link.isPaused);
-    link.send(publish("$token/renew", 1, "bad"));
+    link.send({ ...publish("$token/renew", 1, "bad"), packetId: 2 } as Packet);
     assert.ok(link.isPaused);
+    const refused = (packetId: number) => [
+      { type: "PUBACK", packetId, reasonCode: 0x87, properties: {} },
+    ];
+    assert.deepEqual(plain(link.take()), refused(2));
     await parts.judge();
     assert.ok(link.isPaused, "a refusal has to wait for its time");
     parts.advance(5_000);
     assert.ok(!link.isPaused);
-    assert.deepEqual(names(link.take()), ["PUBACK"]);
+    assert.deepEqual(plain(link.take()), refused(1));
     assert.equal(parts.events.filter(({ type }) => type === "token-renewal-refused").length, 1);
     link.send({ type: "PINGREQ" });
     assert.deepEqual(names(link.take()), ["PINGRESP"]);

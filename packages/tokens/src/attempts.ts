@@ -104,7 +104,8 @@ export class AttemptCounter {
       attempts.failures += 1;
       attempts.lastAt = now;
       most = Math.max(most, attempts.failures);
-      if (attempts.failures % failuresToBan !== 0) continue;
+      const isBanned = attempts.bannedUntil > now; // those that were on their way begin no other
+      if (isBanned || attempts.failures % failuresToBan !== 0) continue;
       attempts.bannedAt = now;
       attempts.bannedUntil = now + Math.min(longestBanMs, shortestBanMs * 2 ** attempts.bans);
       attempts.bans += 1;

@@ -72,24 +72,56 @@ export interface TokenRevocation {
   readonly until: number;
 }
 
-export function isRevoked(
-  token: {
-    readonly issuer: string;
-    readonly subject: string;
-    readonly jti: string | undefined;
-    readonly sid: string | undefined;
-    readonly issuedAt: number;
-  },
-  revocations: readonly TokenRevocation[],
-): boolean {
-  return revocations.some(
-    ({ issuer, subject, jti, sid, issuedUntil }) =>
-      (issuer === undefined || issuer === token.issuer) &&
-      (subject === undefined || subject === token.subject) &&
-      (jti === undefined || jti === token.jti) &&
-      (sid === undefined ||
-        sid === token.sid ||
-        (subject !== undefined && token.sid === undefined)) &&
-      token.issuedAt <= issuedUntil,
-  );
+/** By what a token can be revoked. */
+interface Revocable {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly jti: string | undefined;
+  readonly sid: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly issuedAt: number;
+}
+
+type Part = "issuer" | "subject" | "jti" | "sid";
+const parts: readonly Part[] = ["issuer", "subject", "jti", "sid"];
+/** The `sid` of a token that does not say of which session it is; no entry has it by itself. */
+const noSession = "";
+
+/** Entries that name the same parts, found by these: until when a token has to be issued to be meant. */
+interface Form {
+  readonly names: readonly Part[];
+  readonly latest: Map<string, number>;
+}
+
+/** A hospital that logs out behind itself has tens of thousands of entries; each list is sorted once. */
+const sorted = new WeakMap<readonly TokenRevocation[], readonly Form[]>();
+
+export function isRevoked(token: Revocable, revocations: readonly TokenRevocation[]): boolean {
+  const named = { ...token, sid: token.sid ?? noSession };
+  const forms = sorted.get(revocations) ?? formsOf(revocations);
+  sorted.set(revocations, forms);
+  return forms.some(({ names, latest }) => {
+    const issuedUntil = latest.get(keyOf(named, names));
+    return issuedUntil !== undefined && token.issuedAt <= issuedUntil;
+  });
+}
+
+function formsOf(revocations: readonly TokenRevocation[]): readonly Form[] {
+  const forms = new Map<string, Form>();
+  const put = (entry: TokenRevocation) => {
+    const names = parts.filter((name) => entry[name] !== undefined);
+    const form = forms.get(names.join()) ?? { names, latest: new Map() };
+    const key = keyOf(entry, names);
+    form.latest.set(key, Math.max(entry.issuedUntil, form.latest.get(key) ?? 0));
+    forms.set(names.join(), form);
+  };
+  for (const entry of revocations) {
+    put(entry);
+    if (entry.subject !== undefined && entry.sid !== undefined) put({ ...entry, sid: noSession });
+  }
+  return [...forms.values()];
+}
+
+function keyOf(from: Pick<TokenRevocation, Part>, names: readonly Part[]): string {
+  return names.map((name) => from[name]).join("\n");
 }

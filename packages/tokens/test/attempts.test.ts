@@ -51,6 +51,17 @@ describe("what is counted against an address", () => {
   });
 });
 
+describe("a ban", () => {
+  test("is one, whatever was on its way when it began", () => {
+    const counter = new AttemptCounter(() => 1_000);
+    const begun = Array.from({ length: 110 }, () => counter.failed(keysOf(1)).ban?.until);
+    assert.deepEqual(
+      begun.filter((until) => until !== undefined),
+      [61_000],
+    );
+  });
+});
+
 describe("what is remembered", () => {
   test("is ten thousand addresses, and a ban goes only where all are banned", () => {
     const counter = new AttemptCounter(() => 1_000);

@@ -117,14 +117,14 @@ function authenticate(connect: ConnectPacket, connection: Connection): void {
   const judged: Promise<Grant | Refused> =
     "check" in credential ? Promise.resolve(credential) : judgeToken(connection, credential, false);
   judged.then((verdict) => {
+    if ("check" in verdict) {
+      const delayMs = countRefusal(connection, verdict); // of a peer that did not wait for it too
+      const bytes = refusalOf(connect, 0x87, tokenRefused);
+      const check = `token-${verdict.check}`;
+      connection.refuseLater(delayMs, check, verdict.why, bytes, 0x87, saidOf(verdict));
+      return;
+    }
     connection.judged(() => {
-      if ("check" in verdict) {
-        const delayMs = countRefusal(connection, verdict);
-        const bytes = refusalOf(connect, 0x87, tokenRefused);
-        const check = `token-${verdict.check}`;
-        connection.refuseLater(delayMs, check, verdict.why, bytes, 0x87, saidOf(verdict));
-        return;
-      }
       context.tokens.attempts.succeeded(keysOf(peer));
       connection.become(subjectOf(verdict));
       settle(connect, connection);
@@ -133,9 +133,11 @@ function authenticate(connect: ConnectPacket, connection: Connection): void {
   }, context.failed);
 }
 
-/** The handshake may have been a while ago: a WebSocket, and the CONNECT in it, come when the peer likes. */
+/**
+ * The handshake may have been a while ago: a WebSocket, and the CONNECT in it, come when the peer likes, and a token is
+ * judged in its own time.
+ */
 function checkCredential(_: ConnectPacket, { peer }: Connection): Refusal | undefined {
-  if (peer.subject.grant !== undefined) return undefined; // judged a moment ago
   const refused = refuseCertificate(peer);
   return refused && { ...refused, reasonCode: 0x87 };
 }
@@ -268,9 +270,12 @@ function accept(connect: ConnectPacket, connection: Connection): void {
   const { context, peer } = connection;
   const { version, properties } = connect;
   const terms = termsFor(connect, connection);
-  const accepted = (isPresent: boolean) =>
-    connack(version, isPresent, 0, version === 5 ? terms.granted : {});
   const maximumPacketBytes = properties.maximumPacketSize ?? Number.POSITIVE_INFINITY;
+  const { userProperty, ...granted } = terms.granted;
+  const accepted = (isPresent: boolean) =>
+    withinMaximum(maximumPacketBytes, userProperty === undefined ? {} : { userProperty }, (more) =>
+      connack(version, isPresent, 0, version === 5 ? { ...granted, ...more } : {}),
+    );
   if (accepted(false).length > maximumPacketBytes) {
     const why = "the CONNACK is larger than the client's maximum packet size";
     const bytes = refusal(version, 0x95, why, maximumPacketBytes); // 5.0 [MQTT-3.1.2-24]
@@ -407,7 +412,7 @@ function refusal(
   maximumPacketBytes?: number,
 ): Buffer | undefined {
   if (version === 5) {
-    const bytes = withinMaximum(maximumPacketBytes, why, (properties) =>
+    const bytes = withinMaximum(maximumPacketBytes, { reasonString: why }, (properties) =>
       connack(version, false, reasonCode, properties),
     );
     return bytes.length > (maximumPacketBytes ?? bytes.length) ? undefined : bytes;

@@ -48,6 +48,8 @@ const spareablePartBytes = 65_536;
 /** How long a peer may take to read our last words. */
 const lastWordsMs = 500;
 const tokenHasEnded = "the token has ended";
+/** Reason Codes of who has lost its right, Not authorized and Administrative action: to what it has not read as well. */
+const withdraws: ReadonlySet<number> = new Set([0x87, 0x98]);
 const pingresp = Buffer.from([0xd0, 0]);
 /** The first byte of the acknowledgement a busy reader sends most: its short form is read without an object. */
 const puback = packetTypes.PUBACK << 4;
@@ -91,8 +93,8 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
   #state: "awaiting" | "judging" | "open" | "closing" | "closed" = "awaiting";
   /** What came behind a CONNECT whose token is being judged. */
   #held: Buffer | undefined;
-  /** Whether a token that is to follow the one in use is being judged. */
-  isRenewing = false;
+  /** With what a token came that is being judged, to follow the one in use. */
+  renewing: "AUTH" | "PUBLISH" | undefined;
   /** Whether the client has subscribed to what becomes of its token. */
   hearsOfToken = false;
   #isWarned = false;
@@ -392,7 +394,10 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
 
   /** Refuses after a time that tells nothing of what was wrong, and is longer after each failure. */
   refuseLater(delayMs: number, ...refusal: Parameters<Connection["refuse"]>): void {
-    if (this.#state !== "judging") return;
+    if (this.#state !== "judging") {
+      this.#recordRefusal(...refusal);
+      return;
+    }
     this.context.wheel.cancel(this); // it was judged in time
     this.context.tokens.later(() => this.judged(() => this.refuse(...refusal)), delayMs);
   }
@@ -428,6 +433,12 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     details?: Readonly<Record<string, string>>,
   ): void {
     if (this.#state !== "awaiting" && this.#state !== "judging") return;
+    this.#recordRefusal(check, why, connack, reasonCode, details);
+    if (connack !== undefined) this.output.send(connack);
+    this.#close(why, reasonCode);
+  }
+
+  #recordRefusal(...[check, why, , reasonCode, details]: Parameters<Connection["refuse"]>): void {
     this.context.record({
       type: "connect-refused",
       ...named(this.peer.subject),
@@ -439,8 +450,6 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
       ...(reasonCode === undefined ? {} : { reasonCode }),
       ...(details === undefined ? {} : { details }),
     });
-    if (connack !== undefined) this.output.send(connack);
-    this.#close(why, reasonCode);
   }
 
   /** Ends the connection from our side: DISCONNECT with the Reason Code on 5.0, then close. The will stays. */
@@ -450,9 +459,10 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
       return;
     }
     if (this.#state !== "open") return;
+    if (withdraws.has(reasonCode)) this.output.discardUnread();
     if (this.version === 5) {
       this.output.send(
-        withinMaximum(this.settled?.maximumPacketBytes, why, (properties) =>
+        withinMaximum(this.settled?.maximumPacketBytes, { reasonString: why }, (properties) =>
           encodePacket({ type: "DISCONNECT", reasonCode, properties }, 5),
         ),
       );
@@ -599,7 +609,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
 
   /** The token to follow the one in use was judged: another may come. */
   renewalEnded(): void {
-    this.isRenewing = false;
+    this.renewing = undefined;
     if (this.#paused === "token") this.#resumeReading();
   }
 
@@ -727,7 +737,7 @@ export class Connection extends Timed implements TransportHandler, SessionConnec
     const reason = this.settled?.wantsProblemInformation === true ? reasons[reasonCode] : undefined;
     if (reason === undefined || this.version === 4) return encode({});
     const why = ruleId === undefined ? reason : `${reason}: ${ruleId}`;
-    return withinMaximum(this.settled?.maximumPacketBytes, why, encode);
+    return withinMaximum(this.settled?.maximumPacketBytes, { reasonString: why }, encode);
   }
 
   sendPubrel(packetId: number): void {

@@ -19,6 +19,8 @@ import type { TimingWheel } from "./timing-wheel.ts";
 export interface Peer {
   /** Nobody before a token has said who it is, where there is no certificate. */
   subject: SubjectState;
+  /** Whose certificate was presented: the subject, until a token says that it is another; undefined without one. */
+  readonly holder: SubjectState | undefined;
   /** Of the certificate presented; undefined without one. */
   readonly fingerprint: string | undefined;
   /** Milliseconds since 1970: the connection ends with its certificate. */
@@ -33,10 +35,16 @@ export interface Peer {
   readonly waitedMs?: number;
 }
 
-/** Why the certificate of a peer does not speak for its subject any more; undefined while it does. */
-export function refuseCertificate({ subject, fingerprint, foreign }: Peer): Refusal | undefined {
+/** Why the certificate of a peer does not count any more; undefined while it does, or where a token needs none. */
+export function refuseCertificate({
+  subject,
+  holder,
+  fingerprint,
+  foreign,
+}: Peer): Refusal | undefined {
   if (foreign !== undefined) return foreign();
-  if (fingerprint !== undefined && subject.isProvenBy(fingerprint)) return undefined;
+  if (fingerprint === undefined && subject.grant !== undefined) return undefined;
+  if (fingerprint !== undefined && holder?.isProvenBy(fingerprint)) return undefined;
   return {
     check: "certificate-active",
     why: "the certificate is no longer bound to an active subject",

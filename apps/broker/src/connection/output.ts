@@ -163,6 +163,11 @@ export class Output {
     this.end = 0;
   }
 
+  /** Forgets what waits behind a peer that does not read. */
+  discardUnread(): void {
+    if (this.#isBlocked) this.discard();
+  }
+
   /** Forgets what waits for a commit that will not come. */
   discardHeld(): void {
     const { committed } = this.#gate;

@@ -238,13 +238,13 @@ export class PublishHandler {
     const connection = this.#connection;
     if (topic.name !== renewalTopic || connection.peer.subject.grant === undefined) return false;
     const { qos, packetId, payloadStart, payloadEnd } = frame;
-    if (qos === 2) this.#rememberPacketId(packetId);
     const acknowledge = (grant: unknown) => {
       const reasonCode = grant === undefined && connection.version === 5 ? 0x87 : 0;
+      if (qos === 2 && reasonCode === 0) this.#rememberPacketId(packetId); // a PUBREC that refuses frees it
       if (qos === 1) connection.sendPuback(packetId, reasonCode);
       else if (qos === 2) connection.sendPubrec(packetId, reasonCode);
     };
-    renew(connection, buffer.subarray(payloadStart, payloadEnd), acknowledge);
+    renew(connection, "PUBLISH", buffer.subarray(payloadStart, payloadEnd), acknowledge);
     return true;
   }
 

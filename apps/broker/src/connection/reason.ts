@@ -1,12 +1,12 @@
 import type { PropertyValues } from "@wardmq/mqtt";
 
-/** A packet with a Reason String, or without where that would make it too large, 5.0 [MQTT-3.14.2-3]. */
+/** A packet with a Reason String or User Properties, or without where they would make it too large, 5.0 [MQTT-3.14.2-3]. */
 export function withinMaximum(
   maximumPacketBytes: number | undefined,
-  reasonString: string,
+  optional: Pick<PropertyValues, "reasonString" | "userProperty">,
   encode: (properties: PropertyValues) => Buffer,
 ): Buffer {
-  const explained = encode({ reasonString });
+  const explained = encode(optional);
   return explained.length <= (maximumPacketBytes ?? explained.length) ? explained : encode({});
 }
 

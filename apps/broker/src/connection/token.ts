@@ -10,7 +10,8 @@ import { networkOf } from "@wardmq/tls";
 import { type AttemptKey, attemptKeys, explainBan, type Grant } from "@wardmq/tokens/verify";
 import type { Refused } from "../tokens/token-judge.ts";
 import type { Connection } from "./connection.ts";
-import type { Peer } from "./context.ts";
+import { type Peer, refuseCertificate } from "./context.ts";
+import { withinMaximum } from "./reason.ts";
 
 /** The Authentication Method of 5.0 section 4.12 under which Authentication Data is an access token. */
 export const authenticationMethod = "OAUTH2-JWT";
@@ -92,7 +93,7 @@ export function saidOf({ issuer, claimed }: Refused): Readonly<Record<string, st
 }
 
 /** Refusals that say nothing against the token. */
-const isOurFault: ReadonlySet<string> = new Set(["banned", "token-busy", "issuer"]);
+const isOurFault: ReadonlySet<string> = new Set(["banned", "busy", "issuer", "judge"]);
 
 /** Counts a token that was refused; gives the milliseconds until the client may hear of it. */
 export function countRefusal({ context, peer }: Connection, refused: Refused): number {
@@ -111,16 +112,18 @@ export function countRefusal({ context, peer }: Connection, refused: Refused): n
   return delayMs;
 }
 
-/** What a CONNACK, or an AUTH that renewed, says of the token. */
-export function tokenProperties(
-  { properties }: Pick<ConnectPacket, "properties">,
-  { expiresAt }: Grant,
-): PropertyValues {
+/** What a CONNACK says of the token. */
+export function tokenProperties({ properties }: ConnectPacket, grant: Grant): PropertyValues {
   const { authenticationMethod: method } = properties;
   return {
     ...(method === undefined ? {} : { authenticationMethod: method }), // 5.0 [MQTT-4.12.0-5]
-    userProperty: [["token-expires", new Date(expiresAt).toISOString()]],
+    ...tokenExpires(grant),
   };
+}
+
+/** What a CONNACK, and an AUTH that renewed, says of the end of the token. */
+function tokenExpires({ expiresAt }: Grant): Required<Pick<PropertyValues, "userProperty">> {
+  return { userProperty: [["token-expires", new Date(expiresAt).toISOString()]] };
 }
 
 /**
@@ -133,29 +136,39 @@ export function handleAuth(connection: Connection, { reasonCode, properties }: A
   if (connection.settled?.mayAuthenticate !== true || !isOurs) {
     throw new MqttError("ERR_MQTT_AUTHENTICATION_METHOD");
   }
-  if (connection.isRenewing) throw new MqttError("ERR_MQTT_DIRECTION"); // it is our turn, not the client's
+  if (connection.renewing === "AUTH") throw new MqttError("ERR_MQTT_DIRECTION"); // it is our turn, not the client's
   if (reasonCode !== 0x19 && reasonCode !== 0x18) throw new MqttError("ERR_MQTT_REASON_CODE");
-  const answer = (reasonCode: number, more: PropertyValues) =>
+  const answer = (reasonCode: number, optional: Parameters<typeof withinMaximum>[1]) =>
     connection.answer(
-      encodePacket({ type: "AUTH", reasonCode, properties: { authenticationMethod, ...more } }, 5),
+      withinMaximum(connection.settled?.maximumPacketBytes, optional, (more) =>
+        encodePacket(
+          { type: "AUTH", reasonCode, properties: { authenticationMethod, ...more } },
+          5,
+        ),
+      ),
     );
-  renew(connection, properties.authenticationData ?? Buffer.alloc(0), (grant) => {
+  renew(connection, "AUTH", properties.authenticationData ?? Buffer.alloc(0), (grant) => {
     if (grant === undefined) answer(0x18, { reasonString: "the token was refused" });
-    else answer(0, tokenProperties({ properties }, grant));
+    else answer(0, tokenExpires(grant));
   });
 }
 
-/** Has a further token judged, one at a time; it follows the former one when it is of the same subject. */
+/**
+ * Has a further token judged; it follows the former one when it is of the same subject. One is judged at a time: another
+ * that comes meanwhile is refused at once, and the client is not read until the first one has its answer.
+ */
 export function renew(
   connection: Connection,
+  by: NonNullable<Connection["renewing"]>,
   token: Uint8Array,
   tell: (grant: Grant | undefined) => void,
 ): void {
-  if (connection.isRenewing) {
+  if (connection.renewing !== undefined) {
+    tell(undefined);
     connection.readNothingWhileRenewing();
     return;
   }
-  connection.isRenewing = true;
+  connection.renewing = by;
   const text = Buffer.from(token).toString("latin1");
   const { context, peer } = connection;
   const finish = (grant: Grant | undefined) => {
@@ -165,14 +178,15 @@ export function renew(
     tellOfToken(connection, grant === undefined ? "refused" : "renewed");
   };
   judgeToken(connection, { token: text, username: undefined }, true).then((verdict) => {
+    const refused = "check" in verdict ? verdict : refuseSuccessor(verdict, peer);
+    if (refused !== undefined) {
+      recordRenewal(connection, "token-renewal-refused", refused);
+      const tell = () => connection.judged(() => finish(undefined));
+      context.tokens.later(tell, countRefusal(connection, refused));
+      return;
+    }
     connection.judged(() => {
-      const refused = "check" in verdict ? verdict : refuseSuccessor(verdict, peer);
-      if (refused !== undefined) {
-        recordRenewal(connection, "token-renewal-refused", refused);
-        const tell = () => connection.judged(() => finish(undefined));
-        context.tokens.later(tell, countRefusal(connection, refused));
-        return;
-      }
+      context.tokens.attempts.succeeded(keysOf(peer));
       context.sessions.replaceGrant(peer.subject, verdict as Grant);
       recordRenewal(connection, "token-renewed");
       connection.renewed();
@@ -181,8 +195,8 @@ export function renew(
   }, context.failed);
 }
 
-function refuseSuccessor(grant: Grant, { subject }: Peer): Refused | undefined {
-  if (grant.subject === subject.id) return undefined;
+function refuseSuccessor(grant: Grant, peer: Peer): Refused | undefined {
+  if (grant.subject === peer.subject.id) return refuseCertificate(peer);
   return { check: "subject", why: "the token is of another subject than the one in use" };
 }
 
@@ -194,12 +208,12 @@ export function tellOfToken(connection: Connection, state: "ending" | "renewed" 
     JSON.stringify({ state, expires: new Date(grant.expiresAt).toISOString() }),
   );
   const rest = { qos: 0, retain: false, dup: false, packetId: undefined, properties: {} } as const;
-  connection.answer(
-    encodePacket(
-      { type: "PUBLISH", topic: tokenEventsTopic, payload, ...rest },
-      connection.version,
-    ),
+  const packet = encodePacket(
+    { type: "PUBLISH", topic: tokenEventsTopic, payload, ...rest },
+    connection.version,
   );
+  const { maximumPacketBytes = packet.length } = connection.settled ?? {};
+  if (packet.length <= maximumPacketBytes) connection.answer(packet); // 5.0 [MQTT-3.1.2-25] discards a larger one
 }
 
 /** Hears of its token, or not, from here on; false where the filter is another or there is no token. */

@@ -201,6 +201,7 @@ export class Door {
     socket.setNoDelay(true);
     this.#handOn(socket, arrival.at, {
       subject,
+      holder: bound && subject,
       fingerprint: bound?.fingerprint,
       notAfter: bound?.notAfter ?? Number.POSITIVE_INFINITY,
       foreign,

@@ -200,11 +200,12 @@ export class Enforcement {
     return undefined;
   }
 
-  /** `topicFilter` without `$share/group/`; a Permit is for its QoS and below. */
+  /**
+   * `topicFilter` without `$share/group/`; a Permit is for its QoS and below. The subscriptions of a session wait for
+   * the next token as its messages do: that the former one has ended takes nothing back.
+   */
   authorizeSubscribe(requester: Requester, topicFilter: string): Decision {
-    const { subject } = requester;
-    const decision =
-      this.#endedOf(subject) ?? this.#decide(subject, "decideSubscribe", topicFilter);
+    const decision = this.#decide(requester.subject, "decideSubscribe", topicFilter);
     this.#enforce(requester, "subscribe", topicFilter, decision);
     return decision;
   }
@@ -214,6 +215,11 @@ export class Enforcement {
     requester: Requester,
     { filter, topicFilter }: { readonly filter: string; readonly topicFilter: string },
   ): Decision {
+    const ended = this.#endedOf(requester.subject);
+    if (ended !== undefined) {
+      this.#enforce(requester, "subscribe", topicFilter, ended);
+      return ended;
+    }
     const decision = this.authorizeSubscribe(requester, topicFilter);
     if (decision.effect === "Deny") return decision;
     return this.phi.blocks(requester, "topic filter", filter) ? deniedByPhi : decision;

@@ -7,11 +7,14 @@ const batchMs = 100;
 /** Events alike within this time are sent once and then counted. */
 const windowMs = 1_000;
 const kindsRemembered = 4_096;
+/** What a refused token says of itself anyone can write: beyond so many names at a time they are counted as one. */
+const claimsRemembered = 100;
 const buffered = 10_000;
 
 interface Repeated {
   readonly event: SecurityEvent;
   more: number;
+  readonly isClaim: boolean;
   isOver: boolean;
   readonly since: number;
 }
@@ -26,6 +29,7 @@ export class EventOutbox {
   #lost = 0;
   readonly #scans = new TopicScans();
   readonly #repeated = new Map<string, Repeated>();
+  #claims = 0;
   /** The same by the object that was recorded, for those who record one object again and again. */
   readonly #recorded = new WeakMap<Draft, Repeated>();
   readonly #timer: NodeJS.Timeout;
@@ -62,11 +66,18 @@ export class EventOutbox {
       this.#recorded.set(draft, repeated);
       return;
     }
+    const isClaim = event.details?.["claimed"] !== undefined;
+    if (isClaim && this.#claims >= claimsRemembered) {
+      const { claimed: _, ...details } = event.details ?? {};
+      this.#take({ ...event, details }, draft);
+      return;
+    }
     this.#add(event);
     if (this.#repeated.size < kindsRemembered) {
-      const begun = { event, more: 0, isOver: false, since: event.at };
+      const begun = { event, more: 0, isClaim, isOver: false, since: event.at };
       this.#repeated.set(key, begun);
       this.#recorded.set(draft, begun);
+      if (isClaim) this.#claims += 1;
     }
   }
 
@@ -94,6 +105,7 @@ export class EventOutbox {
       const { event, more, since } = repeated;
       if (since > before) continue;
       repeated.isOver = true;
+      if (repeated.isClaim) this.#claims -= 1;
       this.#repeated.delete(key);
       if (more > 0) this.#add({ ...event, at: this.#now(), count: more });
     }
@@ -133,6 +145,6 @@ function keyOf({
 }: SecurityEvent) {
   const fingerprint = check === "certification-path" ? "" : (certificate?.fingerprint ?? "");
   const about = type === "limit-reached" ? "" : topic;
-  const { place, keyId } = details ?? {};
-  return `${type} ${subject} ${address} ${listener} ${check} ${limit} ${about} ${ruleId} ${place} ${keyId} ${fingerprint}`;
+  const { place, keyId, issuer, claimed } = details ?? {};
+  return `${type} ${subject} ${address} ${listener} ${check} ${limit} ${about} ${ruleId} ${place} ${keyId} ${issuer} ${claimed} ${fingerprint}`;
 }

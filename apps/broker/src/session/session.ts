@@ -218,7 +218,7 @@ export class Session extends Timed {
   /** Sends again what was in flight, then from the queue, while the window and the peer allow. */
   sendWaiting(): void {
     const { connection } = this;
-    if (connection === undefined) return;
+    if (connection === undefined || this.#context.hasEnded(this)) return; // what waits is the next token's
     if (this.#unsent !== undefined) this.#sendAgain(connection, this.#unsent);
     const queue = this.#queue;
     if (queue === undefined || this.#unsent !== undefined) return;

@@ -40,6 +40,8 @@ export interface SessionContext {
   /** The limit that forbids a session with so many messages waiting and bytes held to keep `bytes` more, or nothing. */
   refusesToQueue(messages: number, held: number, bytes: number): string | undefined;
   dropped(session: Session, limit: string): void;
+  /** Whether the token that speaks for its subject has ended. */
+  hasEnded(session: Session): boolean;
   authorizeDelivery(session: Session, message: ApplicationMessage): boolean;
 }
 
@@ -286,11 +288,12 @@ export class Sessions implements SessionContext {
 
   /** A newer token speaks for the subject of a session: its rights take the place of the former ones. */
   replaceGrant(subject: SubjectState, grant: Grant): void {
-    if (!replaceGrant(subject, grant)) return;
+    const isOther = replaceGrant(subject, grant);
+    for (const session of this.of(subject)) session.stored?.rewrite(); // it ends with this token, whatever its rights
+    if (!isOther) return;
     this.#parts.enforcement.worldChanged();
     this.#parts.router.dropAllRoutes();
     this.authorizeAgain(new Set([subject]))?.catch(this.#parts.failed);
-    for (const session of this.of(subject)) session.stored?.rewrite();
   }
 
   epoch(): number {
@@ -326,6 +329,10 @@ export class Sessions implements SessionContext {
     this.#parts.record(session.dropped);
   }
 
+  hasEnded({ subject }: Session): boolean {
+    return this.#parts.enforcement.hasEnded(subject);
+  }
+
   authorizeDelivery(session: Session, message: ApplicationMessage): boolean {
     const { subject, clientId } = session;
     return this.#parts.enforcement.authorizeDelivery({ subject, clientId }, message);
@@ -343,7 +350,7 @@ export class Sessions implements SessionContext {
     const now = this.now();
     const restored = [...found.sessions.values()].map(
       (session) =>
-        [this.#restore(session, messages.subject(session.subject), now), session] as const,
+        [this.#restore(session, messages.subjectOfSession(session.subject), now), session] as const,
     );
     const all = restored.reduce((sum, [, former]) => sum + former.owed.size, 0);
     let owed = 0;

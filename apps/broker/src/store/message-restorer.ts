@@ -2,7 +2,7 @@ import type { Grant } from "@wardmq/tokens/verify";
 import { SubjectState, type Subjects } from "../enforcement/subjects.ts";
 import { ApplicationMessage } from "../routing/application-message.ts";
 import type { Router } from "../routing/router.ts";
-import { subjectOf } from "../tokens/token-subjects.ts";
+import { subjectOf, withdrawGrant } from "../tokens/token-subjects.ts";
 import type { Journal } from "./journal.ts";
 import type { MessageRecord } from "./records.ts";
 import type { Found, FoundMessage } from "./replay.ts";
@@ -14,14 +14,22 @@ export class MessageRestorer {
   readonly #journal: Journal;
   readonly #router: Router;
   readonly #subjects: Subjects;
+  readonly #isRevoked: (grant: Grant) => boolean;
   readonly #made = new Map<number, ApplicationMessage>();
   readonly #others = new Map<string, SubjectState>();
 
-  constructor(found: Found, journal: Journal, router: Router, subjects: Subjects) {
+  constructor(
+    found: Found,
+    journal: Journal,
+    router: Router,
+    subjects: Subjects,
+    isRevoked: (grant: Grant) => boolean,
+  ) {
     this.#found = found;
     this.#journal = journal;
     this.#router = router;
     this.#subjects = subjects;
+    this.#isRevoked = isRevoked;
   }
 
   /** The message with this number, in the journal where it was found; undefined when it is lost. */
@@ -76,6 +84,14 @@ export class MessageRestorer {
     message.expiresAt = record.expiresAt;
     message.wasRead();
     return message;
+  }
+
+  /** The subject of a session: where it is a token's the session has one of its own, whose token it renews by itself. */
+  subjectOfSession(text: string): SubjectState {
+    if (!isGrant(text)) return this.subject(text);
+    const subject = subjectOf(JSON.parse(text) as Grant);
+    if (this.#isRevoked(subject.grant as Grant)) withdrawGrant(subject); // before its will could be sent
+    return subject;
   }
 
   /** A subject as `subjectText` wrote it; one that the feed no longer knows is revoked. */

@@ -57,6 +57,8 @@ interface Waiting {
   readonly question: Omit<Extract<ToWorker, { type: "question" }>, "type" | "id" | "now">;
   readonly isRenewal: boolean;
   readonly network: string;
+  /** Which world it was last judged in. */
+  world: number;
   readonly answer: (verdict: Grant | Refused) => void;
 }
 
@@ -81,9 +83,11 @@ const placesOfBadRenewal = 4;
 /** How many tokens may wait to be judged, in each row and from one network: a flood waits for itself. */
 const mostWaiting = 1_024;
 const mostOfNetwork = 64;
-const busy: Refused = { check: "token-busy", why: "too many tokens wait to be judged" };
+/** Of one network: control asks the issuer about 32 at once, for everybody. */
+const mostIntrospected = 8;
+const busy: Refused = { check: "busy", why: "too many tokens wait to be judged" };
 const unknown: Refused = { check: "issuer", why: "its issuer could not be asked about it" };
-const broken: Refused = { check: "token-judge", why: "the token could not be judged" };
+const broken: Refused = { check: "judge", why: "the token could not be judged" };
 
 const nobody: readonly number[] = [];
 
@@ -131,10 +135,14 @@ export class TokenJudge {
   readonly #parts: TokenJudgeParts;
   readonly #waiting = new Map<number, Waiting>();
   readonly #byNetwork = new Map<string, number>();
+  /** Opaque tokens whose issuer is being asked. */
+  readonly #introspected = new Map<string, number>();
   readonly #connects = new Row(connectsInTurn);
   readonly #renewals = new Row(renewalsInTurn);
   #turn: NodeJS.Timeout | undefined;
   #world: Extract<ToWorker, { type: "world" }> | undefined;
+  /** Grows with what a token may give: what is judged meanwhile is judged again. */
+  #worlds = 0;
   #worker: Worker | undefined;
   #lastId = 0;
 
@@ -144,16 +152,21 @@ export class TokenJudge {
 
   /** What tokens are judged by from here on. */
   use(world: Omit<Extract<ToWorker, { type: "world" }>, "type">): void {
+    const { issuers, mapping } = this.#world ?? {};
+    if (world.issuers !== issuers || world.mapping !== mapping) this.#worlds += 1;
     this.#world = { type: "world", ...world };
     this.#worker?.postMessage(this.#world);
   }
 
   /** Gives what the token grants, or why it is refused; never rejects. */
   async judge(question: TokenQuestion): Promise<Grant | Refused> {
-    const { token } = question;
+    const { token, network } = question;
     const isAsked = this.#world?.issuers.some(({ isAsked }) => isAsked === true) === true;
     if (!isAsked || !isOpaque(token)) return this.#judge(question, undefined);
+    if ((this.#introspected.get(network) ?? 0) >= mostIntrospected) return busy;
+    count(this.#introspected, network, 1);
     const introspected = await this.#parts.introspect(token);
+    count(this.#introspected, network, -1);
     return introspected === undefined ? unknown : this.#judge(question, introspected);
   }
 
@@ -169,11 +182,11 @@ export class TokenJudge {
       const why = `expected size to be at most ${maximumTokenBytes} characters`;
       return Promise.resolve({ check: "size", why });
     }
-    const ofNetwork = this.#byNetwork.get(network) ?? 0;
     const row = isRenewal ? this.#renewals : this.#connects;
     const ids = isSuspect ? row.last : row.first;
+    const ofNetwork = this.#byNetwork.get(network) ?? 0;
     if (ids.length >= mostWaiting || ofNetwork >= mostOfNetwork) return Promise.resolve(busy);
-    this.#byNetwork.set(network, ofNetwork + 1);
+    count(this.#byNetwork, network, 1);
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((answer) => {
@@ -181,6 +194,7 @@ export class TokenJudge {
         question: { ...question, introspected },
         isRenewal,
         network,
+        world: 0,
         answer,
       });
       ids.push(id);
@@ -192,17 +206,20 @@ export class TokenJudge {
   #handOver(world: ToWorker): void {
     if (this.#connects.isIdle && this.#renewals.isIdle) return;
     const thread = this.#thread(world);
-    for (const id of [...this.#connects.take(), ...this.#renewals.take()]) {
-      const waiting = this.#waiting.get(id);
-      if (waiting === undefined) continue; // refused meanwhile
-      thread.postMessage({ type: "question", id, now: this.#parts.now(), ...waiting.question });
-    }
+    for (const id of [...this.#connects.take(), ...this.#renewals.take()]) this.#ask(thread, id);
     this.#turn ??= setTimeout(() => {
       this.#turn = undefined;
       this.#connects.nextTurn();
       this.#renewals.nextTurn();
       this.#handOver(this.#world ?? world);
     }, turnMs);
+  }
+
+  #ask(thread: Worker, id: number): void {
+    const waiting = this.#waiting.get(id);
+    if (waiting === undefined) return; // refused meanwhile
+    waiting.world = this.#worlds;
+    thread.postMessage({ type: "question", id, now: this.#parts.now(), ...waiting.question });
   }
 
   async close(): Promise<void> {
@@ -214,7 +231,7 @@ export class TokenJudge {
     if (this.#worker !== undefined) return this.#worker;
     const worker = new Worker(new URL("./token-worker.ts", import.meta.url));
     worker.unref();
-    worker.on("message", (answer: FromWorker) => this.#answered(answer));
+    worker.on("message", (answer: FromWorker) => this.#answered(worker, answer));
     worker.on("error", (error) => this.#ended(worker, error));
     worker.on("exit", () => this.#ended(worker, undefined));
     worker.postMessage(world);
@@ -222,7 +239,7 @@ export class TokenJudge {
     return worker;
   }
 
-  #answered(answer: FromWorker): void {
+  #answered(worker: Worker, answer: FromWorker): void {
     if ("failure" in answer) {
       this.#parts.failed(new Error(`a token could not be judged: ${answer.failure}`));
       this.#settle(answer.id, broken);
@@ -230,6 +247,10 @@ export class TokenJudge {
     }
     const { verdict } = answer;
     if (!("check" in verdict)) {
+      if (this.#waiting.get(answer.id)?.world !== this.#worlds) {
+        this.#ask(worker, answer.id);
+        return;
+      }
       // The thread may not have heard yet of what was revoked while it worked.
       const isLate = isRevoked(verdict, this.#world?.revocations ?? []);
       this.#settle(
@@ -250,9 +271,7 @@ export class TokenJudge {
     if (waiting === undefined) return;
     this.#waiting.delete(id);
     const { network, answer } = waiting;
-    const others = (this.#byNetwork.get(network) ?? 1) - 1;
-    if (others === 0) this.#byNetwork.delete(network);
-    else this.#byNetwork.set(network, others);
+    count(this.#byNetwork, network, -1);
     answer(verdict);
   }
 
@@ -262,4 +281,10 @@ export class TokenJudge {
     if (error !== undefined) this.#parts.failed(error);
     for (const id of [...this.#waiting.keys()]) this.#settle(id, broken);
   }
+}
+
+function count(all: Map<string, number>, network: string, change: 1 | -1): void {
+  const now = (all.get(network) ?? 0) + change;
+  if (now === 0) all.delete(network);
+  else all.set(network, now);
 }

@@ -31,6 +31,11 @@ export function replaceGrant(subject: SubjectState, grant: Grant): boolean {
   return true;
 }
 
+/** The token counts no longer: from here on nothing is taken from its subject or delivered to it, its will included. */
+export function withdrawGrant(subject: SubjectState): void {
+  if (subject.grant !== undefined) subject.grant = { ...subject.grant, expiresAt: 0 };
+}
+
 function recordOf({ subject, kind, attributes }: Grant): SubjectRecord {
   return { id: subject, kind, state: "active", attributes, spiffeId: "", certificates: [] };
 }
