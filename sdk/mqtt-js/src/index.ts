@@ -1,7 +1,16 @@
 import type { IClientOptions, MqttClient } from "mqtt";
 
-/** Gives a token that is good now; asked again for each connection and in time before each end. */
-export type FetchToken = () => Promise<string>;
+/** What a token endpoint answers, RFC 6749 section 5.1; of a token that was kept meanwhile, the seconds still left. */
+export interface TokenAnswer {
+  readonly access_token: string;
+  readonly expires_in?: number;
+}
+
+/**
+ * Gives a token that is good now; asked again for each connection and in time before each end. One without
+ * `expires_in` is taken for issued just now.
+ */
+export type FetchToken = () => Promise<string | TokenAnswer>;
 
 export interface TokenClientOptions {
   /** MQTT.js's own `connect`. */
@@ -18,13 +27,17 @@ export interface TokenClientOptions {
 const renewalTopic = "$token/renew";
 const firstPauseMs = 1_000;
 const longestPauseMs = 60_000;
-/** A token is followed by the next one when this much of its life is left, and at least ten seconds. */
+/** A token is followed by the next one when this much of it is left, and at least ten seconds, or half of a shorter one. */
 const renewedAtShare = 0.25;
+const leastLeftMs = 10_000;
+/** For what nobody says the life of: an opaque token without `expires_in`. */
+const unknownLifeMs = 60_000;
 const longestTimer = 0x7fff_ffff;
 
 /**
  * An MQTT.js client that logs in with access tokens: each attempt to connect has a fresh one, and a connection that
- * lasts is given the next one before the end of the former. `end` of the client ends this too.
+ * lasts is given the next one before the end of the former. Ends are reckoned from a token's life, since the client's
+ * clock may differ from the issuer's. `end` of the client ends this too.
  */
 export async function connectWithToken({
   connect,
@@ -33,11 +46,17 @@ export async function connectWithToken({
   options = {},
   onTroubles = () => {},
 }: TokenClientOptions): Promise<MqttClient> {
+  const fetchNext = async () => {
+    const fetched = await fetchToken();
+    const answer = typeof fetched === "string" ? { access_token: fetched } : fetched;
+    return { token: answer.access_token, endsAt: performance.now() + lifeMs(answer) };
+  };
+  let inUse = await fetchNext();
   const client = connect(url, {
     protocolVersion: 5,
     ...options,
     username: "",
-    password: await fetchToken(),
+    password: inUse.token,
     reconnectPeriod: 0, // it would come again with the token that was refused
   });
   let pauseMs = firstPauseMs;
@@ -51,11 +70,12 @@ export async function connectWithToken({
   const reconnect = async () => {
     if (hasEnded) return;
     try {
-      client.options.password = await fetchToken();
+      inUse = await fetchNext();
     } catch (error) {
       waitAndReconnect();
       throw error;
     }
+    client.options.password = inUse.token;
     if (!hasEnded) client.reconnect();
   };
   const waitAndReconnect = () => {
@@ -63,28 +83,28 @@ export async function connectWithToken({
     later(pauseMs, reconnect);
     pauseMs = Math.min(pauseMs * 2, longestPauseMs);
   };
+  const leftMs = () => inUse.endsAt - performance.now();
+  const renewLater = (ms: number) => later(Math.max(firstPauseMs, ms), renew);
   const renew = async () => {
     if (hasEnded || !client.connected) return;
     try {
-      const token = await fetchToken();
-      await client.publishAsync(renewalTopic, token, { qos: 1 });
-      renewBefore(expiryOf(token));
+      const next = await fetchNext();
+      await client.publishAsync(renewalTopic, next.token, { qos: 1 });
+      inUse = next;
+      renewInTime();
     } catch (error) {
-      later(firstPauseMs * 5, renew); // the former token counts on
+      renewLater(firstPauseMs * 5); // the former token counts on
       throw error;
     }
   };
-  const renewBefore = (expiresAt: number) => {
-    const left = expiresAt - Date.now();
-    later(Math.max(firstPauseMs, left - Math.max(10_000, left * renewedAtShare)), renew);
+  const renewInTime = () => {
+    const left = leftMs();
+    renewLater(left - Math.min(left / 2, Math.max(leastLeftMs, left * renewedAtShare)));
   };
 
-  client.on("connect", ({ properties }) => {
+  client.on("connect", () => {
     pauseMs = firstPauseMs;
-    const told = properties?.userProperties?.["token-expires"];
-    const expiresAt = Date.parse(Array.isArray(told) ? (told[0] ?? "") : (told ?? ""));
-    const { password } = client.options;
-    renewBefore(Number.isNaN(expiresAt) ? expiryOf(String(password)) : expiresAt);
+    renewInTime();
   });
   client.on("close", waitAndReconnect);
   client.on("error", onTroubles);
@@ -95,15 +115,16 @@ export async function connectWithToken({
   return client;
 }
 
-/** `exp` of a JWT, in milliseconds; what cannot be read ends soon. */
-function expiryOf(token: string): number {
+/** The milliseconds that are left of a token: as its issuer said, else the whole life of a JWT. */
+function lifeMs({ access_token: token, expires_in: seconds }: TokenAnswer): number {
+  if (Number(seconds) > 0) return Number(seconds) * 1000;
   try {
-    const { exp } = JSON.parse(
+    const { iat, exp } = JSON.parse(
       atob((token.split(".")[1] ?? "").replace(/-/g, "+").replace(/_/g, "/")),
     );
-    if (typeof exp === "number") return exp * 1000;
+    if (typeof iat === "number" && typeof exp === "number") return (exp - iat) * 1000;
   } catch {
     // opaque: only the broker and the issuer know
   }
-  return Date.now() + 60_000;
+  return unknownLifeMs;
 }

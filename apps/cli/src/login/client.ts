@@ -2,7 +2,7 @@ import { connectWithToken } from "@wardmq/mqtt-js";
 import mqtt, { type MqttClient } from "mqtt";
 import type { Failure } from "../failure.ts";
 import { type Answer, explainNoConnection, explainNoRenewal } from "./broker-answer.ts";
-import { freshToken } from "./fresh-token.ts";
+import { freshAnswer } from "./fresh-token.ts";
 import { besideProfile, readProfile } from "./profile.ts";
 
 const patienceMs = 20_000;
@@ -32,7 +32,7 @@ export async function connectAsPerson(
   const client = await connectWithToken({
     connect: mqtt.connect,
     url: profile.broker,
-    fetchToken: () => freshToken(profilePath, "broker"),
+    fetchToken: () => freshAnswer(profilePath),
     options: { ...(ca === undefined ? {} : { ca }) },
     onTroubles,
   });

@@ -1,3 +1,4 @@
+import type { TokenAnswer } from "@wardmq/mqtt-js";
 import { Failure } from "../failure.ts";
 import { IdentityProvider } from "./identity-provider.ts";
 import { besideProfile, readProfile, readTokens, writeTokens } from "./profile.ts";
@@ -28,4 +29,11 @@ export async function freshToken(profilePath: string, of: "broker" | "api"): Pro
       : { ...stored, ...token, refreshToken: next },
   );
   return token.accessToken;
+}
+
+/** The token for the broker, with the seconds that are left of it: it may have been kept for most of its life. */
+export async function freshAnswer(profilePath: string): Promise<TokenAnswer> {
+  const access_token = await freshToken(profilePath, "broker");
+  const { expiresAt } = readTokens(profilePath);
+  return { access_token, expires_in: (expiresAt - Date.now()) / 1000 };
 }
