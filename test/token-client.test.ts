@@ -119,3 +119,29 @@ describe("a token is followed by the next one", () => {
     assert.deepEqual(client.published, [45_000]);
   });
 });
+
+describe("a renewal that is refused", () => {
+  test("is tried again after pauses that double, and no more shortly before the end", async () => {
+    const client = await connected(async () => jwt(3600));
+    client.isRefusing = true;
+    await pass(61 * minuteMs);
+    const pauses = client.published.slice(1).map((at, i) => at - (client.published[i] ?? 0));
+    assert.deepEqual(pauses.slice(0, 6), [5_000, 10_000, 20_000, 40_000, 80_000, 160_000]);
+    assert.ok(client.published.length < 20, `${client.published.length} tokens were refused`);
+    const last = client.published.at(-1) ?? 0;
+    assert.ok(last > 59 * minuteMs && last < 60 * minuteMs, String(last));
+  });
+
+  test("is forgotten with the next one that is not", async () => {
+    const client = await connected(async () => jwt(3600));
+    client.isRefusing = true;
+    await pass(46 * minuteMs);
+    client.isRefusing = false;
+    await pass(2 * minuteMs);
+    const renewedAt = client.published.at(-1) ?? 0;
+    client.isRefusing = true;
+    await pass(46 * minuteMs);
+    const [first = 0, second] = client.published.filter((at) => at > renewedAt);
+    assert.deepEqual([first, second], [renewedAt + 45 * minuteMs, first + 5_000]);
+  });
+});

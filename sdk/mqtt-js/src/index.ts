@@ -27,6 +27,8 @@ export interface TokenClientOptions {
 const renewalTopic = "$token/renew";
 const firstPauseMs = 1_000;
 const longestPauseMs = 60_000;
+/** The pause after the first renewal that is refused. */
+const firstRenewalPauseMs = 5_000;
 /** A token is followed by the next one when this much of it is left, and at least ten seconds, or half of a shorter one. */
 const renewedAtShare = 0.25;
 const leastLeftMs = 10_000;
@@ -38,6 +40,10 @@ const longestTimer = 0x7fff_ffff;
  * An MQTT.js client that logs in with access tokens: each attempt to connect has a fresh one, and a connection that
  * lasts is given the next one before the end of the former. Ends are reckoned from a token's life, since the client's
  * clock may differ from the issuer's. `end` of the client ends this too.
+ *
+ * A renewal that is refused, or has no token, is tried again after 5 s, then after twice that each time, but no more
+ * than half of what is left of the token in use. With that one the broker ends the connection, and it is made anew with
+ * a fresh token. So it is on 3.1.1 after each refusal, because its PUBACK does not tell one.
  */
 export async function connectWithToken({
   connect,
@@ -60,6 +66,7 @@ export async function connectWithToken({
     reconnectPeriod: 0, // it would come again with the token that was refused
   });
   let pauseMs = firstPauseMs;
+  let renewalPauseMs = firstRenewalPauseMs;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let hasEnded = false;
   const later = (ms: number, act: () => Promise<void>) => {
@@ -93,11 +100,14 @@ export async function connectWithToken({
       inUse = next;
       renewInTime();
     } catch (error) {
-      renewLater(firstPauseMs * 5); // the former token counts on
+      const longest = leftMs() / 2;
+      if (longest >= firstPauseMs) renewLater(Math.min(renewalPauseMs, longest));
+      renewalPauseMs *= 2;
       throw error;
     }
   };
   const renewInTime = () => {
+    renewalPauseMs = firstRenewalPauseMs;
     const left = leftMs();
     renewLater(left - Math.min(left / 2, Math.max(leastLeftMs, left * renewedAtShare)));
   };
