@@ -144,4 +144,20 @@ describe("a renewal that is refused", () => {
     const [first = 0, second] = client.published.filter((at) => at > renewedAt);
     assert.deepEqual([first, second], [renewedAt + 45 * minuteMs, first + 5_000]);
   });
+
+  test("does not stand in the way of the next connection when it was lost meanwhile", async () => {
+    let giveUp = (_: Error) => {};
+    let fetched = 0;
+    const client = await connected(async () => {
+      fetched += 1;
+      if (fetched === 2) await new Promise((_, reject) => (giveUp = reject));
+      return jwt(3600);
+    });
+    await pass(45 * minuteMs);
+    assert.equal(fetched, 2);
+    client.lose();
+    giveUp(new Error("the identity provider is away"));
+    await pass(10_000);
+    assert.deepEqual([client.reconnects, client.connected], [1, true]);
+  });
 });

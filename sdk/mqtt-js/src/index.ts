@@ -91,11 +91,14 @@ export async function connectWithToken({
     pauseMs = Math.min(pauseMs * 2, longestPauseMs);
   };
   const leftMs = () => inUse.endsAt - performance.now();
-  const renewLater = (ms: number) => later(Math.max(firstPauseMs, ms), renew);
+  /** Not without a connection: the timer is for the next one then, which has a token of its own. */
+  const renewLater = (ms: number) => {
+    if (client.connected) later(Math.max(firstPauseMs, ms), renew);
+  };
   const renew = async () => {
-    if (hasEnded || !client.connected) return;
     try {
       const next = await fetchNext();
+      if (!client.connected) return;
       await client.publishAsync(renewalTopic, next.token, { qos: 1 });
       inUse = next;
       renewInTime();
