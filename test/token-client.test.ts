@@ -59,7 +59,11 @@ class FakeClient extends EventEmitter {
     this.emit("close");
   }
 
-  reconnect(): void {
+  readonly incomingStore = {};
+  readonly outgoingStore = {};
+  reconnect(stores: object): void {
+    const { incomingStore, outgoingStore } = this;
+    assert.deepEqual(stores, { incomingStore, outgoingStore }, "what is in flight goes on");
     this.reconnects += 1;
     this.open();
   }

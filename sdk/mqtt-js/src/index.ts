@@ -83,7 +83,8 @@ export async function connectWithToken({
       throw error;
     }
     client.options.password = inUse.token;
-    if (!hasEnded) client.reconnect();
+    const { incomingStore, outgoingStore } = client; // or what is in flight would be forgotten, its promises with it
+    if (!hasEnded) client.reconnect({ incomingStore, outgoingStore });
   };
   const waitAndReconnect = () => {
     if (hasEnded || client.disconnecting) return;
