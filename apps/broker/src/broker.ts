@@ -19,10 +19,8 @@ import {
   AttemptCounter,
   type Introspected,
   type Issuer,
-  isRevoked,
   type RoleMapping,
   TokenClock,
-  type TokenRevocation,
 } from "@wardmq/tokens/verify";
 import { Connection } from "./connection/connection.ts";
 import { Connections } from "./connection/connections.ts";
@@ -124,7 +122,6 @@ export class Broker {
   #trustAnchors: readonly string[] = [];
   #issuers: readonly Issuer[] = [];
   #mapping: readonly RoleMapping[] = [];
-  #revokedTokens: readonly TokenRevocation[] = [];
   #door: Door | undefined;
   readonly #freshness: Freshness;
   /** Subjects of a snapshot or change whose last line has not come yet. */
@@ -437,7 +434,7 @@ export class Broker {
       this.#journal,
       this.#router,
       this.#subjects,
-      (grant) => isRevoked(grant, this.#revokedTokens),
+      (grant) => this.#tokens.isRevoked(grant),
     );
     messages.retained(this.#parts.now());
     const { sessions, owed, lost } = this.#sessions.restore(
@@ -657,12 +654,11 @@ export class Broker {
     const [former, formerMapping] = [this.#issuers, this.#mapping];
     this.#issuers = issuers ?? former;
     this.#mapping = policy?.tokenRoles ?? formerMapping;
-    this.#revokedTokens = revokedTokens ?? this.#revokedTokens;
+    if (revokedTokens !== undefined) this.#tokens.revoke(revokedTokens);
     this.#tokens.use({
       org: this.settings.org,
       issuers: this.#issuers,
       mapping: this.#mapping,
-      revocations: this.#revokedTokens,
     });
     return new Set(
       [...former, ...this.#issuers]
@@ -684,7 +680,7 @@ export class Broker {
       const { subject } = connection.peer;
       const { grant } = subject;
       if (grant === undefined) continue;
-      const isGone = isRevoked(grant, this.#revokedTokens);
+      const isGone = this.#tokens.isRevoked(grant);
       if (!isGone && !changed.has(grant.issuer)) continue;
       withdrawGrant(subject);
       connection.disconnect(0x87, isGone ? "the token was revoked" : "the issuer's terms changed");
@@ -694,7 +690,7 @@ export class Broker {
       const { subject } = session;
       const { grant } = subject;
       if (grant === undefined) continue;
-      const isGone = isRevoked(grant, this.#revokedTokens);
+      const isGone = this.#tokens.isRevoked(grant);
       if (!isGone && !changed.has(grant.issuer)) continue;
       withdrawGrant(subject);
       if (!isGone) {

@@ -34,7 +34,7 @@ function judgeOf(
     keyMissing: (name) => missing.push(name),
     introspect: async (token) => answers.get(token),
   });
-  judge.use({ org: "hospital", issuers, mapping, revocations: [] });
+  judge.use({ org: "hospital", issuers, mapping });
   judges.push(judge);
   return judge;
 }
@@ -207,7 +207,7 @@ describe("the thread that judges tokens", () => {
     const judge = judgeOf();
     const judged = outcome(judge.judge(question(good)));
     const revocation: TokenRevocation = { jti: "t-1", issuedUntil: now, until: now + 1 };
-    judge.use({ org: "hospital", issuers: [issuer], mapping, revocations: [revocation] });
+    judge.revoke([revocation]);
     assert.equal(await judged, "revoked");
     assert.equal(await outcome(judge.judge(question(good))), "revoked");
   });
@@ -215,7 +215,7 @@ describe("the thread that judges tokens", () => {
   test("judges again by what has changed while it worked", async () => {
     const judge = judgeOf();
     const judged = outcome(judge.judge(question(good)));
-    judge.use({ org: "hospital", issuers: [issuer], mapping: [], revocations: [] });
+    judge.use({ org: "hospital", issuers: [issuer], mapping: [] });
     assert.equal(await judged, "roles");
   });
 
@@ -238,5 +238,8 @@ describe("the thread that judges tokens", () => {
     await judge.close();
     assert.ok(["judge", "person:idp_ann"].includes(await judged));
     assert.equal(await outcome(judge.judge(question(good))), "person:idp_ann");
+    judge.revoke([{ jti: "t-1", issuedUntil: now, until: now + 1 }]);
+    await judge.close();
+    assert.equal(await outcome(judge.judge(question(good))), "revoked");
   });
 });

@@ -170,6 +170,7 @@ export interface WorldChange {
   /** `null` ends the trial. */
   readonly shadow?: ShadowPolicy | null;
   readonly issuers?: readonly Issuer[];
+  /** More of them: none counts again before it has ended by itself. */
   readonly revokedTokens?: readonly TokenRevocation[];
   readonly subjects?: readonly SubjectRecord[];
   readonly removedSubjects?: readonly string[];

@@ -5,6 +5,7 @@ import {
   type Issuer,
   type IssuerKey,
   isRevoked,
+  type Revocations,
   type RoleMapping,
   type TokenRevocation,
 } from "./issuer.ts";
@@ -24,7 +25,7 @@ export interface TokenSurroundings {
   readonly issuers: readonly Issuer[];
   /** Which claims give which roles: the policy's. */
   readonly mapping: readonly RoleMapping[];
-  readonly revocations: readonly TokenRevocation[];
+  readonly revocations: readonly TokenRevocation[] | Revocations;
   /** Milliseconds since 1970. */
   readonly now: number;
   /** SHA-256 of the certificate of this connection, lower-case hex; undefined where it has none. */

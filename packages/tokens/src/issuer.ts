@@ -87,39 +87,77 @@ const parts: readonly Part[] = ["issuer", "subject", "jti", "sid"];
 /** The `sid` of a token that does not say of which session it is; no entry has it by itself. */
 const noSession = "";
 
-/** Entries that name the same parts, found by these: until when a token has to be issued to be meant. */
+/** Entries that name the same parts, found by these: of each the one that reaches furthest. */
 interface Form {
   readonly names: readonly Part[];
-  readonly latest: Map<string, number>;
+  readonly latest: Map<string, TokenRevocation>;
 }
 
-/** A hospital that logs out behind itself has tens of thousands of entries; each list is sorted once. */
-const sorted = new WeakMap<readonly TokenRevocation[], readonly Form[]>();
+const forgetMs = 60 * 60 * 1000;
 
-export function isRevoked(token: Revocable, revocations: readonly TokenRevocation[]): boolean {
-  const named = { ...token, sid: token.sid ?? noSession };
-  const forms = sorted.get(revocations) ?? formsOf(revocations);
-  sorted.set(revocations, forms);
-  return forms.some(({ names, latest }) => {
-    const issuedUntil = latest.get(keyOf(named, names));
-    return issuedUntil !== undefined && token.issuedAt <= issuedUntil;
-  });
-}
+/**
+ * Revoked tokens, found by what they name: a hospital that logs out behind itself has tens of thousands of entries, and
+ * every live token is looked for when one is added.
+ */
+export class Revocations {
+  readonly #forms = new Map<string, Form>();
+  #forgotAt = Number.NEGATIVE_INFINITY;
 
-function formsOf(revocations: readonly TokenRevocation[]): readonly Form[] {
-  const forms = new Map<string, Form>();
-  const put = (entry: TokenRevocation) => {
-    const names = parts.filter((name) => entry[name] !== undefined);
-    const form = forms.get(names.join()) ?? { names, latest: new Map() };
-    const key = keyOf(entry, names);
-    form.latest.set(key, Math.max(entry.issuedUntil, form.latest.get(key) ?? 0));
-    forms.set(names.join(), form);
-  };
-  for (const entry of revocations) {
-    put(entry);
-    if (entry.subject !== undefined && entry.sid !== undefined) put({ ...entry, sid: noSession });
+  constructor(entries: readonly TokenRevocation[] = []) {
+    for (const entry of entries) this.#add(entry);
   }
-  return [...forms.values()];
+
+  /** `now`: milliseconds since 1970. Entries whose tokens have ended by themselves go at times. */
+  add(entries: readonly TokenRevocation[], now: number): void {
+    for (const entry of entries) this.#add(entry);
+    if (now - this.#forgotAt < forgetMs) return;
+    this.#forgotAt = now;
+    for (const { latest } of this.#forms.values()) {
+      for (const [key, { until }] of latest) if (until <= now) latest.delete(key);
+    }
+  }
+
+  /** What is known, to be added elsewhere. */
+  entries(): readonly TokenRevocation[] {
+    return [...this.#forms.values()].flatMap(({ latest }) => [...latest.values()]);
+  }
+
+  has(token: Revocable): boolean {
+    const named = { ...token, sid: token.sid ?? noSession };
+    for (const { names, latest } of this.#forms.values()) {
+      const found = latest.get(keyOf(named, names));
+      if (found !== undefined && token.issuedAt <= found.issuedUntil) return true;
+    }
+    return false;
+  }
+
+  #add(entry: TokenRevocation): void {
+    this.#put(entry, entry);
+    if (entry.subject === undefined || entry.sid === undefined) return;
+    this.#put({ ...entry, sid: noSession }, entry);
+  }
+
+  #put(named: Pick<TokenRevocation, Part>, entry: TokenRevocation): void {
+    const names = parts.filter((name) => named[name] !== undefined);
+    const { latest } = this.#forms.get(names.join()) ?? this.#formOf(names);
+    const key = keyOf(named, names);
+    const { issuedUntil = Number.NEGATIVE_INFINITY } = latest.get(key) ?? {};
+    if (entry.issuedUntil > issuedUntil) latest.set(key, entry);
+  }
+
+  #formOf(names: readonly Part[]): Form {
+    const form = { names, latest: new Map() };
+    this.#forms.set(names.join(), form);
+    return form;
+  }
+}
+
+export function isRevoked(
+  token: Revocable,
+  revocations: readonly TokenRevocation[] | Revocations,
+): boolean {
+  const all = revocations instanceof Revocations ? revocations : new Revocations(revocations);
+  return all.has(token);
 }
 
 function keyOf(from: Pick<TokenRevocation, Part>, names: readonly Part[]): string {

@@ -12,6 +12,7 @@ import {
   type RoleMapping,
   type TokenCheck,
   type TokenRefusal,
+  type TokenRevocation,
   type TokenSurroundings,
   tokenChecks,
   verifyToken,
@@ -100,7 +101,7 @@ const refused: readonly (readonly [string, TokenCheck, Claims, Claims?, Where?])
   ],
 ];
 
-function revoked(by: Partial<TokenSurroundings["revocations"][number]>): Where {
+function revoked(by: Partial<TokenRevocation>): Where {
   return { revocations: [{ issuedUntil: now, until: now + 1, ...by }] };
 }
 

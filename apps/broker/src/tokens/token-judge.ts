@@ -4,8 +4,8 @@ import {
   type Introspected,
   type Issuer,
   isOpaque,
-  isRevoked,
   maximumTokenBytes,
+  Revocations,
   type RoleMapping,
   type TokenRevocation,
 } from "@wardmq/tokens/verify";
@@ -40,6 +40,11 @@ export type ToWorker =
       readonly org: string;
       readonly issuers: readonly Issuer[];
       readonly mapping: readonly RoleMapping[];
+    }
+  | {
+      /** Tokens that count no longer, beside those that were told before. */
+      readonly type: "revoked";
+      readonly now: number;
       readonly revocations: readonly TokenRevocation[];
     }
   | ({
@@ -143,6 +148,7 @@ export class TokenJudge {
   #world: Extract<ToWorker, { type: "world" }> | undefined;
   /** Grows with what a token may give: what is judged meanwhile is judged again. */
   #worlds = 0;
+  readonly #revoked = new Revocations();
   #worker: Worker | undefined;
   #lastId = 0;
 
@@ -156,6 +162,17 @@ export class TokenJudge {
     if (world.issuers !== issuers || world.mapping !== mapping) this.#worlds += 1;
     this.#world = { type: "world", ...world };
     this.#worker?.postMessage(this.#world);
+  }
+
+  /** These tokens count no longer. */
+  revoke(revocations: readonly TokenRevocation[]): void {
+    const now = this.#parts.now();
+    this.#revoked.add(revocations, now);
+    this.#worker?.postMessage({ type: "revoked", now, revocations });
+  }
+
+  isRevoked(grant: Grant): boolean {
+    return this.#revoked.has(grant);
   }
 
   /** Gives what the token grants, or why it is refused; never rejects. */
@@ -235,6 +252,7 @@ export class TokenJudge {
     worker.on("error", (error) => this.#ended(worker, error));
     worker.on("exit", () => this.#ended(worker, undefined));
     worker.postMessage(world);
+    worker.postMessage({ type: "revoked", now: 0, revocations: this.#revoked.entries() });
     this.#worker = worker;
     return worker;
   }
@@ -252,7 +270,7 @@ export class TokenJudge {
         return;
       }
       // The thread may not have heard yet of what was revoked while it worked.
-      const isLate = isRevoked(verdict, this.#world?.revocations ?? []);
+      const isLate = this.isRevoked(verdict);
       this.#settle(
         answer.id,
         isLate ? { check: "revoked", why: "the token was revoked" } : verdict,

@@ -1,5 +1,5 @@
 import { parentPort } from "node:worker_threads";
-import { verifyToken } from "@wardmq/tokens/verify";
+import { Revocations, verifyToken } from "@wardmq/tokens/verify";
 import { giveWay } from "../thread-priority.ts";
 import type { FromWorker, ToWorker } from "./token-judge.ts";
 
@@ -9,13 +9,14 @@ let world: Extract<ToWorker, { type: "world" }> = {
   org: "",
   issuers: [],
   mapping: [],
-  revocations: [],
 };
+const revocations = new Revocations();
 
 giveWay();
 
 parentPort?.on("message", (message: ToWorker) => {
   if (message.type === "world") world = message;
+  else if (message.type === "revoked") revocations.add(message.revocations, message.now);
   else void judge(message);
 });
 
@@ -24,7 +25,7 @@ async function judge(question: Extract<ToWorker, { type: "question" }>): Promise
   const { type: _, ...judgedBy } = world;
   let answer: FromWorker;
   try {
-    const where = { ...judgedBy, now, fingerprint, username, introspected };
+    const where = { ...judgedBy, revocations, now, fingerprint, username, introspected };
     answer = { id, verdict: await verifyToken(token, where) };
   } catch (error) {
     answer = { id, failure: error instanceof Error ? error.name : "unknown" };
