@@ -215,6 +215,7 @@ export class Control {
       record: (event) => this.#record(event),
       changed: () => void this.#publish({ issuers: this.#issuers.list() }),
       cache: stateFile(paths.issuerKeys),
+      failed: (error) => this.#failed(error),
     });
     this.#issuers.use(sources.issuers);
     this.#tokenClock = new TokenClock(now, () => performance.now());

@@ -73,6 +73,31 @@ describe("an opaque token has no answer", () => {
     }
   });
 
+  test("where what comes back is too long, or too deep to be told", async () => {
+    const deep = (levels: number) => "[".repeat(levels) + "]".repeat(levels);
+    for (const [answer, why] of [
+      [`{"active":true,"x":"${"x".repeat(16_384)}"}`, /too long/],
+      [`{"active":true,"x":${deep(64)}}`, /too deep/],
+      [`{"active":true,"x":${deep(8_000)}}`, /too deep/],
+    ] as const) {
+      const { introspection, events, state } = underTest();
+      state.answer = async () => answer;
+      assert.equal(await introspection.of("secret"), undefined);
+      assert.match(String(events[0]), why);
+    }
+    const { introspection, state } = underTest();
+    state.answer = async () => `{"active":true,"x":${deep(63)}}`;
+    assert.ok(JSON.stringify(await introspection.of("secret")).includes(deep(63)));
+  });
+
+  test("where the file of the issuer's CA holds none", async () => {
+    const { introspection, asked, events, state } = underTest();
+    state.issuer = { ...settings, caFile: "idp.pem" };
+    assert.equal(await introspection.of("secret"), undefined);
+    assert.equal(asked.length, 0);
+    assert.deepEqual(events, ["issuer-unavailable: idp.pem holds no certificate in PEM"]);
+  });
+
   test("while its issuer is away, which is one event and is asked anew each time", async () => {
     const { introspection, asked, events, state } = underTest();
     state.answer = async () => {

@@ -22,6 +22,7 @@ const jwk = (kid: string) => ({
   ...generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" }),
   kid,
 });
+const root = await issue(undefined, { commonName: "root", isAuthority: true });
 const discovery = "https://idp.example/realm/.well-known/openid-configuration";
 const metadata = { issuer: "https://idp.example/realm", jwks_uri: "https://idp.example/jwks" };
 
@@ -33,7 +34,9 @@ function underTest(cached?: string) {
   ]);
   const asked: HttpsQuestion[] = [];
   const events: string[] = [];
-  const state = { now: 1_000_000, cached, changes: 0 };
+  const state = { now: 1_000_000, cached, changes: 0, isDiskFull: false };
+  const files = new Map([["idp.pem", `# of the provider\n${root.pem}`]]);
+  const failures: unknown[] = [];
   const issuers = new Issuers({
     ask: async (question) => {
       asked.push(question);
@@ -42,7 +45,7 @@ function underTest(cached?: string) {
       return typeof answer === "string" ? answer : JSON.stringify(answer);
     },
     now: () => state.now,
-    readFile: (path) => `content of ${path}`,
+    readFile: (path) => files.get(path) ?? "",
     record: ({ type, why }) => events.push(why === undefined ? type : `${type}: ${why}`),
     changed: () => {
       state.changes += 1;
@@ -50,12 +53,14 @@ function underTest(cached?: string) {
     cache: {
       read: () => state.cached,
       write: (text) => {
+        if (state.isDiskFull) throw new Error("ENOSPC");
         state.cached = text;
       },
     },
+    failed: (error) => failures.push(error),
   });
   const kids = () => issuers.list().map(({ keys }) => keys.map(({ kid }) => kid));
-  return { issuers, answers, asked, events, state, kids };
+  return { issuers, answers, asked, events, state, kids, files, failures };
 }
 
 describe("an issuer's keys", () => {
@@ -72,6 +77,15 @@ describe("an issuer's keys", () => {
       { ...metadata, jwks_uri: "http://idp.example/jwks" },
       /no jwks_uri that is HTTPS/,
     ],
+    ...["https://", "https://a b/", "https://[::1/", "https://x:99999/", "https://u:p@idp/"].map(
+      (uri) =>
+        [
+          `that lie at ${uri}`,
+          discovery,
+          { ...metadata, jwks_uri: uri },
+          /no jwks_uri that is HTTPS/,
+        ] as const,
+    ),
     ["of a document that is no JSON", discovery, "<html>", /no JSON/],
     ["of a document that is no object", discovery, "null", /another issuer/],
     ["that are no key set", metadata.jwks_uri, { keys: "k" }, /no JWK Set/],
@@ -115,8 +129,49 @@ describe("an issuer's keys", () => {
     await issuers.refresh("idp");
     assert.deepEqual(kids(), [["k1"]]);
     assert.ok(
-      asked.every(({ url, ca }) => url === metadata.jwks_uri && ca === "content of idp.pem"),
+      asked.every(({ url, ca }) => url === metadata.jwks_uri && ca?.trim() === root.pem.trim()),
     );
+    issuers.close();
+  });
+
+  test("are not asked for by a CA that is none", async () => {
+    const { issuers, asked, events, files, failures } = underTest();
+    const empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (const text of ["", "no PEM", root.key, empty, root.pem + empty]) {
+      files.set("idp.pem", text);
+      events.length = 0;
+      issuers.use([{ ...settings, caFile: "idp.pem" }]);
+      await issuers.refresh("idp");
+      assert.deepEqual(events, ["issuer-unavailable: idp.pem holds no certificate in PEM"]);
+    }
+    assert.deepEqual([asked.length, failures.length], [0, 0]);
+    issuers.close();
+  });
+
+  test("are told to brokers, and count, where they can not be kept", async () => {
+    const { issuers, kids, state, failures } = underTest();
+    state.isDiskFull = true;
+    issuers.use([settings]);
+    await issuers.refresh("idp");
+    assert.deepEqual(kids(), [["k1"]]);
+    assert.ok(state.changes > 0);
+    assert.match(String(failures[0]), /ENOSPC/);
+    issuers.close();
+  });
+
+  test("are asked for again whatever goes wrong, which is an outage and a line for a person", async (t) => {
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const { issuers, answers, events, kids, failures } = underTest();
+    const keys = answers.get(metadata.jwks_uri);
+    answers.set(metadata.jwks_uri, 1n); // no JSON can be made of it
+    issuers.use([settings]);
+    await issuers.refresh("idp");
+    assert.ok(failures[0] instanceof TypeError);
+    assert.match(String(events.at(-1)), /^issuer-unavailable: control could not take its keys/);
+    answers.set(metadata.jwks_uri, keys);
+    t.mock.timers.tick(5_000);
+    await new Promise((done) => setImmediate(done));
+    assert.deepEqual(kids(), [["k1"]]);
     issuers.close();
   });
 
@@ -196,7 +251,6 @@ describe("an issuer's keys", () => {
 });
 
 describe("asking over HTTPS", async () => {
-  const root = await issue(undefined, { commonName: "root", isAuthority: true });
   const leaf = await issue(root, { commonName: "idp", names: [{ dns: "localhost" }] });
   const trickles: NodeJS.Timeout[] = [];
   const trickle = (response: ServerResponse) => setInterval(() => response.write(" "), 5);
@@ -230,6 +284,8 @@ describe("asking over HTTPS", async () => {
     for (const timer of trickles) clearInterval(timer);
     await fails(`${base}/ok`, undefined, /^[A-Z_]+$/);
     await fails(base.replace("https:", "http:"), ca, /not HTTPS/);
+    for (const url of ["https://", "https://a b/", "https://x:99999/"])
+      await fails(url, ca, /^[A-Z_]+$/);
     assert.equal(await askHttps({ url: `${base}/ok`, ca }), "as it is");
     server.closeAllConnections();
     server.close();

@@ -190,6 +190,22 @@ describe("the publisher of the feed", () => {
     assert.equal(other.heard.length, 1);
   });
 
+  test("answers a question about a token that could not be asked, and reports why", async () => {
+    const reported: string[] = [];
+    const onIntrospect = async () => {
+      throw new TypeError("a mistake");
+    };
+    await using at = await publishing({ onIntrospect, report: (line) => reported.push(line) });
+    const { socket, heard } = at.broker();
+    socket.write(encodeBrokerMessage({ type: "hello" }));
+    await eventually(() => heard.length === 1);
+    socket.write(encodeBrokerMessage({ type: "introspect", id: 7, token: "secret" }));
+    await eventually(() => heard.length === 2);
+    const { type, id, introspected } = heard[1] as Extract<FeedBody, { type: "introspected" }>;
+    assert.deepEqual([type, id, introspected], ["introspected", 7, undefined]);
+    assert.match(reported.join(), /could not be asked about: TypeError: a mistake/);
+  });
+
   test("has every broker renew, and tells of each whether it did", async () => {
     await using at = await publishing();
     const brokers = [at.broker(), at.broker(), at.broker()] as const;

@@ -341,7 +341,11 @@ export class FeedPublisher {
   }
 
   async #introspect(follower: Follower, id: number, token: string): Promise<void> {
-    const introspected = await this.#options.onIntrospect(token);
+    const introspected = await this.#options.onIntrospect(token).catch((error: unknown) => {
+      const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#options.report(`an opaque token could not be asked about: ${what}`);
+      return undefined;
+    });
     const message = { type: "introspected", id, ...(introspected && { introspected }) };
     this.#sayAside(follower, message);
   }

@@ -1,4 +1,6 @@
-import { request } from "node:https";
+import type { ClientRequest } from "node:http";
+import { type RequestOptions, request } from "node:https";
+import { systemCode } from "../failure.ts";
 
 /** One question to an issuer; over HTTPS always. */
 export interface HttpsQuestion {
@@ -28,7 +30,7 @@ export const askHttps: AskHttps = ({ url, ca, form, authorization, timeoutMs = l
   new Promise((resolve, reject) => {
     if (!url.startsWith("https://")) throw new IssuerUnavailable("the address is not HTTPS");
     const body = form === undefined ? undefined : new URLSearchParams(form).toString();
-    const asked = request(url, {
+    const asked = begin(url, {
       method: body === undefined ? "GET" : "POST",
       headers: {
         accept: "application/json",
@@ -67,3 +69,12 @@ export const askHttps: AskHttps = ({ url, ca, form, authorization, timeoutMs = l
     });
     asked.end(body);
   });
+
+/** What is wrong with an address or a CA is seen before anything is sent. */
+function begin(url: string, options: RequestOptions): ClientRequest {
+  try {
+    return request(url, options);
+  } catch (error) {
+    throw new IssuerUnavailable(systemCode(error) ?? "it can not be asked");
+  }
+}

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { SecurityEvent } from "@wardmq/events";
 import type { Introspected, IssuerSettings } from "@wardmq/tokens";
 import { type AskHttps, IssuerUnavailable } from "./https-text.ts";
+import { issuerCa } from "./issuer-ca.ts";
 import { discover } from "./issuers.ts";
 
 export interface IntrospectionParts {
@@ -25,6 +26,9 @@ const timeoutMs = 2_000;
 /** Questions that are on their way at once: beyond them a token is refused, and the others are not held up. */
 const mostUnderway = 32;
 const mostRemembered = 10_000;
+/** What is said of one token goes to a broker as it is: neither longer nor deeper than any is. */
+const longestAnswer = 16 * 1024;
+const deepestAnswer = 64;
 /** An issuer that does not answer is an event so often at most. */
 const eventEveryMs = 5_000;
 
@@ -82,10 +86,10 @@ export class Introspection {
   }
 
   async #question(token: string, issuer: IssuerSettings): Promise<Introspected> {
-    const { introspection, caFile, name } = issuer;
+    const { introspection, name } = issuer;
     if (introspection === undefined) throw new IssuerUnavailable("it is not to be asked");
     const { ask, readFile, readSecret } = this.#parts;
-    const ca = caFile === undefined ? undefined : readFile(caFile);
+    const ca = issuerCa(issuer, readFile);
     const url = introspection.endpoint ?? this.#endpoint;
     const at = url ?? (await discover(ask, issuer, "introspection_endpoint", ca));
     this.#endpoint = at;
@@ -129,6 +133,9 @@ function basic(clientId: string, secret: string): string {
 }
 
 function claimsOf(text: string): Introspected["claims"] {
+  if (text.length > longestAnswer) {
+    throw new IssuerUnavailable("what it said of a token is too long");
+  }
   let claims: unknown;
   try {
     claims = JSON.parse(text);
@@ -138,5 +145,14 @@ function claimsOf(text: string): Introspected["claims"] {
   if (typeof claims !== "object" || claims === null || Array.isArray(claims)) {
     throw new IssuerUnavailable("what it said of a token is no JSON object");
   }
+  if (isDeeper(claims, deepestAnswer)) {
+    throw new IssuerUnavailable("what it said of a token is nested too deep");
+  }
   return claims as Introspected["claims"];
+}
+
+/** Whether objects and lists lie in each other by more than so many levels. Both runtimes write about 4,000. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1));
 }

@@ -9,6 +9,7 @@ import {
   type RoleMapping,
 } from "@wardmq/tokens";
 import { type AskHttps, IssuerUnavailable } from "./https-text.ts";
+import { issuerCa } from "./issuer-ca.ts";
 
 export interface IssuersParts {
   readonly ask: AskHttps;
@@ -20,6 +21,8 @@ export interface IssuersParts {
   readonly changed: () => void;
   /** Where fetched keys outlive control: they are public, and believed no longer than their age allows. */
   readonly cache: { read(): string | undefined; write(text: string): void };
+  /** What went wrong here, and not at an issuer. */
+  readonly failed: (error: unknown) => void;
 }
 
 /** By what the API judges tokens. */
@@ -118,28 +121,37 @@ export class Issuers {
     void this.refresh(name);
   }
 
-  /** Fetches the keys of an issuer; resolves when it is done, whether it worked or not. */
+  /** Fetches the keys of an issuer; resolves when it is done, whether it worked or not, and never rejects. */
   async refresh(name: string): Promise<void> {
     const followed = this.#followed.get(name);
     if (followed === undefined) return;
     clearTimeout(followed.timer);
     followed.askedAt = this.#parts.now();
-    const { settings } = followed;
-    let waitMs = settings.refreshSeconds * 1000;
+    const isFollowed = () => this.#followed.get(name) === followed; // else the file was read again meanwhile
+    let waitMs = followed.settings.refreshSeconds * 1000;
     try {
-      const keys = await this.#fetch(settings);
-      if (this.#followed.get(name) !== followed) return; // the file was read again meanwhile
-      this.#keep(followed, keys);
+      const keys = await this.#fetch(followed.settings);
+      if (isFollowed()) this.#keep(followed, keys);
     } catch (error) {
-      if (!(error instanceof IssuerUnavailable)) throw error;
-      if (this.#followed.get(name) !== followed) return;
       waitMs = Math.min(waitMs, cooldownMs);
-      this.#tellOutage(followed, error.message);
+      if (isFollowed()) this.#attempt(() => this.#tellOutage(followed, error));
     }
-    followed.timer = setTimeout(() => void this.refresh(name), waitMs).unref();
+    if (isFollowed()) followed.timer = setTimeout(() => void this.refresh(name), waitMs).unref();
   }
 
-  #tellOutage(followed: Followed, why: string): void {
+  /** Does what the next fetch does not depend on. */
+  #attempt(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#parts.failed(error);
+    }
+  }
+
+  #tellOutage(followed: Followed, error: unknown): void {
+    const isOurs = !(error instanceof IssuerUnavailable);
+    if (isOurs) this.#parts.failed(error);
+    const why = isOurs ? "control could not take its keys: its output says more" : error.message;
     const now = this.#parts.now();
     const { outage, settings } = followed;
     if (outage?.why === why && Math.abs(now - outage.toldAt) < outageToldMs) return;
@@ -164,12 +176,12 @@ export class Issuers {
     const all = [...this.#followed].flatMap(([name, { fetched }]) =>
       fetched ? [[name, fetched]] : [],
     );
-    this.#parts.cache.write(JSON.stringify(Object.fromEntries(all)));
     this.#parts.changed();
+    this.#attempt(() => this.#parts.cache.write(JSON.stringify(Object.fromEntries(all))));
   }
 
   async #fetch(settings: IssuerSettings): Promise<readonly IssuerKey[]> {
-    const ca = settings.caFile === undefined ? undefined : this.#parts.readFile(settings.caFile);
+    const ca = issuerCa(settings, this.#parts.readFile);
     const url = settings.jwksUri ?? (await discover(this.#parts.ask, settings, "jwks_uri", ca));
     const keys = parseJwkSet(await this.#parts.ask({ url, ca }));
     if (keys === undefined) throw new IssuerUnavailable("what it sent is no JWK Set");
@@ -200,10 +212,17 @@ export async function discover(
     throw new IssuerUnavailable("its discovery document names another issuer");
   }
   const url = metadata[member];
-  if (typeof url !== "string" || !url.startsWith("https://")) {
+  if (typeof url !== "string" || !isAddress(url)) {
     throw new IssuerUnavailable(`its discovery document has no ${member} that is HTTPS`);
   }
   return url;
+}
+
+/** As issuers.yaml may write one: https, without user or password. */
+function isAddress(text: string): boolean {
+  if (!text.startsWith("https://") || !URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  return `${username}${password}` === "";
 }
 
 /** What brokers and the API would be told by what was kept, with nothing fetched: for a command that no control runs for. */
