@@ -207,10 +207,14 @@ export class Control {
     const { deployment } = state;
     this.#anchor = new Anchor({ path: sources.anchor, deployment, registry, record });
     this.#brokerStore = new BrokerStore(files.brokerStore, record, this.#anchor.store);
-    this.#revocations = new TokenRevocations({ now, file: files.tokenRevocations });
+    this.#tokenClock = new TokenClock(now, () => performance.now());
+    this.#revocations = new TokenRevocations({
+      now: this.#tokenClock.now,
+      file: files.tokenRevocations,
+    });
     this.#issuers = new Issuers({
       ask: askHttps,
-      now,
+      now: this.#tokenClock.now,
       readFile: ofIssuer(readText),
       record: (event) => this.#record(event),
       changed: () => void this.#publish({ issuers: this.#issuers.list() }),
@@ -218,7 +222,6 @@ export class Control {
       failed: (error) => this.#failed(error),
     });
     this.#issuers.use(sources.issuers);
-    this.#tokenClock = new TokenClock(now, () => performance.now());
     this.#introspection = new Introspection({
       ask: askHttps,
       issuer: () => this.#issuers.asked,

@@ -136,7 +136,7 @@ async function openFiles(
     readSecret: readPrivateText,
     record: () => {}, // the one who asks hears it
   });
-  const kept = () => keptIssuers(readIssuers(), stateFile(paths.issuerKeys).read());
+  const kept = () => keptIssuers(readIssuers(), stateFile(paths.issuerKeys).read(), Date.now());
   const authority = () =>
     openAuthority(Date.now(), readOperatorFiles([], registry.identity).published);
   const lists = new RevocationLists({

@@ -13,7 +13,7 @@ import { issuerCa } from "./issuer-ca.ts";
 
 export interface IssuersParts {
   readonly ask: AskHttps;
-  /** Milliseconds since 1970. */
+  /** Milliseconds since 1970, never set back. */
   readonly now: () => number;
   readonly readFile: (path: string) => string;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
@@ -65,7 +65,7 @@ export class Issuers {
 
   constructor(parts: IssuersParts) {
     this.#parts = parts;
-    this.#cached = readCache(parts.cache.read());
+    this.#cached = readCache(parts.cache.read(), parts.now());
   }
 
   /** Follows these issuers and no others; what is known of one that stays is kept. */
@@ -154,7 +154,7 @@ export class Issuers {
     const why = isOurs ? "control could not take its keys: its output says more" : error.message;
     const now = this.#parts.now();
     const { outage, settings } = followed;
-    if (outage?.why === why && Math.abs(now - outage.toldAt) < outageToldMs) return;
+    if (outage?.why === why && now - outage.toldAt < outageToldMs) return;
     followed.outage = { why, toldAt: now };
     this.#parts.record({ type: "issuer-unavailable", check: settings.name, why });
   }
@@ -167,7 +167,7 @@ export class Issuers {
   #keep(followed: Followed, keys: readonly IssuerKey[]): void {
     const { name, issuer } = followed.settings;
     const isNew = JSON.stringify(keys) !== JSON.stringify(followed.fetched?.keys);
-    followed.fetched = { issuer, fetchedAt: this.#parts.now(), keys };
+    followed.fetched = { issuer, fetchedAt: Math.floor(this.#parts.now()), keys };
     followed.outage = undefined;
     if (isNew) {
       const kids = keys.length;
@@ -229,8 +229,9 @@ function isAddress(text: string): boolean {
 export function keptIssuers(
   issuers: readonly IssuerSettings[],
   cache: string | undefined,
+  now: number,
 ): { readonly ofBrokers: readonly Issuer[]; readonly ofApi: ApiIssuers } {
-  const cached = readCache(cache);
+  const cached = readCache(cache, now);
   const known = issuers.map((settings) => {
     const kept = cached.get(settings.name);
     return { settings, fetched: kept?.issuer === settings.issuer ? kept : undefined };
@@ -278,8 +279,11 @@ export function breakGlassRole(name: string): string {
   return `break-glass:${name}`;
 }
 
-/** What was kept, made anew from what can be believed; nothing where the file is not what we wrote. */
-function readCache(text: string | undefined): ReadonlyMap<string, Fetched> {
+/**
+ * What was kept, made anew from what can be believed; nothing where the file is not what we wrote. Keys of the future were
+ * fetched by a clock that was wrong: how old they are is not known.
+ */
+function readCache(text: string | undefined, now: number): ReadonlyMap<string, Fetched> {
   const kept = new Map<string, Fetched>();
   if (text === undefined) return kept;
   try {
@@ -289,12 +293,15 @@ function readCache(text: string | undefined): ReadonlyMap<string, Fetched> {
       const keys = parseJwkSet(
         JSON.stringify({ keys: given.map(({ jwk, ...rest }) => ({ ...jwk, ...rest })) }),
       );
-      if (typeof issuer !== "string" || !Number.isSafeInteger(fetchedAt) || keys === undefined)
-        continue;
-      kept.set(name, { issuer, fetchedAt: Number(fetchedAt), keys });
+      if (typeof issuer !== "string" || !isPast(fetchedAt, now) || keys === undefined) continue;
+      kept.set(name, { issuer, fetchedAt, keys });
     }
   } catch {
     return new Map(); // they are fetched again
   }
   return kept;
+}
+
+function isPast(time: unknown, now: number): time is number {
+  return Number.isSafeInteger(time) && Number(time) <= now;
 }

@@ -1,6 +1,7 @@
 import type { TokenRevocation } from "@wardmq/tokens";
 
 export interface TokenRevocationsParts {
+  /** Milliseconds since 1970, never set back. */
   readonly now: () => number;
   readonly file: { read(): string | undefined; write(text: string): void };
 }
