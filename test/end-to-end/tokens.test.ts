@@ -299,7 +299,12 @@ describe("a person", () => {
     await client.expectEnd();
     await other.settle();
     other.wire.socket.destroy();
-    await new Promise((wake) => setTimeout(wake, 1_100)); // iat has whole seconds
+    const tooSoon = await logIn("nurse");
+    const refused = await answerTo(tooSoon);
+    assert.equal(refused.connack.reasonCode, 0x87, "the provider's clock may be ahead");
+    await refused.client.expectEnd();
+    await new Promise((wake) => setTimeout(wake, 6_000)); // iat has whole seconds
+    assert.equal((await answerTo(tooSoon)).connack.reasonCode, 0x87);
     (await connected(await logIn("nurse"))).wire.socket.destroy();
   });
 

@@ -286,8 +286,8 @@ export class Control {
       logout: new BackChannelLogout({
         issuers: () => this.#issuers.ofLogout(),
         now: this.#tokenClock.now,
-        revoke: (revoked, before) =>
-          revokeTokens(this.#surroundings(), revoked, { actor: "issuer" }, before),
+        revoke: (revoked, issued) =>
+          revokeTokens(this.#surroundings(), revoked, { actor: "issuer" }, issued),
         record: (event) => this.#record(event),
       }),
       publicObject: (request) => publicObject(this.#public, request),

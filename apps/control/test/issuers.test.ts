@@ -9,7 +9,6 @@ import { type IssuerSettings, parseIssuers } from "@wardmq/tokens";
 import { issue } from "../../../test/support/certificates.ts";
 import { askHttps, type HttpsQuestion, IssuerUnavailable } from "../src/tokens/https-text.ts";
 import { Issuers } from "../src/tokens/issuers.ts";
-import { TokenRevocations } from "../src/tokens/token-revocations.ts";
 
 const [settings] = parseIssuers(`issuers:
   idp:
@@ -293,26 +292,5 @@ describe("asking over HTTPS", async () => {
     assert.equal(await askHttps({ url: `${base}/ok`, ca }), "as it is");
     server.closeAllConnections();
     server.close();
-  });
-});
-
-describe("revoked tokens", () => {
-  test("are kept until none can be meant any more", () => {
-    let kept: string | undefined;
-    let now = 1_000;
-    const file = {
-      read: () => kept,
-      write: (text: string) => {
-        kept = text;
-      },
-    };
-    const revocations = new TokenRevocations({ now: () => now, file });
-    revocations.add({ subject: "person:idp_ann" });
-    revocations.add({ issuer: "idp", jti: "t-1" });
-    const [ofSubject, ofToken] = new TokenRevocations({ now: () => now, file }).list();
-    assert.equal(ofSubject?.issuedUntil, 1_000);
-    assert.ok(Number(ofToken?.issuedUntil) > 1_000);
-    now += 26 * 60 * 60 * 1000;
-    assert.deepEqual(revocations.list(), []);
   });
 });

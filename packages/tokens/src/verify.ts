@@ -11,6 +11,7 @@ import type { TokenAction } from "./roles.ts";
 
 export * from "./attempts.ts";
 export {
+  clockSkewSeconds,
   type Introspected,
   type TokenCheck,
   type TokenSurroundings,

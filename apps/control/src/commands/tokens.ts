@@ -76,9 +76,9 @@ export async function revokeTokens(
   { tokens, publisher, record }: Pick<Surroundings, "tokens" | "publisher" | "record">,
   revoked: RevokedTokens,
   { actor }: Pick<Caller, "actor">,
-  before?: number,
+  issued?: number,
 ) {
-  tokens.revocations.add(revoked, before);
+  tokens.revocations.add(revoked, issued);
   const published = publisher.publish({ revokedTokens: tokens.revocations.list() });
   const { subject, issuer, jti } = revoked;
   record({

@@ -7,7 +7,7 @@ export interface BackChannelLogoutParts {
   /** Milliseconds since 1970, never set back. */
   readonly now: () => number;
   /** Ends what is meant, in brokers too; settles when they have said so, or did not in time. */
-  readonly revoke: (revoked: RevokedTokens, issuedUntil: number) => Promise<unknown>;
+  readonly revoke: (revoked: RevokedTokens, issued: number) => Promise<unknown>;
   readonly record: (event: Omit<SecurityEvent, "at">) => void;
 }
 
@@ -36,20 +36,27 @@ export class BackChannelLogout {
       return false;
     }
     const { issuer, subject, sid, issuedAt } = verified as Logout;
-    const of = subject === undefined ? { issuer } : { subject };
-    // Of a session the tokens end whenever they were issued; of a subject those that are older than its logout.
-    await revoke({ ...of, ...(sid && { sid }) }, sid === undefined ? issuedAt : now());
+    try {
+      await revoke({ ...(sid && { issuer, sid }), ...(subject && { subject }) }, issuedAt);
+    } catch (error) {
+      this.#taken.delete(keyOf(verified as Logout)); // the issuer may say it again
+      throw error;
+    }
     record({ type: "logged-out", ...(subject && { subject }), details: { issuer } });
     return true;
   }
 
-  #refuseReplay({ issuer, jti, expiresAt }: Logout) {
+  #refuseReplay(logout: Logout) {
     const now = this.#parts.now();
     for (const [key, until] of this.#taken) if (until <= now) this.#taken.delete(key);
-    const key = `${issuer}\n${jti}`;
+    const key = keyOf(logout);
     if (this.#taken.has(key))
       return { check: "logout-jti", why: "the same logout token came before" };
-    this.#taken.set(key, expiresAt);
+    this.#taken.set(key, logout.expiresAt);
     return undefined;
   }
+}
+
+function keyOf({ issuer, jti }: Logout): string {
+  return `${issuer}\n${jti}`;
 }

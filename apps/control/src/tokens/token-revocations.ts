@@ -1,4 +1,4 @@
-import type { TokenRevocation } from "@wardmq/tokens";
+import { clockSkewSeconds, type TokenRevocation } from "@wardmq/tokens";
 
 export interface TokenRevocationsParts {
   /** Milliseconds since 1970, never set back. */
@@ -29,12 +29,31 @@ export class TokenRevocations {
     return this.#all.filter(({ until }) => until > now);
   }
 
-  /** Revokes what was issued until then; on disk when this returns. */
-  add(revoked: RevokedTokens, before = this.#parts.now()): void {
-    const until = this.#parts.now() + longestLifeMs;
-    // A token with an id is the only one of that id, whenever its issuer's clock says that it was made.
-    const issuedUntil = revoked.jti === undefined ? before : until;
-    this.#all = [...this.list(), { ...revoked, issuedUntil, until }];
+  /**
+   * Revokes what its issuer's clock says was made until `issued`; without it until now, and as long beyond as that clock
+   * may be ahead of ours. On disk when this returns.
+   */
+  add(revoked: RevokedTokens, issued?: number): void {
+    const now = Math.ceil(this.#parts.now());
+    const until = now + longestLifeMs;
+    const issuedUntil = issued ?? now + clockSkewSeconds * 1000;
+    const { subject, ...one } = revoked;
+    const { jti, sid } = one;
+    // One token, or one session, ends whenever its tokens were made.
+    const added: TokenRevocation[] =
+      jti === undefined && sid === undefined ? [] : [{ ...one, issuedUntil: until, until }];
+    // Of a person with a session these are the tokens that do not say of which they are: there will be others.
+    if (subject !== undefined) added.push({ ...revoked, issuedUntil, until });
+    const kept = this.list().filter((entry) => !added.some((by) => covers(by, entry)));
+    this.#all = [...kept, ...added];
     this.#parts.file.write(JSON.stringify(this.#all));
   }
+}
+
+const parts = ["issuer", "subject", "jti", "sid"] as const;
+
+function covers(later: TokenRevocation, former: TokenRevocation): boolean {
+  return (
+    parts.every((part) => later[part] === former[part]) && later.issuedUntil >= former.issuedUntil
+  );
 }
