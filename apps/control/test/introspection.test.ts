@@ -12,6 +12,8 @@ const [settings] = parseIssuers(`issuers:
 `) as [IssuerSettings];
 const discovery = "https://idp.example/realm/.well-known/openid-configuration";
 const endpoint = "https://idp.example/introspect";
+const other = { ...settings, issuer: "https://other.example" };
+const theOther = { issuer: other.issuer, introspection_endpoint: "https://other.example/ask" };
 
 /** An issuer whose answers and clock are in the hands of the test. */
 function underTest() {
@@ -20,12 +22,20 @@ function underTest() {
   const state = {
     now: 1_000_000_000,
     issuer: settings as IssuerSettings | undefined,
-    metadata: { issuer: settings.issuer, introspection_endpoint: endpoint } as unknown,
+    metadata: async (): Promise<unknown> => ({
+      issuer: settings.issuer,
+      introspection_endpoint: endpoint,
+    }),
+    looked: 0,
+    secret: "secret of one",
     answer: async (): Promise<unknown> => ({ active: true, sub: "ann", exp: 1_000_600 }),
   };
   const introspection = new Introspection({
     ask: async (question) => {
-      if (question.url === discovery) return JSON.stringify(state.metadata);
+      if (question.form === undefined) {
+        state.looked += 1;
+        return JSON.stringify(question.url === discovery ? await state.metadata() : theOther);
+      }
       asked.push(question);
       const answer = await state.answer();
       return typeof answer === "string" ? answer : JSON.stringify(answer);
@@ -33,7 +43,7 @@ function underTest() {
     issuer: () => state.issuer,
     now: () => state.now,
     readFile: (path) => path,
-    readSecret: (path) => `content of ${path}\n`,
+    readSecret: () => `${state.secret}\n`,
     record: ({ type, why }) => events.push(`${type}: ${why}`),
   });
   return { introspection, asked, events, state };
@@ -58,7 +68,7 @@ describe("an opaque token has no answer", () => {
   for (const [what, metadata, why] of bad) {
     test(`where the discovery document names an endpoint ${what}`, async () => {
       const { introspection, asked, events, state } = underTest();
-      state.metadata = metadata;
+      state.metadata = async () => metadata;
       assert.equal(await introspection.of("secret"), undefined);
       assert.equal(asked.length, 0, "the token was sent");
       assert.match(String(events[0]), why);
@@ -108,6 +118,9 @@ describe("an opaque token has no answer", () => {
     assert.equal(asked.length, 3);
     state.answer = async () => ({ active: true });
     assert.deepEqual((await introspection.of("secret"))?.claims, { active: true });
+    assert.equal(state.looked, 4, "its endpoint is looked up again after a failure");
+    await introspection.of("another");
+    assert.equal(state.looked, 4);
   });
 
   test("beyond 32 questions at once, so that a slow issuer holds nobody else up", async () => {
@@ -131,6 +144,31 @@ describe("an opaque token has no answer", () => {
   });
 });
 
+test("nothing of one issuer meets the next one: its endpoint, its secret, and what was asked of it", async () => {
+  const { introspection, asked, state } = underTest();
+  const { metadata } = state;
+  let release = (): void => {};
+  const slow = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  state.metadata = async () => {
+    await slow;
+    return metadata();
+  };
+  const former = introspection.of("secret");
+  Object.assign(state, { issuer: other, secret: "secret of the other" });
+  await introspection.of("secret");
+  release();
+  await former;
+  await introspection.of("later");
+  const said = asked.map(({ url, authorization }) => [url, atob(authorization?.slice(6) ?? "")]);
+  assert.deepEqual(said, [
+    ["https://other.example/ask", "a+client:secret+of+the+other"],
+    ["https://idp.example/introspect", "a+client:secret+of+one"],
+    ["https://other.example/ask", "a+client:secret+of+the+other"],
+  ]);
+});
+
 describe("what an issuer said of a token", () => {
   test("was asked with its own client's secret, and the token in the body", async () => {
     const { introspection, asked } = underTest();
@@ -139,7 +177,7 @@ describe("what an issuer said of a token", () => {
     assert.deepEqual(question?.form, { token: "secret", token_type_hint: "access_token" });
     const [scheme, encoded = ""] = question?.authorization?.split(" ") ?? [];
     assert.equal(scheme, "Basic");
-    assert.equal(atob(encoded), "a+client:content+of+secret.txt");
+    assert.equal(atob(encoded), "a+client:secret+of+one");
   });
 
   test("is remembered for the seconds it may be, not beyond the token's end, and asked for once at a time", async () => {

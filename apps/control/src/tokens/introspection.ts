@@ -32,17 +32,22 @@ const deepestAnswer = 64;
 /** An issuer that does not answer is an event so often at most. */
 const eventEveryMs = 5_000;
 
+/** What is of one issuer as issuers.yaml has it, and goes with it: nothing of it ever meets another. */
+interface Asked {
+  readonly settings: IssuerSettings;
+  readonly remembered: Map<string, Remembered>;
+  readonly underway: Map<string, Promise<Introspected>>;
+  /** Where it is asked, once that was looked up; looked up again after a failure. */
+  endpoint: string | undefined;
+}
+
 /**
  * Asks the issuer about opaque tokens (RFC 7662). Answers are remembered for a few seconds under the hash of the token,
  * and never beyond its end; the same token is asked about once at a time.
  */
 export class Introspection {
   readonly #parts: IntrospectionParts;
-  #remembered = new Map<string, Remembered>();
-  readonly #underway = new Map<string, Promise<Introspected>>();
-  /** Whom all this is about: with other settings it begins anew. */
-  #issuer: IssuerSettings | undefined;
-  #endpoint: string | undefined;
+  #asked: Asked | undefined;
   #eventAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: IntrospectionParts) {
@@ -51,69 +56,70 @@ export class Introspection {
 
   /** What the issuer says of this token; undefined where nobody is asked, or it gave no answer that counts. */
   async of(token: string): Promise<Introspected | undefined> {
-    const issuer = this.#parts.issuer();
-    if (issuer === undefined) return undefined;
-    if (issuer !== this.#issuer) {
-      this.#issuer = issuer;
-      this.#endpoint = undefined;
-      this.#remembered = new Map();
-    }
+    const settings = this.#parts.issuer();
+    if (settings === undefined) return undefined;
+    if (settings !== this.#asked?.settings) this.#asked = begin(settings);
+    const asked = this.#asked;
     const key = createHash("sha256").update(token).digest("base64url");
-    const known = this.#remembered.get(key);
+    const known = asked.remembered.get(key);
     if (known !== undefined && this.#parts.now() < known.until) return known.answer;
     try {
-      return await (this.#underway.get(key) ?? this.#begin(key, token, issuer));
+      return await (asked.underway.get(key) ?? this.#begin(key, token, asked));
     } catch (error) {
       if (!(error instanceof IssuerUnavailable)) throw error;
-      this.#failed(issuer, error);
+      this.#failed(settings, error);
       return undefined;
     }
   }
 
-  async #begin(key: string, token: string, issuer: IssuerSettings): Promise<Introspected> {
-    if (this.#underway.size >= mostUnderway) {
+  async #begin(key: string, token: string, asked: Asked): Promise<Introspected> {
+    if (asked.underway.size >= mostUnderway) {
       throw new IssuerUnavailable("too many of our questions wait for its answer");
     }
-    const question = this.#question(token, issuer);
-    this.#underway.set(key, question);
+    const question = this.#question(token, asked);
+    asked.underway.set(key, question);
     try {
       const answer = await question;
-      if (issuer === this.#issuer) this.#remember(key, answer, issuer);
+      this.#remember(key, answer, asked);
       return answer;
+    } catch (error) {
+      asked.endpoint = undefined;
+      throw error;
     } finally {
-      this.#underway.delete(key);
+      asked.underway.delete(key);
     }
   }
 
-  async #question(token: string, issuer: IssuerSettings): Promise<Introspected> {
-    const { introspection, name } = issuer;
+  async #question(token: string, asked: Asked): Promise<Introspected> {
+    const { settings } = asked;
+    const { introspection, name } = settings;
     if (introspection === undefined) throw new IssuerUnavailable("it is not to be asked");
-    const { ask, readFile, readSecret } = this.#parts;
-    const ca = issuerCa(issuer, readFile);
-    const url = introspection.endpoint ?? this.#endpoint;
-    const at = url ?? (await discover(ask, issuer, "introspection_endpoint", ca));
-    this.#endpoint = at;
+    const { readFile, readSecret } = this.#parts;
+    const ask: AskHttps = (question) => this.#parts.ask({ ...question, timeoutMs });
+    const ca = issuerCa(settings, readFile);
+    // Before anything is waited for: the file may be another issuer's by then.
     const secret = readSecret(introspection.clientSecretFile).trim();
+    asked.endpoint ??=
+      introspection.endpoint ?? (await discover(ask, settings, "introspection_endpoint", ca));
     const text = await ask({
-      url: at,
+      url: asked.endpoint,
       ca,
       form: { token, token_type_hint: "access_token" },
       authorization: basic(introspection.clientId, secret),
-      timeoutMs,
     });
     return { issuer: name, claims: claimsOf(text) };
   }
 
-  #remember(key: string, answer: Introspected, { introspection }: IssuerSettings): void {
+  #remember(key: string, answer: Introspected, { settings, remembered }: Asked): void {
     const now = this.#parts.now();
     const exp = Number(answer.claims["exp"] ?? Number.POSITIVE_INFINITY) * 1000;
-    const until = Math.min(now + (introspection?.cacheSeconds ?? 0) * 1000, exp);
+    const until = Math.min(now + (settings.introspection?.cacheSeconds ?? 0) * 1000, exp);
     if (!(until > now)) return;
-    for (const oldest of this.#remembered.keys()) {
-      if (this.#remembered.size < mostRemembered) break;
-      this.#remembered.delete(oldest);
+    for (const oldest of remembered.keys()) {
+      if (remembered.size < mostRemembered) break;
+      remembered.delete(oldest);
     }
-    this.#remembered.set(key, { answer, until });
+    remembered.set(key, { answer, until });
   }
 
   #failed({ name }: IssuerSettings, { message }: IssuerUnavailable): void {
@@ -122,6 +128,10 @@ export class Introspection {
     this.#eventAt = now;
     this.#parts.record({ type: "issuer-unavailable", check: name, why: message });
   }
+}
+
+function begin(settings: IssuerSettings): Asked {
+  return { settings, remembered: new Map(), underway: new Map(), endpoint: undefined };
 }
 
 /** RFC 6749 section 2.3.1: both parts are form-encoded before they are joined. */
