@@ -19,17 +19,19 @@ const both: readonly TokenAction[] = ["publish", "subscribe"];
  * only, `wardmq:role:NAME` these roles only. Undefined for one that is unknown: what it should have narrowed is not known.
  */
 export function narrowingOf(claims: Claims): Narrowing | undefined {
-  const ours = scopesOf(claims)
-    .filter((scope) => scope.startsWith(prefix))
-    .map((scope) => scope.slice(prefix.length));
-  const actions = both.filter((action) => ours.includes(action));
-  const roles = ours
+  const ours = new Set(
+    scopesOf(claims)
+      .filter((scope) => scope.startsWith(prefix))
+      .map((scope) => scope.slice(prefix.length)),
+  );
+  const actions = both.filter((action) => ours.has(action));
+  const roles = [...ours]
     .filter((scope) => scope.startsWith(rolePrefix))
     .map((scope) => scope.slice(rolePrefix.length));
-  if (actions.length + roles.length < new Set(ours).size) return undefined;
+  if (actions.length + roles.length < ours.size) return undefined;
   return {
     actions: actions.length === 0 ? both : actions,
-    roles: roles.length === 0 ? undefined : [...new Set(roles)],
+    roles: roles.length === 0 ? undefined : roles,
   };
 }
 

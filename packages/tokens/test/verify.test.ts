@@ -85,6 +85,11 @@ const refused: readonly (readonly [string, TokenCheck, Claims, Claims?, Where?])
   ["bound to a key of its client", "cnf", { cnf: { jkt: thumbprint } }, {}, { fingerprint }],
   ["bound in two ways", "cnf", { cnf: { "x5t#S256": thumbprint, jkt: "x" } }, {}, { fingerprint }],
   ["with a scope of ours that is unknown", "scope", { scope: "wardmq:subscrib" }],
+  [
+    "with an unknown one beside one that is there twice",
+    "scope",
+    { scope: "wardmq:role:nurse wardmq:role:nurse wardmq:zzz" },
+  ],
   ["without a role", "roles", { groups: ["nurses2"] }],
   ["whose group is only part of a text", "roles", { groups: "nurses staff" }],
   ["whose scope wants another role", "roles", { scope: "wardmq:role:doctor" }],
@@ -252,6 +257,10 @@ describe("a good token", () => {
     assert.deepEqual(await narrowed("openid wardmq:subscribe"), [["subscribe"], ["nurse"]]);
     assert.deepEqual(await narrowed("wardmq:role:nurse wardmq:role:chief"), [
       ["publish", "subscribe"],
+      ["nurse"],
+    ]);
+    assert.deepEqual(await narrowed("wardmq:publish wardmq:role:nurse wardmq:role:nurse"), [
+      ["publish"],
       ["nurse"],
     ]);
     assert.deepEqual(await narrowed("openid"), [["publish", "subscribe"], ["nurse"]]);
