@@ -400,7 +400,9 @@ export async function isSignedBy(
     await compactVerify(text, await ready, { algorithms: [algorithm] });
     return true;
   } catch (error) {
-    if (error instanceof errors.JOSEError || error instanceof DOMException) return false;
+    // A TypeError is a key that it does not take: nothing is signed by that.
+    const isRefusal = [errors.JOSEError, DOMException, TypeError].some((of) => error instanceof of);
+    if (isRefusal) return false;
     throw error;
   }
 }

@@ -4,9 +4,8 @@ import { type Claims, claimOf } from "./parse-token.ts";
 
 const mostKeys = 64;
 const longestKeyId = 255;
-/** The shortest modulus that is taken, in bytes: 2048 bits. */
-const shortestModulus = 256;
-const longestModulus = 1_024;
+const shortestModulusBits = 2_048;
+const longestModulusBits = 8_192;
 const coordinateBytes: Readonly<Record<string, number>> = {
   "P-256": 32,
   "P-384": 48,
@@ -63,14 +62,22 @@ function publicMembers(text: (name: string) => string | undefined): IssuerKey["j
     case "OKP":
       return crv === "Ed25519" && bytesOf(x) === size ? { kty, crv, x } : undefined;
     case "RSA": {
-      const [n = "", e = ""] = ["n", "e"].map(text);
-      const size = bytesOf(n);
-      return size >= shortestModulus && size <= longestModulus && e === "AQAB"
-        ? { kty, n, e }
-        : undefined;
+      const [given = "", e = ""] = ["n", "e"].map(text);
+      const n = modulusOf(given);
+      return n !== undefined && e === "AQAB" ? { kty, n, e } : undefined;
     }
   }
   return undefined;
+}
+
+/** A modulus without the zeros that some write before it (RFC 7518 section 6.3.1.1), which make none longer. */
+function modulusOf(text: string): string | undefined {
+  if (bytesOf(text) < 0) return undefined;
+  const bytes = Buffer.from(text, "base64url");
+  const modulus = bytes.subarray(bytes.findIndex((byte) => byte !== 0));
+  const bits = modulus.length * 8 + 24 - Math.clz32(modulus[0] ?? 0);
+  if (bits < shortestModulusBits || bits > longestModulusBits) return undefined;
+  return modulus.toString("base64url");
 }
 
 /** How many bytes a text in base64url holds; -1 where it is none. */

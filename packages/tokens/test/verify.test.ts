@@ -182,6 +182,19 @@ describe("a token is refused", () => {
     assert.equal(await refusedBy(token.replace(".", "..")), "structure");
   });
 
+  test("of a key that is none", async () => {
+    const token = await sign(privateKey, {}, { alg: "ES256" });
+    const [, claims, signature] = token.split(".");
+    const header = Buffer.from(JSON.stringify({ ...goodHeader, alg: "RS256" }));
+    const short = Buffer.alloc(128, 0xff).toString("base64url");
+    const keys = [{ kid: "k1", jwk: { kty: "RSA", n: short, e: "AQAB" } as const }];
+    const text = `${header.toString("base64url")}.${claims}.${signature}`;
+    assert.equal(await refusedBy(text, { issuers: [{ ...issuer, keys }] }), "signature");
+    const offCurve = { ...jwk, y: jwk.x } as { kty: "EC"; crv: string; x: string; y: string };
+    const issuers = [{ ...issuer, keys: [{ kid: "k1", jwk: offCurve }] }];
+    assert.equal(await refusedBy(token, { issuers }), "signature");
+  });
+
   test("when the keys are too old", async () => {
     const token = await sign(privateKey);
     const late = { ...issuer, keysUntil: now };
@@ -531,6 +544,21 @@ describe("a JWK Set", () => {
       "key",
     ];
     assert.deepEqual(kidsOf(...bad), []);
+  });
+
+  test("measures a modulus by what it is without leading zeros, and keeps that", () => {
+    const modulus = (...bytes: readonly number[]) => ({
+      keys: [{ kty: "RSA", kid: "r", e: "AQAB", n: Buffer.from(bytes).toString("base64url") }],
+    });
+    const of = (...bytes: readonly number[]) => parseJwkSet(JSON.stringify(modulus(...bytes)));
+    const rest = Array.from({ length: 255 }, () => 0xff);
+    const zeros = Array.from({ length: 128 }, () => 0);
+    assert.deepEqual(of(...zeros, ...rest.slice(0, 128)), []);
+    assert.deepEqual(of(0x7f, ...rest), []);
+    assert.deepEqual(of(...zeros, ...zeros), []);
+    const kept = of(0x80, ...rest);
+    assert.equal(kept?.length, 1);
+    assert.deepEqual(of(0, 0x80, ...rest), kept);
   });
 
   test("gives the others, with public members only", () => {
