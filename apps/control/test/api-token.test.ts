@@ -141,6 +141,20 @@ describe("the API refuses", () => {
     });
   }
 
+  test("and counts whose it said it was, as for brokers", async () => {
+    for (const [token, subject] of [
+      [await logIn("cleaner"), "person:idp_cleaner"],
+      [await logIn("nurse", "openid wardmq:subscribe"), "person:idp_nurse"],
+    ] as const) {
+      await callWith(token, "GET /v1/subjects");
+      const details = (await lastEvent("request-refused"))?.details;
+      assert.deepEqual(details, { issuer: "idp", claimed: subject });
+      const { claimed } = await control.result("bans", {});
+      assert.ok(claimed.some(({ of }) => of === `subject ${subject}`));
+      assert.ok(claimed.some(({ of }) => of === "issuer idp"));
+    }
+  });
+
   test("a header that is no bearer token, and a token in the query", async () => {
     const token = await logIn("nurse");
     for (const authorization of [`Basic ${token}`, token, `Bearer ${token} ${token}`]) {

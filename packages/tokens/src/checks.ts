@@ -244,14 +244,11 @@ export const tokenChecks = {
     look: async (token) => {
       const { claims, issuer } = token;
       if (claims === undefined || issuer === undefined) return undefined;
-      const sub = claimOf(claims, "sub");
-      if (typeof sub !== "string" || sub === "" || sub.length > longestSubject) {
-        return { passed: false, found: show(sub) };
-      }
-      // RFC 9068 section 2.2: a client that acts for itself is its own subject.
-      token.kind = sub === claimOf(claims, "client_id") ? "app" : "person";
-      token.id = await subjectIdOf(issuer.name, sub);
-      return { passed: true, found: `${show(sub)}, here ${token.kind}:${token.id}` };
+      const sub = show(claimOf(claims, "sub"));
+      const subject = await subjectOf(claims, issuer);
+      if (subject === undefined) return { passed: false, found: sub };
+      Object.assign(token, subject);
+      return { passed: true, found: `${sub}, here ${subject.kind}:${subject.id}` };
     },
   },
   claims: {
@@ -358,6 +355,18 @@ export const tokenChecks = {
 } as const satisfies Record<string, Check>;
 
 export type TokenCheck = keyof typeof tokenChecks;
+
+/** Whom the claims of an issuer name; undefined where `sub` is no text of a proper length. */
+export async function subjectOf(
+  claims: Claims,
+  { name }: Issuer,
+): Promise<Required<Pick<Examined, "kind" | "id">> | undefined> {
+  const sub = claimOf(claims, "sub");
+  if (!isText(sub)) return undefined;
+  // RFC 9068 section 2.2: a client that acts for itself is its own subject.
+  const kind = sub === claimOf(claims, "client_id") ? "app" : "person";
+  return { kind, id: await subjectIdOf(name, sub) };
+}
 
 /** By what a token can be revoked; undefined where it does not say it. */
 export function identityOf({ claims, issuer, kind, id }: Examined) {

@@ -2,6 +2,7 @@
 import {
   type Examined,
   identityOf,
+  subjectOf,
   type TokenCheck,
   type TokenSurroundings,
   tokenChecks,
@@ -55,7 +56,7 @@ export interface TokenRefusal {
   readonly why: string;
   /** The name of the issuer the token says it is of, where that is one of ours. */
   readonly issuer?: string;
-  /** The subject it says it is of, where that was read; nobody has to be that subject to say so. */
+  /** The subject it says it is of, where its claims were read; nobody has to be that subject to say so. */
   readonly claimed?: string;
 }
 
@@ -93,11 +94,24 @@ export async function verifyClaims(
     return {
       check,
       why: `expected ${check} to be ${result.expected}${found}`,
-      ...(token.issuer === undefined ? {} : { issuer: token.issuer.name }),
-      ...(token.id === undefined ? {} : { claimed: `${token.kind}:${token.id}` }),
+      ...(await saidOf(token, where)),
     };
   }
   return { grant: grantOf(token), claims: token.claims ?? {} };
+}
+
+/** What a token says of itself, whatever is wrong with it. */
+async function saidOf(
+  { claims, issuer }: Examined,
+  { issuers }: TokenSurroundings,
+): Promise<Pick<TokenRefusal, "issuer" | "claimed">> {
+  const iss = claims && claimOf(claims, "iss");
+  const of = issuer ?? issuers.find((one) => one.issuer === iss);
+  const subject = of && claims && (await subjectOf(claims, of));
+  return {
+    ...(of && { issuer: of.name }),
+    ...(subject && { claimed: `${subject.kind}:${subject.id}` }),
+  };
 }
 
 /** Judges a token by every check, for a person who wants to know what is wrong with it. */

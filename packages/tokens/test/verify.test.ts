@@ -202,6 +202,25 @@ describe("a token is refused", () => {
     assert.equal(await refusedBy(token, { issuers: [] }), "iss");
   });
 
+  test("and says whose it is by itself, whatever was wrong with it", async () => {
+    const of = async (claims: Claims, header: Claims = {}, where: Where = {}) => {
+      const token = assemble({ ...goodHeader, ...header }, { ...goodClaims, ...claims });
+      const { issuer: name, claimed } = (await verifyToken(
+        token,
+        surroundings(issuer, where),
+      )) as TokenRefusal;
+      return [name, claimed];
+    };
+    const ann = ["idp", "person:idp_ann"];
+    assert.deepEqual(await of({}), ann); // by its signature
+    assert.deepEqual(await of({}, { alg: "none" }), ann);
+    assert.deepEqual(await of({}, { jwk: {} }), ann);
+    assert.deepEqual(await of({ exp: 0, client_id: "ann" }), ["idp", "app:idp_ann"]);
+    for (const sub of [undefined, "", 7, "x".repeat(256)])
+      assert.deepEqual(await of({ exp: 0, sub }), ["idp", undefined]);
+    assert.deepEqual(await of({ iss: "https://other.example" }), [undefined, undefined]);
+  });
+
   test("by a sentence that names no person", async () => {
     const token = await sign(privateKey, { sub: "ann.smith@hospital.example" });
     const verified = await verifyToken(token, surroundings(issuer, { username: "mrs.jones" }));

@@ -39,7 +39,12 @@ export interface Presented {
   readonly certificate: X509Certificate | undefined;
 }
 
-const issuerIsAway: Refusal = { check: "token-issuer", why: "its issuer could not be asked" };
+/** A refusal, with what the token said of itself for whoever counts; nobody is banned by it. */
+interface TokenRefused extends Refusal {
+  readonly details?: Readonly<Record<string, string>>;
+}
+
+const issuerIsAway: TokenRefused = { check: "token-issuer", why: "its issuer could not be asked" };
 
 type Identified = Omit<Caller, "at">;
 
@@ -59,7 +64,7 @@ export class OperatorTokens {
   }
 
   /** The caller, or the check that failed, after a wait that grows with the refusals from there. */
-  async identify(presented: Presented): Promise<Identified | Refusal> {
+  async identify(presented: Presented): Promise<Identified | TokenRefused> {
     const { address, certificate } = presented;
     const keys = attemptKeys(networkOf(address), fingerprintOfCertificate(certificate));
     const ban = this.attempts.banOf(keys);
@@ -73,12 +78,12 @@ export class OperatorTokens {
     return judged;
   }
 
-  async #judge({ token, certificate }: Presented): Promise<Identified | Refusal> {
+  async #judge({ token: text, certificate }: Presented): Promise<Identified | TokenRefused> {
     const { registry, judges, revocations, introspect, now } = this.#parts;
-    const isToBeAsked = isOpaque(token) && judges().issuers.some(({ isAsked }) => isAsked === true);
-    const introspected = isToBeAsked ? await introspect(token) : undefined;
+    const isToBeAsked = isOpaque(text) && judges().issuers.some(({ isAsked }) => isAsked === true);
+    const introspected = isToBeAsked ? await introspect(text) : undefined;
     if (isToBeAsked && introspected === undefined) return issuerIsAway;
-    const verified = await verifyClaims(token, {
+    const verified = await verifyClaims(text, {
       ...judges(),
       org: registry.identity.org,
       revocations: revocations(),
@@ -87,10 +92,17 @@ export class OperatorTokens {
       username: undefined,
       introspected,
     });
-    if ("check" in verified) return { check: `token-${verified.check}`, why: verified.why };
+    if ("check" in verified) {
+      const { check, why, issuer, claimed } = verified;
+      const details = { ...(issuer && { issuer }), ...(claimed && { claimed }) };
+      return { check: `token-${check}`, why, details };
+    }
     const { grant, claims } = verified;
-    const taken = this.#parts.taken(grant.subject);
-    return callerOf(registry, { grant, claims, hash: hashOf(grant) }, certificate, taken);
+    const { issuer, subject: claimed } = grant;
+    const taken = this.#parts.taken(claimed);
+    const token = { grant, claims, hash: hashOf(grant) };
+    const caller = callerOf(registry, token, certificate, taken);
+    return "check" in caller ? { ...caller, details: { issuer, claimed } } : caller;
   }
 
   async #count(keys: readonly AttemptKey[], address: string): Promise<void> {
