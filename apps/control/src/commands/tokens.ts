@@ -78,8 +78,8 @@ export async function revokeTokens(
   { actor }: Pick<Caller, "actor">,
   issued?: number,
 ) {
-  tokens.revocations.add(revoked, issued);
-  const published = publisher.publish({ revokedTokens: tokens.revocations.list() });
+  const revokedTokens = tokens.revocations.add(revoked, issued);
+  const published = publisher.publish({ revokedTokens });
   const { subject, issuer, jti } = revoked;
   record({
     type: "tokens-revoked",

@@ -31,9 +31,9 @@ export class TokenRevocations {
 
   /**
    * Revokes what its issuer's clock says was made until `issued`; without it until now, and as long beyond as that clock
-   * may be ahead of ours. On disk when this returns.
+   * may be ahead of ours. On disk when this returns; gives what brokers have to be told.
    */
-  add(revoked: RevokedTokens, issued?: number): void {
+  add(revoked: RevokedTokens, issued?: number): readonly TokenRevocation[] {
     const now = Math.ceil(this.#parts.now());
     const until = now + longestLifeMs;
     const issuedUntil = issued ?? now + clockSkewSeconds * 1000;
@@ -47,6 +47,7 @@ export class TokenRevocations {
     const kept = this.list().filter((entry) => !added.some((by) => covers(by, entry)));
     this.#all = [...kept, ...added];
     this.#parts.file.write(JSON.stringify(this.#all));
+    return added;
   }
 }
 
