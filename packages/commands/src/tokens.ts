@@ -18,6 +18,11 @@ export const tokenCommands = {
         .boolean()
         .exactOptional()
         .meta({ description: "judge it as the API does, not as a broker" }),
+      fingerprint: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/)
+        .exactOptional()
+        .meta({ description: "of the certificate it comes with: SHA-256 in lower-case hex" }),
     }),
     result: z.strictObject({
       checks: z.array(

@@ -16,7 +16,7 @@ import {
   maximumTokenBytes,
   parseToken,
 } from "./parse-token.ts";
-import { mappedRoles, type Narrowing, narrowingOf } from "./roles.ts";
+import { type MappedRole, mappedRoles, type Narrowing, narrowingOf } from "./roles.ts";
 import { subjectIdOf } from "./subject-id.ts";
 
 /** The world a token is judged in. */
@@ -30,6 +30,8 @@ export interface TokenSurroundings {
   readonly now: number;
   /** SHA-256 of the certificate of this connection, lower-case hex; undefined where it has none. */
   readonly fingerprint: string | undefined;
+  /** Nobody knows which certificate it would have: where a token is explained without one. */
+  readonly isCertificateUnknown?: boolean;
   /** The MQTT User Name that came with it. */
   readonly username: string | undefined;
   /** What its issuer said of a token that is opaque. */
@@ -43,8 +45,11 @@ export interface Introspected {
   readonly claims: Claims;
 }
 
-/** What a check found; undefined where an earlier check took away what it would look at. */
-type Finding = { readonly passed: boolean; readonly found: string } | undefined;
+/**
+ * What a check found; undefined where an earlier check took away what it would look at. Whether it passes is undefined
+ * where that is not known.
+ */
+type Finding = { readonly passed: boolean | undefined; readonly found: string } | undefined;
 
 interface Check {
   /** What has to be true, for a person. */
@@ -133,7 +138,9 @@ export const tokenChecks = {
   iss: {
     expected: (_, { issuers }) => {
       const known = issuers.map(({ issuer }) => issuer).join(" or ");
-      return known === "" ? "an issuer of issuers.yaml, which names none" : known;
+      return known === ""
+        ? "an issuer of issuers.yaml whose tokens count here, and none is"
+        : known;
     },
     look: (token, { issuers, introspected }) => {
       if (token.claims === undefined) return undefined;
@@ -274,15 +281,20 @@ export const tokenChecks = {
     },
   },
   cnf: {
-    expected: (_, { fingerprint }) =>
-      fingerprint === undefined
-        ? "absent: the connection has no certificate it could be bound to"
-        : `absent, or only x5t#S256 ${thumbprint(fingerprint)}`,
-    look: (token, { fingerprint }) => {
+    expected: (_, { fingerprint, isCertificateUnknown }) => {
+      if (fingerprint !== undefined) return `absent, or only x5t#S256 ${thumbprint(fingerprint)}`;
+      return isCertificateUnknown === true
+        ? "absent, or only x5t#S256 of the certificate that --certificate names"
+        : "absent: the connection has no certificate it could be bound to";
+    },
+    look: (token, { fingerprint, isCertificateUnknown }) => {
       if (token.claims === undefined) return undefined;
       const cnf = claimOf(token.claims, "cnf");
-      token.isBound = isBoundTo(cnf, fingerprint);
-      return { passed: cnf === undefined || token.isBound, found: show(cnf) };
+      const bound = boundTo(cnf);
+      const found = bound === undefined ? show(cnf) : `x5t#S256 ${printable(bound, 64)}`;
+      if (isCertificateUnknown === true && bound !== undefined) return { passed: undefined, found };
+      token.isBound = fingerprint !== undefined && bound === thumbprint(fingerprint);
+      return { passed: cnf === undefined || token.isBound, found };
     },
   },
   scope: {
@@ -301,15 +313,17 @@ export const tokenChecks = {
       const { claims, issuer, narrowing, isBound } = token;
       if (claims === undefined || issuer === undefined || narrowing === undefined) return undefined;
       const mapped = mappedRoles(mapping, issuer.name, claims, isBound === true);
-      const given = mapped.filter(
-        ({ role, missing }) => missing === undefined && (narrowing.roles?.includes(role) ?? true),
-      );
-      token.roles = [...new Set(given.map(({ role }) => role))];
+      const isGiven = ({ role, missing }: MappedRole) =>
+        missing === undefined && (narrowing.roles?.includes(role) ?? true);
+      token.roles = [...new Set(mapped.filter(isGiven).map(({ role }) => role))];
       const kept = mapped.flatMap(({ role, missing }) =>
         missing === undefined || token.roles?.includes(role) ? [] : [`${role} needs ${missing}`],
       );
       const found = token.roles.length === 0 ? "none" : list(token.roles);
-      return { passed: token.roles.length > 0, found: [found, ...kept].join("; ") };
+      const couldBe = () =>
+        isBound === undefined && mappedRoles(mapping, issuer.name, claims, true).some(isGiven);
+      const passed = token.roles.length > 0 || (couldBe() ? undefined : false);
+      return { passed, found: [found, ...kept].join("; ") };
     },
   },
   attributes: {
@@ -416,11 +430,11 @@ export async function isSignedBy(
   }
 }
 
-/** RFC 8705 section 3.1; another kind of binding is one we cannot see, so it is none. */
-function isBoundTo(cnf: unknown, fingerprint: string | undefined): boolean {
-  if (typeof cnf !== "object" || cnf === null || fingerprint === undefined) return false;
-  const names = Object.keys(cnf);
-  return names.length === 1 && claimOf(cnf as Claims, "x5t#S256") === thumbprint(fingerprint);
+/** The certificate a token is bound to, RFC 8705 section 3.1; another kind of binding is one we cannot see, so it is none. */
+function boundTo(cnf: unknown): string | undefined {
+  if (typeof cnf !== "object" || cnf === null || Object.keys(cnf).length !== 1) return undefined;
+  const bound = claimOf(cnf as Claims, "x5t#S256");
+  return typeof bound === "string" ? bound : undefined;
 }
 
 function thumbprint(fingerprint: string): string {

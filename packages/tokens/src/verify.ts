@@ -42,7 +42,7 @@ export interface Grant {
   readonly expiresAt: number;
 }
 
-/** A check and how it ended; `unknown` where an earlier failure left it nothing to look at. */
+/** A check and how it ended; `unknown` where an earlier failure left it nothing to look at, or what it depends on is. */
 export interface CheckResult {
   readonly check: TokenCheck;
   readonly outcome: "passed" | "failed" | "unknown";
@@ -121,7 +121,9 @@ export async function explainToken(
 ): Promise<readonly CheckResult[]> {
   const token: Examined = { text };
   const results: CheckResult[] = [];
-  for (const check of checksFor(where)) results.push(await run(check, token, where));
+  const isCertificateUnknown = where.fingerprint === undefined;
+  for (const check of checksFor(where))
+    results.push(await run(check, token, { ...where, isCertificateUnknown }));
   return results;
 }
 
@@ -134,7 +136,8 @@ async function run(
   const expected = tokenChecks[check].expected(token, where);
   if (finding === undefined) return { check, outcome: "unknown", found: "", expected };
   const { passed, found } = finding;
-  return { check, outcome: passed ? "passed" : "failed", found, expected };
+  const outcome = passed === undefined ? "unknown" : passed ? "passed" : "failed";
+  return { check, outcome, found, expected };
 }
 
 function grantOf(token: Examined): Grant {

@@ -464,6 +464,40 @@ describe("explaining a token", () => {
     assert.equal(of("signature"), "unknown");
   });
 
+  test("says that a binding is not known without the certificate, nor what depends on it", async () => {
+    const cnf = { "x5t#S256": thumbprint };
+    const rows: readonly RoleMapping[] = [
+      { role: "nurse", issuer: "idp", claim: ["groups"], value: "nurses" },
+      { role: "bridge", issuer: "idp", claim: ["client_id"], value: "dashboard" },
+    ];
+    const outcomes = async (claims: Claims, bound: readonly string[], where: Where = {}) => {
+      const mapped = rows.map((row) => ({ ...row, certificateBound: bound.includes(row.role) }));
+      const results = await explainToken(
+        await sign(privateKey, claims),
+        surroundings(issuer, { mapping: mapped, ...where }),
+      );
+      return ["cnf", "roles"].map((check) => results.find((one) => one.check === check)?.outcome);
+    };
+    const all = ["nurse", "bridge"];
+    assert.deepEqual(await outcomes({ cnf }, []), ["unknown", "passed"]);
+    assert.deepEqual(await outcomes({ cnf }, ["bridge"]), ["unknown", "passed"]);
+    assert.deepEqual(await outcomes({ cnf }, all), ["unknown", "unknown"]);
+    assert.deepEqual(await outcomes({ cnf, groups: [], client_id: "x" }, all), [
+      "unknown",
+      "failed",
+    ]);
+    assert.deepEqual(await outcomes({}, all), ["passed", "failed"]);
+    assert.deepEqual(await outcomes({ cnf: { jkt: thumbprint } }, all), ["failed", "failed"]);
+    assert.deepEqual(await outcomes({ cnf }, all, { fingerprint }), ["passed", "passed"]);
+    const other = "0".repeat(64);
+    assert.deepEqual(await outcomes({ cnf }, [], { fingerprint: other }), ["failed", "passed"]);
+    const [token, where] = [await sign(privateKey, { cnf }), surroundings(issuer)];
+    const result = (await explainToken(token, where)).find(({ check }) => check === "cnf");
+    assert.equal(result?.found, `x5t#S256 ${thumbprint}`);
+    assert.match(result.expected, /--certificate/);
+    assert.equal(await refusedBy(token), "cnf");
+  });
+
   test("says what a text is that is no signed token, and repeats nothing of it", async () => {
     const good = await sign(privateKey);
     const [header = "", claims = "", signature = ""] = good.split(".");

@@ -1,7 +1,9 @@
-import { readFileSync } from "node:fs";
+import { X509Certificate } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
 import type { Commands } from "@wardmq/commands";
 import { commands } from "@wardmq/commands";
 import { printable } from "@wardmq/events";
+import { tokenChecks } from "@wardmq/tokens";
 import type { Command } from "commander";
 import { ask } from "../ask.ts";
 import { count, group, type Json, print, printJson } from "../command-line.ts";
@@ -10,6 +12,7 @@ import { deploymentCommand, inDeployment } from "../deployment-command.ts";
 import { readDescriptor } from "../descriptor.ts";
 import { Failure, systemCode } from "../failure.ts";
 import { parseTokens } from "../login/profile.ts";
+import { readHere } from "../read-here.ts";
 import { table } from "../table.ts";
 
 export function addTokenCommands(program: Command): void {
@@ -32,23 +35,26 @@ export function addTokenCommands(program: Command): void {
       "the file the token is in, alone or as wardmq login keeps it (default: standard input); never an argument",
     )
     .option("--api", "judge it as the API does, not as a broker")
+    .option("--certificate <path>", "the certificate (PEM) it comes with, where it is bound to one")
     .option("--json", "print the checks as JSON")
-    .action(async (words: string[], options: Json & { file?: string; api?: boolean }) => {
-      const { api = false } = options;
-      const text = readToken(options.file, api); // before the deployment's folder becomes the current one
-      await inDeployment([], async (_, { json }: Json) => {
-        const { checks } = await ask("token.explain", { token: text, api });
+    .action(async (words: string[], { json, api = false, ...from }: ExplainOptions) => {
+      refuseTokenAsArgument(words);
+      // Before the deployment's folder becomes the current one.
+      const given = { token: readToken(from.file, api), api, ...fingerprintIn(from.certificate) };
+      await inDeployment([], async () => {
+        const checks = await explain(given);
         if (json) printJson(checks);
         else print(explanation(checks));
-        const failed = checks.filter(({ outcome }) => outcome === "failed");
-        if (failed.length > 0) {
-          throw new Failure(
-            1,
-            `the token is refused by ${failed[0]?.check}`,
-            "see the lines above",
-          );
+        const failed = checks.find(({ outcome }) => outcome === "failed");
+        if (failed !== undefined) {
+          throw new Failure(1, `the token is refused by ${failed.check}`, "see the lines above");
         }
-      })(words, options);
+        const unknown = checks.find(({ outcome }) => outcome === "unknown");
+        if (unknown !== undefined) {
+          const why = `whether the token passes ${unknown.check} is not known`;
+          throw new Failure(1, why, "name the certificate it comes with: --certificate FILE");
+        }
+      })(words, {});
     });
 
   controlCommand<"token.revoke", { issuer?: string; jti?: string; sid?: string; subject?: string }>(
@@ -120,7 +126,45 @@ function bansText({ bans, brokers, claimed }: Commands["bans"]["result"]): strin
   return parts.join("\n\n");
 }
 
-/** A token is never an argument: everybody on the machine can read those. */
+interface ExplainOptions extends Json {
+  readonly file?: string;
+  readonly api?: boolean;
+  readonly certificate?: string;
+}
+
+type Checks = Commands["token.explain"]["result"]["checks"];
+
+/** What is too long for a token is not sent: nothing but its length is looked at. */
+async function explain(given: Commands["token.explain"]["arguments"]): Promise<Checks> {
+  const { size } = tokenChecks;
+  const { passed, found } = size.look({ text: given.token });
+  if (passed) return (await ask("token.explain", given)).checks;
+  return [{ check: "size", outcome: "failed", found, expected: size.expected() }];
+}
+
+/** Everybody on the machine can read arguments. What is no folder may be a token, so it is not repeated. */
+function refuseTokenAsArgument(words: readonly string[]): void {
+  const [directory, ...more] = words;
+  if (more.length === 0 && (directory === undefined || existsSync(`${directory}/.`))) return;
+  throw new Failure(
+    2,
+    more.length === 0 ? "DIR is no folder" : "there is more than DIR",
+    "a token is given on standard input or by --file, never as an argument",
+  );
+}
+
+function fingerprintIn(path: string | undefined): { readonly fingerprint?: string } {
+  if (path === undefined) return {};
+  try {
+    const { fingerprint256 } = new X509Certificate(readHere(path));
+    return { fingerprint: fingerprint256.replaceAll(":", "").toLowerCase() };
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    const why = `${printable(path, 1000)} holds no certificate in PEM`;
+    throw new Failure(2, why, "name the file of the certificate that the token is bound to");
+  }
+}
+
 function readToken(file: string | undefined, api: boolean): string {
   try {
     const bytes = file === undefined ? readDescriptor() : readFileSync(file);
@@ -144,10 +188,10 @@ function tokenOf(text: string, api: boolean): string {
 
 const signs = { passed: "ok  ", failed: "FAIL", unknown: "  - " } as const;
 
-function explanation(checks: Commands["token.explain"]["result"]["checks"]): string {
+function explanation(checks: Checks): string {
   return checks
     .map(({ check, outcome, found, expected }) => {
-      const what = outcome === "unknown" ? "nothing to look at" : found;
+      const what = outcome === "unknown" && found === "" ? "nothing to look at" : found;
       const wanted = outcome === "passed" ? "" : `; expected ${expected}`;
       return `${signs[outcome]} ${check.padEnd(10)} ${what}${wanted}`;
     })

@@ -13,7 +13,7 @@ const issuerIsAway = {
 } as const;
 
 export const tokenHandlers: HandlersOf<typeof tokenCommands> = {
-  "token.explain": async ({ tokens, registry }, { token: given, api = false }) => {
+  "token.explain": async ({ tokens, registry }, { token: given, api = false, fingerprint }) => {
     const token = given.trim();
     const judges = api ? tokens.ofApi() : { issuers: tokens.issuers(), mapping: tokens.mapping() };
     const isAsked = isOpaque(token) && judges.issuers.some(({ isAsked }) => isAsked === true);
@@ -24,7 +24,7 @@ export const tokenHandlers: HandlersOf<typeof tokenCommands> = {
       org: registry.identity.org,
       revocations: tokens.revocations.list(),
       now: tokens.now(),
-      fingerprint: undefined,
+      fingerprint,
       username: undefined,
       introspected,
     });
