@@ -89,6 +89,12 @@ describe("an issuer's keys", () => {
     ["of a document that is no object", discovery, "null", /another issuer/],
     ["that are no key set", metadata.jwks_uri, { keys: "k" }, /no JWK Set/],
     [
+      "that are too many",
+      metadata.jwks_uri,
+      { keys: Array.from({ length: 65 }, () => ({})) },
+      /its JWK Set has 65 keys, more than 64/,
+    ],
+    [
       "of which none can be used",
       metadata.jwks_uri,
       { keys: [{ kty: "oct", kid: "k", k: "AA" }] },

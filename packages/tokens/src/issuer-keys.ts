@@ -2,6 +2,7 @@ import { type Algorithm, algorithms } from "./algorithms.ts";
 import type { IssuerKey } from "./issuer.ts";
 import { type Claims, claimOf } from "./parse-token.ts";
 
+const noJwkSet = "what it sent is no JWK Set";
 const mostKeys = 64;
 const longestKeyId = 255;
 const shortestModulusBits = 2_048;
@@ -15,18 +16,19 @@ const coordinateBytes: Readonly<Record<string, number>> = {
 
 /**
  * The keys of a JWK Set (RFC 7517) that can sign tokens here, made anew from their public members. Keys for encryption,
- * of other kinds, too short or without a `kid` are left out, and so is one whose `kid` is there twice; undefined for
- * what is no JWK Set.
+ * of other kinds, too short or without a `kid` are left out, and so is one whose `kid` is there twice; a sentence for
+ * what is no JWK Set, or too large a one.
  */
-export function parseJwkSet(text: string): readonly IssuerKey[] | undefined {
+export function parseJwkSet(text: string): readonly IssuerKey[] | string {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    return undefined;
+    return noJwkSet;
   }
   const keys = isObject(value) ? claimOf(value, "keys") : undefined;
-  if (!Array.isArray(keys) || keys.length > mostKeys) return undefined;
+  if (!Array.isArray(keys)) return noJwkSet;
+  if (keys.length > mostKeys) return `its JWK Set has ${keys.length} keys, more than ${mostKeys}`;
   const parsed = keys.flatMap((key) => (isObject(key) ? (parseKey(key) ?? []) : []));
   const kids = parsed.map(({ kid }) => kid);
   return parsed.filter(({ kid }) => kids.indexOf(kid) === kids.lastIndexOf(kid));

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { type CryptoKey, exportJWK, generateKeyPair, SignJWT } from "jose";
 import {
   type Issuer,
+  type IssuerKey,
   parseJwkSet,
   type RoleMapping,
   type TokenSurroundings,
@@ -14,6 +15,13 @@ export const fingerprint = createHash("sha256").update("certificate").digest("he
 export const mapping: readonly RoleMapping[] = [
   { role: "nurse", issuer: "idp", claim: ["groups"], value: "nurses" },
 ];
+
+/** The keys of a JWK Set that is one. */
+export function keysIn(keys: readonly unknown[]): readonly IssuerKey[] {
+  const parsed = parseJwkSet(JSON.stringify({ keys }));
+  if (typeof parsed === "string") throw new Error(parsed);
+  return parsed;
+}
 
 /** An issuer with one ES256 key, and what signs with it. */
 export async function makeIssuer(changes: Partial<Issuer> = {}) {
@@ -28,7 +36,7 @@ export async function makeIssuer(changes: Partial<Issuer> = {}) {
     maximumLifeSeconds: 3_600,
     requiredClaims: ["client_id", "jti"],
     attributes: { ward: "ward" },
-    keys: parseJwkSet(JSON.stringify({ keys: [jwk] })) ?? [],
+    keys: keysIn([jwk]),
     keysUntil: now + 60_000,
     ...changes,
   };

@@ -184,7 +184,7 @@ export class Issuers {
     const ca = issuerCa(settings, this.#parts.readFile);
     const url = settings.jwksUri ?? (await discover(this.#parts.ask, settings, "jwks_uri", ca));
     const keys = parseJwkSet(await this.#parts.ask({ url, ca }));
-    if (keys === undefined) throw new IssuerUnavailable("what it sent is no JWK Set");
+    if (typeof keys === "string") throw new IssuerUnavailable(keys);
     if (keys.length === 0) throw new IssuerUnavailable("its JWK Set holds no key that can be used");
     return keys;
   }
@@ -293,7 +293,8 @@ function readCache(text: string | undefined, now: number): ReadonlyMap<string, F
       const keys = parseJwkSet(
         JSON.stringify({ keys: given.map(({ jwk, ...rest }) => ({ ...jwk, ...rest })) }),
       );
-      if (typeof issuer !== "string" || !isPast(fetchedAt, now) || keys === undefined) continue;
+      if (typeof issuer !== "string" || !isPast(fetchedAt, now) || typeof keys === "string")
+        continue;
       kept.set(name, { issuer, fetchedAt, keys });
     }
   } catch {
