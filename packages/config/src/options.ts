@@ -151,7 +151,7 @@ const acceptMeans: Readonly<Record<string, string>> = {
   nothing: "`nothing` keeps the listener closed",
   certificate: "`certificate` is one of a registered subject",
   token: "`token` is an access token as the MQTT password",
-  both: "`both` lets a client without a certificate come with a token",
+  both: "`both` lets a client come with a token, by which it is judged even if it has a certificate",
 };
 
 const kB = 1024;
