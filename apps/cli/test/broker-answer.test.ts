@@ -61,7 +61,10 @@ describe("what a person is told of a message or filter that was not taken", () =
       denied.message,
       /^not allowed to subscribe to a\/\\u\{202e\}#: Not authorized \(0x87\)/,
     );
-    assert.match(denied.hint, /^wardmq policy explain DIR SUBJECT subscribe /);
+    assert.match(
+      denied.hint,
+      /^wardmq policy explain DIR SUBJECT subscribe .*--claim .*--attribute/,
+    );
     const full = explainRefusal("publish", "a", { reasonCode: 0x97 });
     assert.equal(full.message, "cannot publish to a: Quota exceeded (0x97)");
     assert.doesNotMatch(full.hint, /policy/);

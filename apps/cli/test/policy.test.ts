@@ -144,6 +144,7 @@ describe("wardmq policy explain", () => {
       [["service:board", "send", "a"], /"send" is no action; write publish or subscribe/],
       [["person:idp_a", "publish", "a", "--attribute", "ward=a/b"], /"ward=a\/b" is no attribute/],
       [["person:idp_a", "publish", "a", "--claim", "groups"], /"groups" is no claim/],
+      [["app:idp_a", "publish", "a", "--attribute", "org=other"], /with a token is of hospital-1/],
       [["service:board", "publish", "a", "--claim", "a=b"], /a service has no token/],
     ] as const) {
       const { code, stderr } = await inDeployment(["explain", ...words]);
@@ -185,7 +186,7 @@ describe("wardmq policy explain", () => {
     assert.match(long.stdout, /^Deny: [^\n]{300,500}…\n/);
   });
 
-  test("takes the claims of a token, and says which role needs more", async () => {
+  test("takes the claims of a token and the deployment's organisation, and says which role needs more", async () => {
     const claims = `claims:
   - { issuer: idp, claim: groups, value: nurses, role: board }
   - { issuer: idp, claim: groups, value: nurses, role: chief }
@@ -199,9 +200,16 @@ describe("wardmq policy explain", () => {
       "subscribe",
       "hospital-1/main/icu/device/+/telemetry",
     ];
-    const given = ["--attribute", "org=hospital-1", "--claim", "groups=nurses"];
-    const { stdout } = await inDeployment([...words, ...given]);
+    const { stdout } = await inDeployment([...words, "--claim", "groups=nurses"]);
+    const unnamed = await inDeployment(words);
+    const rights = ["--attribute", "org=hospital-1"];
+    const what = await inDeployment(["what", "can", "person:idp_ann", "do", ...rights]);
     write(policy);
+    const remark = /the roles of a token come from its claims, .* --claim .* --attribute/;
+    assert.match(unnamed.stdout, /^Deny: .*\n {2}no rule applies\n/);
+    assert.match(unnamed.stdout, remark);
+    assert.match(what.stdout, remark);
+    assert.doesNotMatch(stdout, remark);
     assert.deepEqual(stdout.split("\n").slice(1, 4), [
       `  by board/subscribe[0], ${at("8:17")}`,
       "  the claims give the role board",

@@ -158,7 +158,7 @@ function addReadingCommands(policy: Command): void {
     examples: [
       "wardmq policy explain /srv/wardmq service:dashboard subscribe 'hospital-1/#'",
       "wardmq policy explain /srv/wardmq service:acme subscribe 'h/+/+/device/+/lifecycle' --at 2026-12-01T09:00:00Z",
-      "wardmq policy explain /srv/wardmq person:hospital_ann subscribe 'h/main/icu/device/+/alarm' --claim groups=nurses --attribute org=h --attribute ward=icu",
+      "wardmq policy explain /srv/wardmq person:hospital_ann subscribe 'h/main/icu/device/+/alarm' --claim groups=nurses --attribute ward=icu",
     ],
   })
     .option("--at <time>", "when, for grants (default: now)")
@@ -175,14 +175,14 @@ function addReadingCommands(policy: Command): void {
         ) => {
           const { policy: explained, file } = policyOf(directory);
           const asking = { action: actionOf(verb), topic: asked, at: timeOf(at) };
-          const { subject, mapped } = await subjectOf(id, given, explained);
+          const { subject, mapped, remark } = await subjectOf(id, given, explained, directory);
           const request = { subject, ...asking };
           const explanation = explain(explained, request);
           const changes = explanation.changes.map(({ changed: _, ...change }) => change);
           if (json) printJson({ ...explanation, changes, rolesOfClaims: mapped });
           else {
             const sentence = `${id} ${verb} ${printable(asked, 300)}`;
-            print(explanationText(explanation, sentence, file, mapped));
+            print(explanationText(explanation, sentence, file, mapped, remark));
           }
         },
       ),
@@ -227,10 +227,11 @@ function addReadingCommands(policy: Command): void {
           expectWord(can, "can");
           expectWord(last, "do");
           const { policy: searched, file } = policyOf(directory);
-          const { subject } = await subjectOf(id, given, searched);
+          const { subject, remark } = await subjectOf(id, given, searched, directory);
           const rights = whatCan(searched, subject, timeOf(at));
           if (json) printJson(rights);
-          else print(rightsText(rights, file));
+          else
+            print([rightsText(rights, file), ...(remark === undefined ? [] : [remark])].join("\n"));
         },
       ),
     );

@@ -120,5 +120,7 @@ export function explainRefusal(
     return new Failure(1, `cannot ${what}: ${said}`, seeEvents);
   }
   const explain = `wardmq policy explain DIR SUBJECT ${action} '${shown}'`;
-  return new Failure(1, `not allowed to ${what}: ${said}`, `${explain} says why; ${seeEvents}`);
+  const token = "--claim groups=nurses and --attribute ward=icu-3 tell it what the token says";
+  const hint = `${explain} says why; ${token}; ${seeEvents}`;
+  return new Failure(1, `not allowed to ${what}: ${said}`, hint);
 }

@@ -3,10 +3,11 @@ import { type Action, faultOfFilter, type Policy, type Subject, tokenRoles } fro
 import { type MappedRole, mappedRoles } from "@wardmq/tokens";
 import { ask } from "../ask.ts";
 import { Failure } from "../failure.ts";
+import { loadConfig } from "../preflight.ts";
 
 /** What is said of a subject that the registry does not know. */
 export interface Given {
-  /** `ward=icu-3`. */
+  /** `ward=icu-3`; the organisation of a person or an app is the deployment's. */
   readonly attribute?: readonly string[];
   /** `groups=nurses`: of the token of a person or an app. */
   readonly claim?: readonly string[];
@@ -16,40 +17,55 @@ export interface Given {
 export interface Asking {
   readonly subject: Subject;
   readonly mapped: readonly MappedRole[];
+  /** What is not known of it. */
+  readonly remark?: string;
 }
 
-/** The subject of this id as the registry knows it, or as `--attribute` and `--claim` say of one that has no record. */
+const claimsUnnamed =
+  "the roles of a token come from its claims, and none were named: write --claim groups=nurses, and --attribute ward=icu-3 for what else it says";
+
+/**
+ * The subject of this id as the registry of a deployment knows it, or as `--attribute` and `--claim` say of one that has
+ * no record.
+ */
 export async function subjectOf(
   id: string,
   { attribute: given = [], claim = [] }: Given,
   policy: Policy,
+  directory: string,
 ): Promise<Asking> {
   const [, kind, name] = /^(device|service|person|app):([A-Za-z0-9_-]{1,64})$/.exec(id) ?? [];
   if (kind === undefined || name === undefined) {
     const hint = "write device:UUID, service:NAME, person:NAME or app:NAME";
     throw new Failure(2, `"${printable(id, 80)}" names no subject`, hint);
   }
-  const mapped = claim.length === 0 ? [] : mappedTo(kind, name, claim, policy);
+  const isOfToken = kind === "person" || kind === "app";
+  if (claim.length > 0 && !isOfToken) {
+    throw new Failure(2, `a ${kind} has no token`, "leave --claim out, or name a person or an app");
+  }
+  const mapped = claim.length === 0 ? [] : mappedTo(name, claim, policy);
   const record = await recordOf(id, kind, given.length > 0);
   const attributes = {
     ...record?.attributes,
     ...Object.fromEntries(given.map(parsePair)),
+    ...(isOfToken ? organisationOf(directory, given) : {}),
     id: name,
   };
   const roles = mapped.flatMap(({ role, missing }) => (missing === undefined ? role : []));
-  return { subject: { id, kind: kind as Subject["kind"], attributes, roles }, mapped };
+  const subject = { id, kind: kind as Subject["kind"], attributes, roles };
+  return { subject, mapped, ...(isOfToken && claim.length === 0 ? { remark: claimsUnnamed } : {}) };
+}
+
+/** Whatever a token says, its subject is of the deployment's own organisation. */
+function organisationOf(directory: string, given: readonly string[]): { readonly org: string } {
+  const { org } = loadConfig(directory, []).settings;
+  const other = given.find((one) => one.startsWith("org=") && one !== `org=${org}`);
+  if (other === undefined) return { org };
+  throw new Failure(2, `whoever comes with a token is of ${org}`, `leave "${other}" out`);
 }
 
 /** The roles that claims give; the id of a person or an app begins with the name of its issuer. */
-function mappedTo(
-  kind: string,
-  name: string,
-  given: readonly string[],
-  policy: Policy,
-): readonly MappedRole[] {
-  if (kind !== "person" && kind !== "app") {
-    throw new Failure(2, `a ${kind} has no token`, "leave --claim out, or name a person or an app");
-  }
+function mappedTo(name: string, given: readonly string[], policy: Policy): readonly MappedRole[] {
   const claims: Record<string, string[]> = {};
   for (const text of given) {
     const at = text.indexOf("=");

@@ -27,6 +27,7 @@ export function explanationText(
   asked: string,
   file: string,
   mapped: readonly MappedRole[],
+  remark: string | undefined,
 ): string {
   const { effect, ruleId, hint } = decision;
   const rule = ruleId === undefined ? "no rule applies" : `by ${ruleId}, ${at(place, file)}`;
@@ -37,6 +38,7 @@ export function explanationText(
     const needs = missing === undefined ? "" : `, but it needs ${printable(missing)}`;
     lines.push(`  the claims give the role ${role}${needs}`);
   }
+  if (remark !== undefined) lines.push(`  ${remark}`);
   if (effect === "Permit") return lines.join("\n");
   if (close.length > 0) lines.push("rules that came close:");
   for (const one of close) {
