@@ -39,7 +39,6 @@ const rest = `    introspection: { clientId: ${asking.id}, clientSecretFile: idp
         - { role: security-officer, claim: groups, value: doctors, amr: [mfa] }
       breakGlass:
         - { name: all-wards, policyRole: all-wards, claim: groups, value: nurses, longestMinutes: 30 }
-        - { name: gone, policyRole: no-such-role, claim: groups, value: nurses }
         - { name: officer, apiRole: security-officer, claim: groups, value: nurses, longestMinutes: 30 }
         - { name: with-two, apiRole: operator, claim: groups, value: nurses, secondPerson: true }
         - { name: strong, apiRole: operator, claim: groups, value: nurses, amr: [mfa] }
@@ -246,7 +245,6 @@ describe("what is taken in an emergency", () => {
       [doctor, "all-wards", 5],
       [nurse, "all-wards", 31],
       [nurse, "strong", 5],
-      [nurse, "gone", 5],
       [nurse, "no-such-row", 5],
     ] as const) {
       const { status, json } = await take(token, name, minutes);

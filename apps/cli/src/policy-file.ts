@@ -12,7 +12,7 @@ import {
   parsePolicyFiles,
   provePolicy,
 } from "@wardmq/policy";
-import { IssuersError, parseIssuers } from "@wardmq/tokens";
+import { type IssuerSettings, IssuersError, parseIssuers } from "@wardmq/tokens";
 import { Failure, systemCode } from "./failure.ts";
 
 /** The files of a deployment's policy: `policy.yaml`, or those of its folder `policy` in the order of their names. */
@@ -68,15 +68,20 @@ export function checkPolicyFiles(directory: string): Checked {
   const policy = parseFiles(files);
   refuseBroken(policy, files);
   const file = files[0]?.name ?? "policy.yaml";
-  return { policy, file, findings: checkPolicy(policy, { issuers: issuersOf(directory) }) };
+  const settings = issuersOf(directory);
+  const issuers = settings.map(({ name }) => name);
+  const breakGlass = settings
+    .flatMap(({ api }) => api?.breakGlass ?? [])
+    .flatMap(({ policyRole }) => policyRole ?? []);
+  return { policy, file, findings: checkPolicy(policy, { issuers, breakGlass }) };
 }
 
-/** The names of the issuers whose tokens count. */
-function issuersOf(directory: string): readonly string[] {
+/** The issuers whose tokens count. */
+function issuersOf(directory: string): readonly IssuerSettings[] {
   const path = join(directory, "issuers.yaml");
   if (!existsSync(path)) return [];
   try {
-    return parseIssuers(readFileSync(path, "utf8"), apiVocabulary, path).map(({ name }) => name);
+    return parseIssuers(readFileSync(path, "utf8"), apiVocabulary, path);
   } catch (error) {
     if (error instanceof IssuersError) throw new Failure(2, error.message, "");
     throw error;

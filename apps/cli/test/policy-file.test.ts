@@ -14,14 +14,14 @@ const policy = (claims: string) =>
     join(folder, "policy.yaml"),
     `roles:\n  nurse: { subscribe: ["{org}/{site}/icu/device/+/alarm"] }\n${claims}`,
   );
-const issuers = (audience: string) =>
+const issuers = (audience: string, more = "") =>
   writeFileSync(
     join(folder, "issuers.yaml"),
     `issuers:
   idp:
     issuer: https://idp.example
     audience: ${audience}
-`,
+${more}`,
   );
 const said = () => {
   const { findings, file } = checkPolicyFiles(folder);
@@ -38,6 +38,15 @@ test("a role that claims give is bound to somebody, and an issuer that nobody fo
   );
   issuers("wardmq");
   assert.doesNotMatch(said(), /bound to nobody|issuers\.yaml/);
+});
+
+test("a role that an emergency gives is bound to somebody", () => {
+  policy("");
+  issuers("wardmq");
+  assert.match(said(), /roles\.nurse: is bound to nobody/);
+  const row = "{ name: icu, policyRole: nurse, claim: groups, value: nurses }";
+  issuers("wardmq", `    api: { audience: wardmq-api, breakGlass: [${row}] }\n`);
+  assert.doesNotMatch(said(), /bound to nobody/);
 });
 
 test("an issuers.yaml that is wrong is refused with its place", () => {

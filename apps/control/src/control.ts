@@ -37,7 +37,7 @@ import { readText, stateFile } from "./files.ts";
 import { ForeignCas } from "./foreign/foreign-cas.ts";
 import { type Https, openHttps } from "./https.ts";
 import { BreakGlassWatch } from "./pending/break-glass-watch.ts";
-import { canGrant, withTaken } from "./policy/break-glass-grants.ts";
+import { withTaken } from "./policy/break-glass-grants.ts";
 import { Policies } from "./policy/policies.ts";
 import { digestOf, readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
 import { PolicyTrial } from "./policy/policy-trial.ts";
@@ -422,7 +422,6 @@ export class Control {
       },
       rekeyBrokers: () => this.#publisher.rekey(),
       tenants: () => this.#sources.policy.tenants,
-      canGrant: (role) => canGrant(this.#sources.policy, role),
       breakGlassChanged: () => this.#breakGlass.changed(),
       trial: this.#trial,
       usage: this.#usage,

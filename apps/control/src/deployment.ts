@@ -13,6 +13,7 @@ import { loadPolicy, type Policy, type PolicyFile } from "@wardmq/policy";
 import { type IssuerSettings, parseIssuers } from "@wardmq/tokens";
 import { Failure, systemCode } from "./failure.ts";
 import { readText } from "./files.ts";
+import { refuseUngrantable } from "./policy/break-glass-grants.ts";
 import { readPolicyFiles } from "./policy/policy-files.ts";
 import type { DeploymentIdentity } from "./registry/registry.ts";
 
@@ -153,6 +154,10 @@ export function readOperatorFiles(
   const policyFiles = readPolicyFiles();
   const policy = loadPolicy(policyFiles, settings);
   const issuers = readIssuers();
+  refuseUngrantable(policy, issuers, {
+    file: paths.issuers,
+    text: () => readText(paths.issuers),
+  });
   return { settings, controlListeners, published, anchor, policy, policyFiles, issuers };
 }
 

@@ -24,7 +24,6 @@ import { openFeedKeys } from "./feed/feed-signer.ts";
 import { readText, stateFile } from "./files.ts";
 import { ForeignCas } from "./foreign/foreign-cas.ts";
 import { takeLock } from "./lock.ts";
-import { canGrant } from "./policy/break-glass-grants.ts";
 import { Policies } from "./policy/policies.ts";
 import { readPolicyFiles, writePolicyFiles } from "./policy/policy-files.ts";
 import { PolicyTrial } from "./policy/policy-trial.ts";
@@ -213,7 +212,6 @@ async function openFiles(
     lastEvents: (count) => events.last(count),
     rekeyBrokers: async () => [],
     tenants: () => readOperatorFiles([], registry.identity).policy.tenants,
-    canGrant: (role) => canGrant(readOperatorFiles([], registry.identity).policy, role),
     breakGlassChanged: () => {},
     get trial() {
       const trial = new PolicyTrial({

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { compilePolicy, parsePolicy } from "@wardmq/policy";
-import { TokenClock } from "@wardmq/tokens";
+import { parseIssuers, TokenClock } from "@wardmq/tokens";
 import { BreakGlassUses, type StoredUse } from "../src/pending/break-glass-uses.ts";
 import { BreakGlassWatch } from "../src/pending/break-glass-watch.ts";
 import type { SealedRows } from "../src/pending/sealed-rows.ts";
-import { canGrant, withTaken } from "../src/policy/break-glass-grants.ts";
+import { refuseUngrantable, withTaken } from "../src/policy/break-glass-grants.ts";
 import { eventually } from "./control-under-test.ts";
 
 const start = Date.UTC(2026, 10, 27, 8, 0, 0);
@@ -157,10 +157,29 @@ roles:
   });
 
   test("is not there where the policy has no such role, or asks for a login itself", () => {
-    assert.equal(canGrant(policy, "none"), false);
-    assert.equal(canGrant(policy, "strong"), false);
     for (const role of ["none", "strong"]) {
       assert.deepEqual(withTaken(policy, [taken(role)]), policy);
     }
+  });
+
+  test("can not be offered where the policy could not give it, and the refusal says where", () => {
+    const row = (name: string, role: string) =>
+      `        - { name: ${name}, ${role}, claim: groups, value: nurses }\n`;
+    const text = (rows: string) =>
+      `issuers:\n  idp:\n    issuer: https://idp.example\n    audience: wardmq\n    api:\n      audience: api\n      breakGlass:\n${rows}`;
+    const refuse = (given: string) =>
+      refuseUngrantable(policy, parseIssuers(given, { roles: ["operator"], commands: [] }), {
+        file: "issuers.yaml",
+        text: () => given,
+      });
+    const good = row("a", "policyRole: all-wards") + row("b", "apiRole: operator");
+    refuse(text(good));
+    const bad = row("c", "policyRole: none") + row("d", "policyRole: strong");
+    assert.throws(() => refuse(text(good + bad)), {
+      message: [
+        "issuers.yaml:10:34: issuers.idp.api.breakGlass.2.policyRole: the policy has no role none",
+        "issuers.yaml:11:34: issuers.idp.api.breakGlass.3.policyRole: the role strong of the policy has requires, so only claims give it",
+      ].join("\n"),
+    });
   });
 });

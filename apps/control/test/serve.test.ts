@@ -340,6 +340,37 @@ describe("reading the files again", () => {
     assert.match(message, /^wardmq\.yaml:\d+:6: org: is not the one this deployment was made for/);
   });
 
+  test("refuses a policy that can not give what an emergency lets people take, and an issuers.yaml that wants it to", async () => {
+    await using at = await started();
+    const policy = (role: string) =>
+      writeFileSync(at.folder.in("policy.yaml"), `roles: { ${role}: { subscribe: ["a"] } }\n`);
+    const issuers = (role: string) =>
+      writeFileSync(
+        at.folder.in("issuers.yaml"),
+        `issuers:
+  idp:
+    issuer: https://localhost:9
+    audience: wardmq
+    api:
+      audience: api
+      breakGlass: [{ name: a, policyRole: ${role}, claim: groups, value: nurses }]
+`,
+      );
+    const message = (role: string) =>
+      `issuers.yaml:7:43: issuers.idp.api.breakGlass.0.policyRole: the policy has no role ${role}`;
+    policy("all-wards");
+    issuers("wards");
+    assert.equal(refusal(await at.control.ask("reload", {})).message, message("wards"));
+    const { events } = await at.control.result("events", { last: 1 });
+    assert.equal((events[0] as { type: string }).type, "settings-refused");
+    issuers("all-wards");
+    assert.deepEqual(await at.control.result("reload", {}), {
+      changed: ["policy.yaml", "issuers.yaml"],
+    });
+    policy("wards");
+    assert.equal(refusal(await at.control.ask("reload", {})).message, message("all-wards"));
+  });
+
   test("does nothing when nothing changed", async () => {
     await using at = await started();
     appendFileSync(at.folder.in("wardmq.yaml"), "\n# a comment\n");

@@ -9,4 +9,5 @@ export {
   parseConfig,
   trustDomainOf,
 } from "./parse.ts";
+export * from "./place-in.ts";
 export * from "./problem.ts";

@@ -106,8 +106,6 @@ export interface Surroundings {
   readonly policies: Policies;
   /** The organisations that the policy in force is for. */
   readonly tenants: () => readonly { readonly name: string }[];
-  /** Whether the policy has a role that can be given to somebody for a time. */
-  readonly canGrant: (role: string) => boolean;
   /** Something was taken for an emergency, or ended. */
   readonly breakGlassChanged: () => void;
   readonly trial: PolicyTrial;

@@ -1,4 +1,9 @@
-import { assignmentsOf, claimAssignments, describeClaim } from "../decide/assignments.ts";
+import {
+  type Assignment,
+  assignmentsOf,
+  claimAssignments,
+  describeClaim,
+} from "../decide/assignments.ts";
 import { termsOf } from "../decide/terms.ts";
 import { suggestion } from "../language/closest.ts";
 import {
@@ -32,14 +37,16 @@ interface PathPlace extends Place {
 export interface Deployment {
   /** The names of the issuers of issuers.yaml. */
   readonly issuers?: readonly string[];
+  /** The roles that issuers.yaml lets people take in an emergency. */
+  readonly breakGlass?: readonly string[];
 }
 
 /** Everything in a policy that is worth a second look, in the order of the file. A finding never stops anything. */
 export function checkPolicy(
   policy: Policy,
-  { issuers }: Deployment = {},
+  { issuers, breakGlass = [] }: Deployment = {},
 ): readonly PolicyFinding[] {
-  const roles = boundRoles(policy);
+  const roles = boundRoles(policy, breakGlass);
   const rules = roles.map(({ role, bound }) => rulesOf(role, bound));
   const findings = [
     ...roles.flatMap(({ role, bound }) => checkRole(role, bound)),
@@ -54,8 +61,15 @@ export function checkPolicy(
   return findings.sort((a, b) => a.line - b.line || a.column - b.column);
 }
 
-function boundRoles(policy: Policy): readonly { role: Role; bound: BoundRole }[] {
-  const every = [...assignmentsOf(policy), ...claimAssignments(policy)];
+function boundRoles(
+  policy: Policy,
+  breakGlass: readonly string[],
+): readonly { role: Role; bound: BoundRole }[] {
+  const every: readonly Pick<Assignment, "role" | "selector">[] = [
+    ...assignmentsOf(policy),
+    ...claimAssignments(policy),
+    ...breakGlass.map((role) => ({ role, selector: { kind: "person" } as const })),
+  ];
   const given = Map.groupBy(every, ({ role }) => role);
   return policy.roles.map((role) => {
     const to = new Set<string>();

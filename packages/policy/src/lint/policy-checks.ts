@@ -69,7 +69,10 @@ export const policyChecks = {
     severity: "warning",
     summary: "no rule of a role has decided anything for so many days (`--unused-for 30d`)",
   },
-  "never-bound": { severity: "notice", summary: "a role is bound to nobody" },
+  "never-bound": {
+    severity: "notice",
+    summary: "a role is bound to nobody, and nobody may take it in an emergency",
+  },
   "allows-nothing": { severity: "notice", summary: "a role has no rules" },
   "already-allowed": {
     severity: "notice",
