@@ -21,7 +21,7 @@ export function apiDocument(table: CommandTable): string {
 
 \`wardmq serve\` serves the API over HTTPS, on port 9443 of 127.0.0.1 unless \`listeners.api\` in \`wardmq.yaml\` says otherwise. TLS is the
 broker's: 1.3, a configured host by SNI, a client certificate. Whoever has none, or one that is not of an active operator, gets no
-further than the handshake, unless \`issuers.yaml\` lets people come with [access tokens](tokens.md#operators-with-tokens). \`GET /openapi.json\` gives the OpenAPI 3.1 document with the schema of every argument and result.
+further than the handshake, unless \`issuers.yaml\` lets people come with [access tokens](tokens.md#operators-with-tokens). \`GET /openapi.json\` gives the OpenAPI 3.1 document with the schema of every argument and result, and both ways to come: \`clientCertificate\` and \`bearerAuth\`.
 
 \`\`\`sh
 npx wardmq operator add DIR alice --role security-officer

@@ -61,15 +61,22 @@ export function openApiDocument(table: CommandTable): object {
       title: "WardMQ control",
       version: "1",
       description:
-        "Operators authenticate with a client certificate. Every call is an event. Calls that need approval answer 202 and wait for a second security officer.",
+        "Operators authenticate with a client certificate, or with an access token of an issuer that issuers.yaml gives `api`. Every call is an event. Calls that need approval answer 202 and wait for a second security officer.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "/" }],
-    security: [{ clientCertificate: [] }],
+    security: [{ clientCertificate: [] }, { bearerAuth: [] }], // one of them
     paths,
     components: {
       securitySchemes: {
         clientCertificate: { type: "mutualTLS", description: "the certificate of an operator" },
+        bearerAuth: {
+          type: "http",
+          scheme: "bearer",
+          bearerFormat: "JWT",
+          description:
+            "an access token for the audience of the API: it counts only where issuers.yaml gives its issuer `api`, an opaque one only with `introspection` too. A certificate that comes along has to be of the same operator",
+        },
       },
       schemas: { Problem: problem, PendingApproval: pendingApproval },
     },

@@ -13,7 +13,8 @@ type Json = Readonly<Record<string, unknown>>;
 const document = JSON.parse(JSON.stringify(openApiDocument(commands))) as {
   readonly openapi: string;
   readonly paths: Readonly<Record<string, Readonly<Record<string, Json>>>>;
-  readonly components: Json;
+  readonly components: Json & { readonly securitySchemes: Readonly<Record<string, Json>> };
+  readonly security: readonly Json[];
 };
 const table: CommandTable = commands;
 
@@ -58,6 +59,19 @@ describe("the OpenAPI document", () => {
           assert.equal(typeof response["description"], "string");
       }
     }
+  });
+
+  test("lets a call come with a certificate or with a bearer token, and with nothing else", () => {
+    assert.deepEqual(document.security, [{ clientCertificate: [] }, { bearerAuth: [] }]);
+    const schemes = Object.entries(document.components.securitySchemes);
+    assert.deepEqual(
+      schemes.map(([name, { type, scheme, bearerFormat }]) => [name, type, scheme, bearerFormat]),
+      [
+        ["clientCertificate", "mutualTLS", undefined, undefined],
+        ["bearerAuth", "http", "bearer", "JWT"],
+      ],
+    );
+    for (const [name, { description }] of schemes) assert.equal(typeof description, "string", name);
   });
 
   test("refers to nothing that is not there", () => {
