@@ -209,11 +209,11 @@ export const controlErrors = {
   ERR_SUBJECT_UNKNOWN: {
     exitCode: 1,
     status: 404,
-    meaning: "there is no such device or service",
+    meaning: "there is no such device, service or operator",
   },
   ERR_SUBJECT_EXISTS: {
     exitCode: 1,
-    meaning: "the device or service is registered already",
+    meaning: "the device, service or operator is registered already",
   },
   ERR_SUBJECT_REVOKED: {
     exitCode: 1,

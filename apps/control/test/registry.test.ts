@@ -87,6 +87,19 @@ const statesOf = (subject: RegisteredSubject | undefined) =>
   subject?.certificates.map(({ state }) => state);
 
 describe("the registry", () => {
+  test("says of whom nobody knows which command lists those of its kind", () => {
+    using at = new TestRegistry();
+    for (const [id, command] of [
+      ["operator:nobody", "wardmq operator list DIR"],
+      ["service:nobody", "wardmq list DIR"],
+    ] as const) {
+      assert.throws(
+        () => at.registry.editSubject(id, {}, doing(1)),
+        (error) => error instanceof Failure && error.hint === `${command} shows who exists`,
+      );
+    }
+  });
+
   for (const [name, sql] of [
     ["of another form", "PRAGMA user_version = 99"],
     [

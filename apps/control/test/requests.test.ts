@@ -38,6 +38,26 @@ describe("a request", () => {
     assert.deepEqual(parseRequest(JSON.stringify(request)), request);
   });
 
+  test("says in a sentence what else was expected of an emergency", () => {
+    const hintFor = (given: object) => {
+      const line = JSON.stringify({ command: "break-glass.take", arguments: given });
+      let hint = "";
+      assert.throws(
+        () => parseRequest(line),
+        (error) => {
+          hint = (error as Failure).hint ?? "";
+          return error instanceof Failure;
+        },
+      );
+      return hint;
+    };
+    const minutes = hintFor({ name: "on-call", because: "x", minutes: 0 });
+    assert.match(minutes, /^expected a whole number of minutes.*, such as 30$/);
+    const because = hintFor({ name: "on-call", because: "" });
+    assert.match(because, /^expected why, one line .*nothing about a patient/);
+    assert.doesNotMatch(because, /history/);
+  });
+
   test("is a request or a Failure for any JSON, and the Failure is safe to print", () => {
     fc.assert(
       fc.property(

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { CommandTable } from "./command.ts";
-import { reason } from "./device-fields.ts";
+import { sentence } from "./device-fields.ts";
 import { attribute, milliseconds, nothing, personSubject } from "./forms.ts";
 
 const useId = z
@@ -40,8 +40,15 @@ export const breakGlassCommands = {
         .min(1)
         .max(480)
         .exactOptional()
-        .meta({ description: "for how long; left out, as long as it may be", examples: [30] }),
-      because: reason,
+        .meta({
+          description:
+            "a whole number of minutes, up to what issuers.yaml allows (left out: all of them)",
+          examples: [30],
+        }),
+      because: sentence(
+        "why, one line of 1 to 500 visible characters, nothing about a patient",
+        "the pump gateway is down",
+      ),
     }),
     result: breakGlassUse,
   },
@@ -63,7 +70,13 @@ export const breakGlassCommands = {
     summary: "say what was found of a role that another person took for an emergency",
     role: "security-officer",
     route: "POST /break-glass/{id}/review",
-    arguments: z.strictObject({ id: useId, finding: reason }),
+    arguments: z.strictObject({
+      id: useId,
+      finding: sentence(
+        "what was found, one line of 1 to 500 visible characters, nothing about a patient",
+        "as told; nothing else was done",
+      ),
+    }),
     result: breakGlassUse,
   },
 } as const satisfies CommandTable;

@@ -11,13 +11,17 @@ const freeText = (description: string, example: string) =>
     .regex(/^(?! )[\p{L}\p{M}\p{N}\p{P}\p{S} ]{1,128}(?<! )$/u)
     .meta({ description, examples: [example] });
 
-export const reason = z
-  .string()
-  .regex(/^(?! )[\p{L}\p{M}\p{N}\p{P}\p{S} ]{1,500}(?<! )$/u)
-  .meta({
-    description: "why, one line of up to 500 visible characters: it stands in the history",
-    examples: ["lost"],
-  });
+/** One line for people, longer than a name. */
+export const sentence = (description: string, example: string) =>
+  z
+    .string()
+    .regex(/^(?! )[\p{L}\p{M}\p{N}\p{P}\p{S} ]{1,500}(?<! )$/u)
+    .meta({ description, examples: [example] });
+
+export const reason = sentence(
+  "why, one line of up to 500 visible characters: it stands in the history",
+  "lost",
+);
 
 /** In the header If-Match: a change is done only while the record is the one that was looked at. */
 export const ifMatch = z

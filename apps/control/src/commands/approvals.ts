@@ -136,9 +136,16 @@ function isGone(
     .some(({ subject, sid, issuedUntil }) => subject === actor && !sid && issuedUntil >= since);
 }
 
+const again = "give the command again";
+/** What came of a command that cannot be decided about, and what to do. */
+const decided: Readonly<Record<Approval["state"], readonly [why: string, hint: string]>> = {
+  waiting: ["decided by somebody else", "wardmq approvals list DIR shows how"], // at this moment
+  approved: ["approved", "it was done then, or whoever approved it was told why not"],
+  refused: ["refused", again],
+  expired: ["expired", again],
+};
+
 function alreadyDecided({ state }: Approval): Failure {
-  const why = state === "waiting" ? "decided by somebody else" : state;
-  return new Failure("ERR_APPROVAL_DECIDED", `the command is ${why}`, {
-    hint: "give the command again",
-  });
+  const [why, hint] = decided[state];
+  return new Failure("ERR_APPROVAL_DECIDED", `the command is ${why}`, { hint });
 }

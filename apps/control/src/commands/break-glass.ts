@@ -4,6 +4,7 @@ import { Failure } from "../failure.ts";
 import { breakGlassRole } from "../tokens/issuers.ts";
 import type { Caller, HandlersOf, Surroundings } from "./handler.ts";
 import { areTwoPeople, personOf } from "./operators.ts";
+import { wrongRequest } from "./requests.ts";
 
 type Wanted = Commands["break-glass.take"]["arguments"];
 
@@ -122,7 +123,7 @@ function takerOf(on: Surroundings, { name, minutes = 1 }: Wanted, caller: Caller
   }
   if (minutes > row.longestMinutes) {
     const why = `${name} can be taken for ${row.longestMinutes} minutes at most`;
-    throw new Failure("ERR_BREAK_GLASS", why, { hint: "take it for less" });
+    throw wrongRequest(why, "take it for less"); // as minutes that no row could allow are
   }
   return { person, actor, row };
 }

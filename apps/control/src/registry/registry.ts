@@ -235,7 +235,7 @@ export class Registry {
     const state = this.#subjects.get(id)?.state;
     if (state === undefined || state === "retired" || state === "revoked") return undefined;
     return new Failure("ERR_SUBJECT_EXISTS", `${id} is already registered`, {
-      hint: "wardmq list DIR shows it",
+      hint: `${listOf(id)} shows it`,
     });
   }
 
@@ -486,7 +486,7 @@ export class Registry {
     const record = this.subject(id);
     if (record !== undefined) return record;
     throw new Failure("ERR_SUBJECT_UNKNOWN", `there is no ${printable(id, 100)}`, {
-      hint: "wardmq list DIR shows who exists",
+      hint: `${listOf(id)} shows who exists`,
     });
   }
 
@@ -652,4 +652,9 @@ function issuerOf(der: Uint8Array): string {
   const { extensions } = decodeCertificate(der);
   const found = extensions.find(({ oid }) => oid === extensionOids.authorityKeyIdentifier);
   return Buffer.from(found?.value.subarray(-20) ?? []).toString("hex");
+}
+
+/** The command that lists subjects of its kind. */
+function listOf(id: string): string {
+  return id.startsWith("operator:") ? "wardmq operator list DIR" : "wardmq list DIR";
 }
