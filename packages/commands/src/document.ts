@@ -20,8 +20,8 @@ export function apiDocument(table: CommandTable): string {
 <!-- Written by npm run docs from packages/commands/src; change it there. -->
 
 \`wardmq serve\` serves the API over HTTPS, on port 9443 of 127.0.0.1 unless \`listeners.api\` in \`wardmq.yaml\` says otherwise. TLS is the
-broker's: 1.3, a configured host by SNI, a client certificate. Whoever has none, or one that is not of an active operator, gets no
-further than the handshake, unless \`issuers.yaml\` lets people come with [access tokens](tokens.md#operators-with-tokens). \`GET /openapi.json\` gives the OpenAPI 3.1 document with the schema of every argument and result, and both ways to come: \`clientCertificate\` and \`bearerAuth\`.
+broker's: 1.3, a configured host by SNI, a client certificate. Whoever has one that is not of an active operator gets no further than
+the handshake; nor does whoever has none, unless \`issuers.yaml\` lets people come with [access tokens](tokens.md#operators-with-tokens) or takes [logouts](tokens.md#revocation). \`GET /openapi.json\` gives the OpenAPI 3.1 document with the schema of every argument and result, and both ways to come: \`clientCertificate\` and \`bearerAuth\`.
 
 \`\`\`sh
 npx wardmq operator add DIR alice --role security-officer
@@ -58,7 +58,8 @@ same goes for people of two issuers. An app is no person.
 ## Answers
 
 200 with the result, or \`application/problem+json\` (RFC 9457) with \`code\`, \`title\` and \`hint\`; the codes stand in [errors](errors.md#control).
-400 and 422 are for wrong input, 401 for a certificate or a token that is not good (no more), or a login too weak for the command, 403 for a role, 404 for what is
+400 and 422 are for wrong input, 401 for a certificate or a token that is not good (no more), which a token is too whose every role asks for a stronger login,
+or, with \`insufficient_user_authentication\`, for a login too weak for the command; 403 for a role, 404 for what is
 not there, 409 for what can not be done as things stand, 429 for more than 100 requests in a second from one certificate.
 
 **Idempotency.** A call with the header \`Idempotency-Key\` (1 to 200 characters; of its caller alone) is done once: for a day, the same
