@@ -63,10 +63,11 @@ async function logIn(account: string): Promise<string> {
   return (await provider.logIn(account)).access_token;
 }
 
-function endOf(token: string): number {
-  const claims = Buffer.from(token.split(".")[1] ?? "", "base64url").toString();
-  return JSON.parse(claims).exp * 1000;
+function claimsOf(token: string): { readonly exp: number; readonly jti: string } {
+  return JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
 }
+
+const endOf = (token: string) => claimsOf(token).exp * 1000;
 
 interface Coming extends ConnectOptions {
   readonly token: string;
@@ -88,7 +89,7 @@ async function connected(options: Omit<Coming, "token"> = {}, account = "nurse")
   const token = await logIn(account);
   const { client, connack } = await come({ token, ...options });
   assert.equal(connack.reasonCode, 0);
-  return { client, connack, endsAt: endOf(token) };
+  return { client, connack, token, endsAt: endOf(token) };
 }
 
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
@@ -187,6 +188,24 @@ describe("at the end of its token", () => {
     assert.equal((await again.receive()).text, "second");
     again.drop();
   });
+});
+
+test("a session that is kept ends when its token is revoked, and no other", async () => {
+  const [revoked, other] = [
+    { clientId: "revoked", ...kept },
+    { clientId: "other", ...kept },
+  ];
+  const { client, token } = await connected(revoked);
+  const second = await connected(other);
+  for (const left of [client, second.client]) await left.disconnect();
+  const { jti } = claimsOf(token);
+  const { brokers } = await deployment.command("token.revoke", { issuer: "idp", jti });
+  assert.deepEqual(
+    brokers.map(({ connectionsClosed }) => connectionsClosed),
+    [0],
+  );
+  assert.equal((await connected(revoked)).connack.sessionPresent, false);
+  assert.equal((await connected(other)).connack.sessionPresent, true);
 });
 
 describe("a further token", () => {
