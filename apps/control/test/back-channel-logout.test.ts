@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { isRevoked } from "@wardmq/tokens";
 import {
   type Claims,
   makeIssuer,
@@ -8,55 +9,94 @@ import {
   sign,
 } from "../../../packages/tokens/test/issuers.ts";
 import { BackChannelLogout } from "../src/tokens/back-channel-logout.ts";
-import type { RevokedTokens } from "../src/tokens/token-revocations.ts";
+import { TokenRevocations } from "../src/tokens/token-revocations.ts";
 
 const { issuer, privateKey } = await makeIssuer();
-const events = { "http://schemas.openid.net/event/backchannel-logout": {} };
+const event = { "http://schemas.openid.net/event/backchannel-logout": {} };
 
 function logout(claims: Claims): Promise<string> {
-  const good = { aud: "wardmq-cli", events, iat: seconds + 4, exp: seconds + 120 };
-  return sign(privateKey, { ...good, ...claims }, { typ: "logout+jwt" });
+  const good = { aud: "wardmq-cli", events: event, exp: seconds + 120, ...claims };
+  return sign(privateKey, good, { typ: "logout+jwt" });
 }
 
+/** Logouts, and the revocations that come of them. */
 function underTest() {
-  const state = { isDiskFull: false };
-  const revoked: (readonly [RevokedTokens, number])[] = [];
-  const checks: unknown[] = [];
-  const taking = new BackChannelLogout({
+  const said: string[] = [];
+  const disk = { isFull: false };
+  const revocations = new TokenRevocations({
+    now: () => now,
+    file: {
+      read: () => undefined,
+      write: () => {
+        if (disk.isFull) throw new Error("ENOSPC");
+      },
+    },
+  });
+  const logouts = new BackChannelLogout({
     issuers: () => [{ ...issuer, clients: ["wardmq-cli"] }],
     now: () => now,
-    revoke: async (...what) => {
-      if (state.isDiskFull) throw new Error("ENOSPC");
-      revoked.push(what);
-    },
-    record: ({ check }) => checks.push(check),
+    revoke: async (revoked, issuedUntil) => revocations.add(revoked, issuedUntil),
+    record: ({ type, check }) => said.push(`${type} ${check ?? ""}`.trim()),
   });
-  return { state, revoked, checks, take: (token: string) => taking.take(token, "192.0.2.7") };
+  const take = async (claims: Claims) => logouts.take(await logout(claims), "192.0.2.1");
+  const token = { issuer: "idp", subject: "person:idp_ann", jti: "x", sid: undefined };
+  /** Whether a token counts no more that is of Ann unless something else is said. */
+  const isOut = (changes: { subject?: string; sid?: string; issuedAt: number }) =>
+    isRevoked({ ...token, ...changes }, revocations.list());
+  return { take, isOut, said, disk };
 }
 
-describe("a back-channel logout", () => {
-  test("revokes by what it names, at the time of its issuer's own clock", async () => {
-    const { take, revoked } = underTest();
-    assert.ok(await take(await logout({ sid: undefined })));
-    assert.ok(await take(await logout({ jti: "t-2", sub: undefined, sid: "s-1" })));
-    assert.ok(await take(await logout({ jti: "t-3", sid: "s-1" })));
-    const then = (seconds + 4) * 1000;
-    assert.deepEqual(revoked, [
-      [{ subject: "person:idp_ann" }, then],
-      [{ issuer: "idp", sid: "s-1" }, then],
-      [{ issuer: "idp", sid: "s-1", subject: "person:idp_ann" }, then],
-    ]);
+/** The logout token is a few seconds older than the moment in which it comes. */
+const iat = seconds - 4;
+const [before, later] = [iat * 1000, now];
+
+describe("a logout at the issuer", () => {
+  test("of a session reaches all its tokens, and of those without one only that person's", async () => {
+    const { take, isOut } = underTest();
+    assert.equal(await take({ iat, sid: "s-1" }), true);
+    for (const issuedAt of [before, later]) {
+      assert.equal(isOut({ sid: "s-1", issuedAt }), true);
+      assert.equal(isOut({ sid: "s-2", issuedAt }), false);
+    }
+    assert.equal(isOut({ issuedAt: before }), true);
+    assert.equal(isOut({ subject: "person:idp_bob", issuedAt: before }), false);
   });
 
-  test("counts once, and when it comes again after control could not do it", async () => {
-    const { take, state, revoked, checks } = underTest();
-    const token = await logout({ sid: "s-1" });
-    state.isDiskFull = true;
-    await assert.rejects(take(token), /ENOSPC/);
-    state.isDiskFull = false;
-    assert.equal(await take(token), true);
-    assert.equal(await take(token), false);
-    assert.equal(revoked.length, 1);
-    assert.deepEqual(checks, [undefined, "logout-jti"]);
+  test("of a session that names nobody reaches all its tokens", async () => {
+    const { take, isOut } = underTest();
+    assert.equal(await take({ iat, sub: undefined, sid: "s-1" }), true);
+    for (const issuedAt of [before, later]) {
+      assert.equal(isOut({ sid: "s-1", issuedAt }), true);
+      assert.equal(isOut({ issuedAt }), false);
+    }
+  });
+
+  test("of a person reaches the tokens that are older, of every session", async () => {
+    const { take, isOut } = underTest();
+    assert.equal(await take({ iat }), true);
+    for (const of of [{}, { sid: "s-1" }]) {
+      assert.equal(isOut({ ...of, issuedAt: before }), true);
+      assert.equal(isOut({ ...of, issuedAt: before + 1 }), false);
+    }
+    assert.equal(isOut({ subject: "person:idp_bob", issuedAt: before }), false);
+  });
+
+  test("counts once, and another one counts again", async () => {
+    const { take, said } = underTest();
+    const claims = { iat, sid: "s-1" };
+    assert.equal(await take(claims), true);
+    assert.equal(await take(claims), false);
+    assert.equal(await take({ ...claims, jti: "t-2" }), true);
+    assert.deepEqual(said, ["logged-out", "request-refused logout-jti", "logged-out"]);
+  });
+
+  test("counts when it comes again after control could not do it", async () => {
+    const { take, isOut, disk } = underTest();
+    const claims = { iat, sid: "s-1" };
+    disk.isFull = true;
+    await assert.rejects(take(claims), /ENOSPC/);
+    disk.isFull = false;
+    assert.equal(await take(claims), true);
+    assert.equal(isOut({ sid: "s-1", issuedAt: later }), true);
   });
 });
