@@ -401,7 +401,7 @@ async function hashOf(text: string): Promise<string> {
   return Buffer.from(digest).toString("base64url");
 }
 
-export function suits({ alg, jwk }: IssuerKey, algorithm: Algorithm): boolean {
+function suits({ alg, jwk }: IssuerKey, algorithm: Algorithm): boolean {
   const { kty, crv } = algorithms[algorithm];
   if (alg !== undefined && alg !== algorithm) return false;
   return jwk.kty === kty && (jwk.kty === "RSA" ? undefined : jwk.crv) === crv;
@@ -410,11 +410,7 @@ export function suits({ alg, jwk }: IssuerKey, algorithm: Algorithm): boolean {
 /** Keys ready for use; an issuer's are few and used for every token. */
 const imported = new WeakMap<IssuerKey, Map<Algorithm, ReturnType<typeof importJWK>>>();
 
-export async function isSignedBy(
-  text: string,
-  key: IssuerKey,
-  algorithm: Algorithm,
-): Promise<boolean> {
+async function isSignedBy(text: string, key: IssuerKey, algorithm: Algorithm): Promise<boolean> {
   const ofKey = imported.get(key) ?? new Map<Algorithm, ReturnType<typeof importJWK>>();
   imported.set(key, ofKey);
   const ready = ofKey.get(algorithm) ?? importJWK({ ...key.jwk }, algorithm);
