@@ -224,6 +224,8 @@ describe("the thread that judges tokens", () => {
     const judge = judgeOf([issuer], missing);
     const other = await sign(privateKey, { iss: "https://other.example" }, { kid: "k9" });
     assert.equal(await outcome(judge.judge(question(other))), "iss");
+    const elsewhere = await sign(privateKey, { aud: "wardmq.other" });
+    assert.equal(await outcome(judge.judge(question(elsewhere))), "aud");
     assert.deepEqual(missing, []);
     assert.equal(
       await outcome(judge.judge(question(await sign(privateKey, {}, { kid: "k9" })))),

@@ -175,6 +175,7 @@ describe("what an issuer said of a token", () => {
     await introspection.of("secret");
     const [question] = asked;
     assert.deepEqual(question?.form, { token: "secret", token_type_hint: "access_token" });
+    assert.equal(question?.timeoutMs, 2_000, "a client waits for it");
     const [scheme, encoded = ""] = question?.authorization?.split(" ") ?? [];
     assert.equal(scheme, "Basic");
     assert.equal(atob(encoded), "a+client:secret+of+one");
