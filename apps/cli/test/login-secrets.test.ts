@@ -40,8 +40,9 @@ writeFileSync(
 let said = "";
 
 function wardmq(...words: readonly string[]) {
-  const options = { stdio: ["ignore", "pipe", "pipe"] } as const;
-  const child = spawn(process.execPath, [main, ...words, "--profile", profile], options);
+  const child = spawn(process.execPath, [main, ...words, "--profile", profile], {
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   const run = { output: "", ended: new Promise<number | null>(() => {}) };
   for (const stream of [child.stdout, child.stderr]) {
     stream.on("data", (part) => {
