@@ -21,7 +21,7 @@ test("kept keys are those of the issuer they were fetched from, and of no other 
     ["https://idp.example/another", []],
   ] as const) {
     const cache = JSON.stringify({ idp: { issuer: from, fetchedAt: 1_000, keys } });
-    const { ofBrokers, ofApi } = keptIssuers(settings, cache);
+    const { ofBrokers, ofApi } = keptIssuers(settings, cache, 2_000);
     for (const [known] of [ofBrokers, ofApi.issuers]) {
       const kids = known?.keys.map(({ kid }) => kid);
       assert.deepEqual(kids, expected, from);
