@@ -74,9 +74,9 @@ describe("a logout at the issuer", () => {
   test("of a person reaches the tokens that are older, of every session", async () => {
     const { take, isOut } = underTest();
     assert.equal(await take({ iat }), true);
-    for (const of of [{}, { sid: "s-1" }]) {
-      assert.equal(isOut({ ...of, issuedAt: before }), true);
-      assert.equal(isOut({ ...of, issuedAt: before + 1 }), false);
+    for (const session of [{}, { sid: "s-1" }]) {
+      assert.equal(isOut({ ...session, issuedAt: before }), true);
+      assert.equal(isOut({ ...session, issuedAt: before + 1 }), false);
     }
     assert.equal(isOut({ subject: "person:idp_bob", issuedAt: before }), false);
   });
