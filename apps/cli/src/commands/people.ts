@@ -6,7 +6,7 @@ import { readDescriptor } from "../descriptor.ts";
 import { type Answer, describeDisconnect, explainRefusal } from "../login/broker-answer.ts";
 import { connectAsPerson } from "../login/client.ts";
 import { IdentityProvider } from "../login/identity-provider.ts";
-import { besideProfile, demoProfile, readProfile, writeTokens } from "../login/profile.ts";
+import { demoProfile, readProfile, writeTokens } from "../login/profile.ts";
 
 interface WithProfile {
   readonly profile: string;
@@ -29,10 +29,7 @@ export function addPeopleCommands(program: Command): void {
     .option("--device", "log in on another machine, with a code that is shown here")
     .action(async ({ profile: path, device }: WithProfile & { device?: boolean }) => {
       const profile = readProfile(path);
-      const provider = await IdentityProvider.discover(
-        profile,
-        besideProfile(path, profile.issuerCa),
-      );
+      const provider = await IdentityProvider.discover(profile);
       const tokens = device
         ? await provider.logInByDevice((url, code) =>
             print(`open ${printable(url, 1000)} and enter ${printable(code, 40)}`),
@@ -40,7 +37,7 @@ export function addPeopleCommands(program: Command): void {
         : await provider.logInByBrowser((url) =>
             print(`open in a browser of this machine:\n${url}`),
           );
-      writeTokens(path, tokens);
+      writeTokens(path, profile, tokens);
       print(`logged in until ${new Date(tokens.expiresAt).toISOString()}`);
     });
 

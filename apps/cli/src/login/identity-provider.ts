@@ -20,13 +20,12 @@ interface Answer {
 /** The endpoints of an OpenID Provider that a login needs, and what is trusted for them. */
 export class IdentityProvider {
   readonly #profile: Profile;
-  readonly #ca: string | undefined;
   readonly #metadata: Readonly<Record<string, unknown>>;
 
   /** Reads the discovery document of the profile's issuer. */
-  static async discover(profile: Profile, ca: string | undefined): Promise<IdentityProvider> {
+  static async discover(profile: Profile): Promise<IdentityProvider> {
     const url = `${profile.issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
-    const { status, body } = await ask(url, ca);
+    const { status, body } = await ask(url, profile.issuerCa);
     if (status !== 200 || body["issuer"] !== profile.issuer) {
       throw new Failure(
         1,
@@ -34,16 +33,11 @@ export class IdentityProvider {
         "correct issuer in the profile",
       );
     }
-    return new IdentityProvider(profile, ca, body);
+    return new IdentityProvider(profile, body);
   }
 
-  private constructor(
-    profile: Profile,
-    ca: string | undefined,
-    metadata: Readonly<Record<string, unknown>>,
-  ) {
+  private constructor(profile: Profile, metadata: Readonly<Record<string, unknown>>) {
     this.#profile = profile;
-    this.#ca = ca;
     this.#metadata = metadata;
   }
 
@@ -85,7 +79,7 @@ export class IdentityProvider {
     const form = new URLSearchParams({ client_id: this.#profile.clientId, scope });
     for (const resource of this.#resources) form.append("resource", resource);
     const at = this.#endpoint("device_authorization_endpoint");
-    const { status, body } = await ask(at, this.#ca, form);
+    const { status, body } = await ask(at, this.#profile.issuerCa, form);
     if (status !== 200) throw refused(body);
     tell(String(body["verification_uri"]), String(body["user_code"]));
     let seconds = Number(body["interval"] ?? 5);
@@ -120,9 +114,9 @@ export class IdentityProvider {
   }
 
   #ask(form: Readonly<Record<string, string>>): Promise<Answer> {
-    const { clientId, audience } = this.#profile;
+    const { clientId, audience, issuerCa } = this.#profile;
     const whole = { client_id: clientId, resource: audience, ...form };
-    return ask(this.#endpoint("token_endpoint"), this.#ca, new URLSearchParams(whole));
+    return ask(this.#endpoint("token_endpoint"), issuerCa, new URLSearchParams(whole));
   }
 
   #endpoint(name: string): string {
