@@ -130,7 +130,7 @@ export function serverNameOf({ hostname }: URL): { readonly servername?: string 
 }
 
 function urlOf(url: string, path: string): URL {
-  const target = URL.canParse(url) ? new URL(path, url) : undefined;
+  const target = URL.canParse(path, url) ? new URL(path, url) : undefined;
   if (target?.protocol === "https:") return target;
   throw new Failure(2, `${printable(url)} is no https URL`, "write https://HOST:PORT");
 }

@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { after, describe, test } from "node:test";
 import {
   apiAudience,
   audience,
   startTestProvider,
 } from "../../../test/support/identity-provider.ts";
-import { freshToken } from "../src/login/fresh-token.ts";
+import { freshToken, tokensOf } from "../src/login/fresh-token.ts";
 import { readProfile, tokensPath, writeTokens } from "../src/login/profile.ts";
+import { wardmq } from "./wardmq.ts";
 
 const provider = await startTestProvider();
 const folder = mkdtempSync(join(tmpdir(), "wardmq-stored-"));
@@ -43,6 +44,12 @@ function loggedIn(expiresAt: number, refreshToken?: string): string {
   writeTokens(path, readProfile(path), tokens);
   return path;
 }
+
+/** The names of a profile and what is kept beside it. */
+const filesOf = (path: string) =>
+  readdirSync(folder)
+    .filter((name) => name.startsWith(basename(path, "json")))
+    .sort();
 
 const nobody = /^Failure: nobody is logged in with this profile$/;
 const inAnHour = Date.now() + 3_600_000;
@@ -84,6 +91,43 @@ describe("what is kept of a login", () => {
   });
 });
 
+describe("a refresh token, which the provider takes once", () => {
+  test("is used by one of those who want a token at once", async () => {
+    const { refresh_token } = await provider.logIn("nurse");
+    const path = loggedIn(Date.now(), refresh_token);
+    const tokens = await Promise.all([1, 2, 3].map(() => freshToken(path, "broker")));
+    assert.equal(new Set(tokens.map(({ accessToken }) => accessToken)).size, 1);
+    assert.notEqual(tokens[0]?.accessToken, "stored");
+    assert.deepEqual(filesOf(path), [basename(path), basename(tokensPath(path))]);
+  });
+
+  test("is used although another has died over it", async () => {
+    const { refresh_token } = await provider.logIn("nurse");
+    const path = loggedIn(Date.now(), refresh_token);
+    const lock = `${tokensPath(path)}.lock`;
+    writeFileSync(lock, "");
+    const longAgo = Date.now() / 1000 - 60;
+    utimesSync(lock, longAgo, longAgo);
+    assert.notEqual((await freshToken(path, "broker")).accessToken, "stored");
+  });
+
+  test("brings a connection another token than it has, and the next one what is there", async () => {
+    const { refresh_token } = await provider.logIn("nurse");
+    const path = loggedIn(inAnHour, refresh_token);
+    let isConnected = false;
+    const [first, second] = [1, 2].map(() => tokensOf(path, () => isConnected));
+    assert.ok(first && second);
+    const textOf = async (next: typeof first) => (await next()).accessToken;
+    assert.deepEqual([await textOf(first), await textOf(second)], ["stored", "stored"]);
+    isConnected = true;
+    const renewed = await textOf(first);
+    assert.notEqual(renewed, "stored");
+    assert.equal(await textOf(second), renewed); // another process has refreshed the login already
+    isConnected = false;
+    assert.equal(await textOf(first), renewed);
+  });
+});
+
 describe("a profile", () => {
   test("is refused where no login could come of it", () => {
     writeFileSync(join(folder, "note.txt"), "no certificate");
@@ -105,5 +149,20 @@ describe("a profile", () => {
       assert.throws(() => readProfile(path), { name: "Failure", exitCode: 2, message });
     }
     assert.ok(readProfile(profileWith()).issuerCa?.startsWith("-----BEGIN CERTIFICATE-----"));
+  });
+
+  test("is said to be where nothing can be kept, before anybody logs in", async () => {
+    const path = join(folder, `${"x".repeat(240)}.json`);
+    copyFileSync(profileWith(), path);
+    const { code, stdout, stderr } = await wardmq(["login", "--profile", path]);
+    assert.deepEqual([code, stdout], [2, ""]);
+    assert.match(stderr, /^wardmq: cannot write \S+: ENAMETOOLONG; keep the profile in a folder/);
+  });
+
+  test("is not asked for an API whose address is none", async () => {
+    const words = ["operator", "list", "--url", "localhost:9443", "--profile", profileWith()];
+    const { code, stderr } = await wardmq(words);
+    assert.equal(code, 2);
+    assert.match(stderr, /^wardmq: localhost:9443 is no https URL; write https:\/\/HOST:PORT\n$/);
   });
 });

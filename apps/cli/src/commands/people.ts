@@ -6,7 +6,8 @@ import { readDescriptor } from "../descriptor.ts";
 import { type Answer, describeDisconnect, explainRefusal } from "../login/broker-answer.ts";
 import { connectAsPerson } from "../login/client.ts";
 import { IdentityProvider } from "../login/identity-provider.ts";
-import { demoProfile, readProfile, writeTokens } from "../login/profile.ts";
+import { whileLocked } from "../login/lock.ts";
+import { demoProfile, readProfile, tokensPath, writeTokens } from "../login/profile.ts";
 
 interface WithProfile {
   readonly profile: string;
@@ -29,6 +30,8 @@ export function addPeopleCommands(program: Command): void {
     .option("--device", "log in on another machine, with a code that is shown here")
     .action(async ({ profile: path, device }: WithProfile & { device?: boolean }) => {
       const profile = readProfile(path);
+      const file = tokensPath(path);
+      await whileLocked(file, async () => {}); // where nothing can be written, nobody logs in for nothing
       const provider = await IdentityProvider.discover(profile);
       const tokens = device
         ? await provider.logInByDevice((url, code) =>
@@ -37,7 +40,7 @@ export function addPeopleCommands(program: Command): void {
         : await provider.logInByBrowser((url) =>
             print(`open in a browser of this machine:\n${url}`),
           );
-      writeTokens(path, profile, tokens);
+      await whileLocked(file, async () => writeTokens(path, profile, tokens));
       print(`logged in until ${new Date(tokens.expiresAt).toISOString()}`);
     });
 

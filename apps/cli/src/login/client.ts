@@ -2,7 +2,7 @@ import { connectWithToken } from "@wardmq/mqtt-js";
 import mqtt, { type MqttClient } from "mqtt";
 import type { Failure } from "../failure.ts";
 import { type Answer, explainNoConnection, explainNoRenewal } from "./broker-answer.ts";
-import { freshToken } from "./fresh-token.ts";
+import { tokensOf } from "./fresh-token.ts";
 import { readProfile, tokensPath } from "./profile.ts";
 
 const patienceMs = 20_000;
@@ -19,6 +19,7 @@ export async function connectAsPerson(
   let connack: Answer | undefined;
   let problem: Failure | undefined;
   let hasConnected = false;
+  const nextToken = tokensOf(profilePath, () => hasConnected && client.connected);
   const noConnection = (error?: Error) =>
     explainNoConnection(error, connack, broker, tokensPath(profilePath));
   const onTroubles = (error?: Error) => {
@@ -30,7 +31,7 @@ export async function connectAsPerson(
   const client = await connectWithToken({
     connect: mqtt.connect,
     url: broker,
-    fetchToken: async () => (await freshToken(profilePath, "broker")).accessToken,
+    fetchToken: async () => (await nextToken()).accessToken,
     options: { ...(ca === undefined ? {} : { ca }) },
     onTroubles,
   });

@@ -1,24 +1,50 @@
 import { Failure } from "../failure.ts";
 import { IdentityProvider } from "./identity-provider.ts";
+import { whileLocked } from "./lock.ts";
 import {
   type AccessToken,
   type Profile,
   readProfile,
   readTokens,
   type StoredTokens,
+  tokensPath,
   writeTokens,
 } from "./profile.ts";
 
 /** A token that ends sooner is refreshed before it is used. */
 const leastMs = 30_000;
 
-/** The stored token for the broker or the API, or one that was fetched with the refresh token beside it. */
-export async function freshToken(path: string, of: "broker" | "api"): Promise<AccessToken> {
+/**
+ * The stored token for the broker or the API, or one that was fetched with the refresh token beside it. Never the one
+ * that is `inUse`, which a renewal is to follow.
+ */
+export async function freshToken(
+  path: string,
+  of: "broker" | "api",
+  inUse?: string,
+): Promise<AccessToken> {
   const profile = readProfile(path);
-  const stored = readTokens(path, profile);
-  const kept = of === "api" ? stored.api : stored;
-  if (kept !== undefined && kept.expiresAt - Date.now() > leastMs) return kept;
-  return refresh(path, profile, stored, of);
+  const stillGood = (stored: StoredTokens) => {
+    const kept = of === "api" ? stored.api : stored;
+    if (kept === undefined || kept.accessToken === inUse) return undefined;
+    return kept.expiresAt - Date.now() > leastMs ? kept : undefined;
+  };
+  return (
+    stillGood(readTokens(path, profile)) ??
+    whileLocked(tokensPath(path), async () => {
+      const stored = readTokens(path, profile); // a refresh token counts once: another wardmq may have used it
+      return stillGood(stored) ?? refresh(path, profile, stored, of);
+    })
+  );
+}
+
+/** The tokens of one client of the broker, one after the other: while it is connected, each is another than the last. */
+export function tokensOf(path: string, isConnected: () => boolean): () => Promise<AccessToken> {
+  let last: AccessToken | undefined;
+  return async () => {
+    last = await freshToken(path, "broker", isConnected() ? last?.accessToken : undefined);
+    return last;
+  };
 }
 
 async function refresh(
