@@ -25,6 +25,11 @@ describe("what a person is told of a connection that failed", () => {
     assert.equal(unknown.message, "the broker refused the connection: Reason Code (0xf0)");
   });
 
+  test("names what tells why a token was refused: its checks, or a ban", () => {
+    const { hint } = explainNoConnection(withCode(0x87), { reasonCode: 0x87 }, url, file);
+    assert.match(hint, /wardmq token explain DIR --file hospital\.token\.json .*wardmq bans DIR /);
+  });
+
   test("tells the network, TLS, silence and a login that has ended apart", () => {
     const told = (error: Error | undefined) =>
       explainNoConnection(error, undefined, url, file).message;

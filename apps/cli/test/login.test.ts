@@ -169,6 +169,17 @@ describe("a person at the command line", () => {
     assert.equal(reading.output(), "hospital/notes bed 4 is \\u{1b}[31mfree\n");
   });
 
+  test("ends with who reads it", async () => {
+    const reading = wardmq("sub", "hospital/notes", "--profile", profile);
+    for (let tries = 0; tries < 20 && reading.child.exitCode === null; tries += 1) {
+      const writing = wardmq("pub", "hospital/notes", "--profile", profile);
+      writing.child.stdin?.end("x");
+      await writing.ended;
+      if (reading.output() !== "") reading.child.stdout?.destroy();
+    }
+    assert.equal(await reading.ended, 0, reading.output());
+  });
+
   test("is told when a right to read has gone, and does not wait for nothing", async () => {
     const reading = wardmq("sub", "hospital/notes", "--profile", profile);
     for (let tries = 0; tries < 20 && reading.output() === ""; tries += 1) {

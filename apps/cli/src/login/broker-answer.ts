@@ -54,8 +54,10 @@ export function explainNoConnection(
 function refused(connack: Answer, tokensFile: string): Failure {
   const said = `the broker refused the connection: ${describeAnswer(connack)}`;
   if (connack.reasonCode !== notAuthorized) return new Failure(1, said, seeEvents);
-  const explain = `wardmq token explain DIR --file ${printable(tokensFile, 1000)} says which check of it failed`;
-  return new Failure(1, said, `run wardmq login again; ${explain}`);
+  const file = printable(tokensFile, 1000);
+  const explain = `wardmq token explain DIR --file ${file} says which check of it failed`;
+  const bans = "wardmq bans DIR whether your address is banned";
+  return new Failure(1, said, `run wardmq login again; ${explain}, ${bans}`);
 }
 
 /** What is wrong with a connection that is there: the next token could not be had, or the broker did not take it. */
