@@ -31,7 +31,9 @@ export function addPeopleCommands(program: Command): void {
     "wardmq login --device --profile ~/.config/wardmq/hospital.json",
   ])
     .summary("log in at the identity provider; the token is kept in a file for you only")
-    .description("log in at the identity provider; the token is kept in a file for you only")
+    .description(
+      "log in at the identity provider, whose address is printed for a browser of this machine; the token is kept in a file beside the profile, for you only. A browser warns of the certificate of the demo's identity provider, which it does not know.",
+    )
     .option(...profileOption)
     .option("--device", "log in on another machine, with a code that is shown here")
     .action(async ({ profile: path, device }: WithProfile & { device?: boolean }) => {
