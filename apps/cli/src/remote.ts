@@ -8,7 +8,7 @@ import { printable } from "@wardmq/events";
 import { credentialFiles } from "./credential.ts";
 import { Failure, systemCode } from "./failure.ts";
 import { freshToken } from "./login/fresh-token.ts";
-import { besideProfile, readProfile } from "./login/profile.ts";
+import { readProfile } from "./login/profile.ts";
 
 /** Where the API is, and who we are there. */
 export interface Remote {
@@ -79,8 +79,8 @@ async function proofOf({ credential, profile: path }: Remote, target: URL): Prom
       "a token goes where api.url of the profile says, and nowhere else",
     );
   }
-  const trusted = ca ?? besideProfile(path, api.ca);
-  const token = await freshToken(path, "api");
+  const trusted = ca ?? api.ca;
+  const { accessToken: token } = await freshToken(path, "api");
   return { ...byCertificate, token, ...(trusted === undefined ? {} : { ca: trusted }) };
 }
 
@@ -130,7 +130,7 @@ export function serverNameOf({ hostname }: URL): { readonly servername?: string 
 }
 
 function urlOf(url: string, path: string): URL {
-  const target = URL.canParse(url) ? new URL(path, url) : undefined;
+  const target = URL.canParse(path, url) ? new URL(path, url) : undefined;
   if (target?.protocol === "https:") return target;
   throw new Failure(2, `${printable(url)} is no https URL`, "write https://HOST:PORT");
 }

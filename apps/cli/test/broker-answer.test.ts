@@ -8,24 +8,31 @@ import {
 } from "../src/login/broker-answer.ts";
 
 const url = "wss://mqtt.example:8885/mqtt";
+const file = "hospital.token.json";
 const withCode = (code: string | number, message = "x") =>
   Object.assign(new Error(message), { code });
 
 describe("what a person is told of a connection that failed", () => {
   test("is what the broker said, with the name and number of the Reason Code and the Reason String", () => {
     const busy = { reasonCode: 0x97, properties: { reasonString: "a quota\u001b[2J" } };
-    const { message, hint } = explainNoConnection(withCode(0x97), busy, url);
+    const { message, hint } = explainNoConnection(withCode(0x97), busy, url, file);
     assert.equal(
       message,
       'the broker refused the connection: Quota exceeded (0x97), "a quota\\u{1b}[2J"',
     );
     assert.match(hint, /^wardmq events DIR/);
-    const unknown = explainNoConnection(withCode(0xf0), { reasonCode: 0xf0 }, url);
+    const unknown = explainNoConnection(withCode(0xf0), { reasonCode: 0xf0 }, url, file);
     assert.equal(unknown.message, "the broker refused the connection: Reason Code (0xf0)");
   });
 
+  test("names what tells why a token was refused: its checks, or a ban", () => {
+    const { hint } = explainNoConnection(withCode(0x87), { reasonCode: 0x87 }, url, file);
+    assert.match(hint, /wardmq token explain DIR --file hospital\.token\.json .*wardmq bans DIR /);
+  });
+
   test("tells the network, TLS, silence and a login that has ended apart", () => {
-    const told = (error: Error | undefined) => explainNoConnection(error, undefined, url).message;
+    const told = (error: Error | undefined) =>
+      explainNoConnection(error, undefined, url, file).message;
     assert.equal(
       told(withCode("ECONNREFUSED")),
       "nothing listens at mqtt.example:8885 (ECONNREFUSED)",
@@ -38,13 +45,13 @@ describe("what a person is told of a connection that failed", () => {
     assert.equal(told(undefined), "mqtt.example:8885 ended the connection before MQTT began");
     assert.match(told(new Error("no answer in time")), /: no answer in time$/);
     const ended = new Failure(1, "the login has ended", "run wardmq login");
-    assert.equal(explainNoConnection(ended, undefined, url), ended);
+    assert.equal(explainNoConnection(ended, undefined, url, file), ended);
   });
 
   test("is no refused connection where a renewal in it was refused", () => {
     const refused = withCode(0x87, "Publish error: Not authorized");
     const accepted = { reasonCode: 0 };
-    assert.doesNotMatch(explainNoConnection(refused, accepted, url).message, /refused the/);
+    assert.doesNotMatch(explainNoConnection(refused, accepted, url, file).message, /refused the/);
     assert.equal(
       explainNoRenewal(refused).message,
       "the broker did not take the next token: Publish error: Not authorized",

@@ -51,6 +51,7 @@ after(async () => {
 const profile = join(folder, "login.json");
 writeFileSync(join(folder, "idp.pem"), provider.ca);
 writeFileSync(join(folder, "broker.pem"), deployment.credential("tester").ca);
+const kept = join(folder, "login.token.json");
 const apiUrl = `https://localhost:${deployment.controlListener("api").port}`;
 writeFileSync(
   profile,
@@ -92,7 +93,7 @@ describe("a person at the command line", () => {
   test("is told to log in first", async () => {
     const run = wardmq("sub", "hospital/notes", "--profile", profile);
     assert.equal(await run.ended, 1);
-    assert.match(run.output(), /nobody is logged in; run wardmq login/);
+    assert.match(run.output(), /nobody is logged in with this profile; run wardmq login/);
   });
 
   test("is not logged in by the code of another login, nor does a code help whoever has stolen it", async () => {
@@ -122,7 +123,7 @@ describe("a person at the command line", () => {
     assert.equal(await statusOf(mixed.href), 200);
     assert.equal(await first.ended, 1);
     assert.match(first.output(), /the identity provider refused: invalid_grant/);
-    assert.ok(!existsSync(join(folder, "token.json")));
+    assert.ok(!existsSync(kept));
     second.child.kill("SIGTERM");
     await second.ended;
   });
@@ -138,7 +139,7 @@ describe("a person at the command line", () => {
     assert.equal(await run.ended, 0, run.output());
     assert.match(run.output(), /logged in until/);
     assert.doesNotMatch(run.output(), /eyJ/);
-    assert.equal(statSync(join(folder, "token.json")).mode & 0o777, 0o600);
+    assert.equal(statSync(kept).mode & 0o777, 0o600);
   });
 
   test("reads and writes what the roles allow, and hears of what they do not", async () => {
@@ -166,6 +167,17 @@ describe("a person at the command line", () => {
     }
     assert.equal(await reading.ended, 0, reading.output());
     assert.equal(reading.output(), "hospital/notes bed 4 is \\u{1b}[31mfree\n");
+  });
+
+  test("ends with who reads it", async () => {
+    const reading = wardmq("sub", "hospital/notes", "--profile", profile);
+    for (let tries = 0; tries < 20 && reading.child.exitCode === null; tries += 1) {
+      const writing = wardmq("pub", "hospital/notes", "--profile", profile);
+      writing.child.stdin?.end("x");
+      await writing.ended;
+      if (reading.output() !== "") reading.child.stdout?.destroy();
+    }
+    assert.equal(await reading.ended, 0, reading.output());
   });
 
   test("is told when a right to read has gone, and does not wait for nothing", async () => {
@@ -198,10 +210,13 @@ describe("a person whom the broker does not take in, or what it does not take", 
     const other = join(folder, `other-${others}`);
     mkdirSync(other);
     const files = { issuerCa: join(folder, "idp.pem"), brokerCa: join(folder, "broker.pem") };
-    writeFileSync(join(other, "login.json"), JSON.stringify({ ...written, ...files, ...changes }));
-    const tokens = JSON.parse(readFileSync(join(folder, "token.json"), "utf8"));
-    const kept = accessToken === undefined ? tokens : { ...tokens, accessToken };
-    writeFileSync(join(other, "token.json"), JSON.stringify(kept), { mode: 0o600 });
+    const api = { ...written.api, ca: files.brokerCa };
+    const text = JSON.stringify({ ...written, ...files, api, ...changes });
+    writeFileSync(join(other, "login.json"), text);
+    const tokens = JSON.parse(readFileSync(kept, "utf8"));
+    tokens.accessToken = accessToken ?? tokens.accessToken;
+    if ("broker" in changes) tokens.login.broker = changes.broker;
+    writeFileSync(join(other, "login.token.json"), JSON.stringify(tokens), { mode: 0o600 });
     return join(other, "login.json");
   }
   const { port } = deployment.listener("tokenWss");
@@ -247,15 +262,18 @@ describe("a person whom the broker does not take in, or what it does not take", 
   test("finds out with token explain and the file of the login, and nothing else", async () => {
     const words = ["token", "explain", deployment.directory, "--file"];
     const [good, bad] = [
-      wardmq(...words, join(folder, "token.json")),
-      wardmq(...words, join(otherProfile({}, "x.y.z"), "../token.json")),
+      wardmq(...words, kept),
+      wardmq(...words, join(otherProfile({}, "x.y.z"), "../login.token.json")),
     ];
     assert.equal(await good.ended, 0, good.output());
     assert.equal(await bad.ended, 1);
     assert.match(bad.output(), /FAIL structure {2}a first part that is none/);
-    const ofApi = wardmq(...words, join(folder, "token.json"), "--api");
-    await ofApi.ended;
-    assert.doesNotMatch(ofApi.output(), /eyJ/);
+    const early = wardmq(...words, kept, "--api");
+    assert.equal(await early.ended, 2);
+    assert.match(
+      early.output(),
+      /login\.token\.json has no token for the API yet; give a command with --url first/,
+    );
   });
 
   test("hears that a message is too large, and does not send it for ever", async () => {
@@ -289,6 +307,10 @@ describe("an operator at the command line", () => {
       ({ type }) => type === "api-call",
     );
     assert.equal(call?.details?.["person"], "person:idp_nurse");
+    const explain = ["token", "explain", deployment.directory, "--api", "--file", kept];
+    const explained = wardmq(...explain);
+    assert.equal(await explained.ended, 0, explained.output());
+    assert.doesNotMatch(explained.output(), /eyJ/);
     const words = ["token", "revoke", "--subject", "person:idp_doctor"];
     const revoking = wardmq(...words, "--url", apiUrl, "--profile", profile);
     assert.equal(await revoking.ended, 1);

@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import type Provider from "oidc-provider";
+import { escaped, page } from "./page.ts";
 
 const longestForm = 16 * 1024;
 const path = /^\/interaction\/[\w-]+(\/abort)?$/;
@@ -9,7 +10,7 @@ export function withLoginPages(provider: Provider, others: RequestListener): Req
   return (request, response) => {
     const found = path.exec(request.url ?? "");
     if (found === null) return others(request, response);
-    const answer = found[1] === undefined ? page : deny;
+    const answer = found[1] === undefined ? ask : deny;
     answer(provider, request, response).catch(() => {
       // Whoever has no login under way, or sends another form than the page has.
       response.writeHead(400, { "content-type": "text/plain" }).end("begin the login again\n");
@@ -17,7 +18,7 @@ export function withLoginPages(provider: Provider, others: RequestListener): Req
   };
 }
 
-async function page(
+async function ask(
   provider: Provider,
   request: IncomingMessage,
   response: ServerResponse,
@@ -80,9 +81,6 @@ async function formOf(request: IncomingMessage): Promise<URLSearchParams> {
   return new URLSearchParams(text);
 }
 
-const escaped = (text: string) =>
-  text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
-
 const loginForm = (hint: string) => `<input type="hidden" name="prompt" value="login">
 <p><label>Name <input name="login" required autofocus value="${escaped(hint)}"></label>
 <p><label>Password <input name="password" type="password" required></label> any will do
@@ -91,11 +89,7 @@ const loginForm = (hint: string) => `<input type="hidden" name="prompt" value="l
 const consentForm = `<input type="hidden" name="prompt" value="consent">
 <p><button type="submit" autofocus>Continue</button>`;
 
-const html = (uid: string, app: string, form: string) => `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Demo identity provider</title>
-<h1>Demo identity provider</h1>
-<p>${escaped(app)} wants to know who you are.
+const html = (uid: string, app: string, form: string) =>
+  page(`<p>${escaped(app)} wants to know who you are.
 <form method="post" autocomplete="off">${form}</form>
-<p><a href="/interaction/${uid}/abort">Cancel</a>
-</html>
-`;
+<p><a href="/interaction/${uid}/abort">Cancel</a>`);

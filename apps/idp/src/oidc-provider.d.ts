@@ -23,6 +23,17 @@ declare module "oidc-provider" {
     readonly grantId?: string;
   }
 
+  export interface Client {
+    readonly clientId: string;
+    readonly clientName?: string;
+  }
+
+  /** What a page is the answer in. */
+  export interface PageContext {
+    type: string;
+    body: string;
+  }
+
   export default class Provider {
     constructor(issuer: string, configuration: Readonly<Record<string, unknown>>);
     readonly Grant: {

@@ -5,6 +5,14 @@ import type { AddressInfo } from "node:net";
 import Provider, { errors } from "oidc-provider";
 import { withLoginPages } from "./login-pages.ts";
 import { memory } from "./memory.ts";
+import {
+  logoutSource,
+  postLogoutSuccessSource,
+  renderError,
+  successSource,
+  userCodeConfirmSource,
+  userCodeInputSource,
+} from "./provider-pages.ts";
 
 /** What a person's tokens say; the name is what is typed at the login page, with any password. */
 export interface Account {
@@ -162,7 +170,8 @@ function configuration(
     ...(logout === undefined ? {} : { fetch: postTrusting(logout.ca) }),
     features: {
       devInteractions: { enabled: false },
-      deviceFlow: { enabled: true },
+      deviceFlow: { enabled: true, userCodeInputSource, userCodeConfirmSource, successSource },
+      rpInitiatedLogout: { enabled: true, logoutSource, postLogoutSuccessSource },
       clientCredentials: { enabled: true },
       revocation: { enabled: true },
       introspection: {
@@ -190,6 +199,7 @@ function configuration(
       },
     },
     scopes: ["openid", "offline_access", ...scopes],
+    renderError,
     pkce: { required: () => true },
     findAccount: async (_: unknown, id: string) => ({
       accountId: id,

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, describe, mock, test } from "node:test";
 import { https, startTestProvider } from "../../../test/support/identity-provider.ts";
 
-const warned = mock.method(console, "warn", () => {});
+const said = (["warn", "info"] as const).map((name) => mock.method(console, name, () => {}));
 const provider = await startTestProvider();
 after(() => provider[Symbol.asyncDispose]());
 const { issuer, clientId, ca } = provider;
@@ -52,6 +52,47 @@ describe("the pages of a login", () => {
     assert.equal(searchParams.get("error"), "access_denied");
   });
 
-  test("are ours, and so is what is remembered: the library warns of nothing", () =>
-    assert.equal(warned.mock.callCount(), 0));
+  test("say whose they are and load nothing, at the code of a device, a logout and an error too", async () => {
+    const form = { client_id: clientId, scope: "openid" };
+    const device = JSON.parse((await ask("/device/auth", { form })).body);
+    const cookies = new Map<string, string>();
+    const pages: string[] = [];
+    const see = async (at: string, form?: Readonly<Record<string, string>>) => {
+      const answer = await ask(at, { cookies, ...(form && { form }) });
+      if (answer.location === undefined) pages.push(answer.body);
+      return answer;
+    };
+    const enter = (more: object) =>
+      see("/device", { xsrf: xsrfOf(pages.at(-1)), user_code: device.user_code, ...more });
+    await see("/device");
+    await enter({ user_code: "<NONE>" });
+    await enter({});
+    let { location = "" } = await enter({ confirm: "yes" });
+    for (const prompt of ["login", "consent"]) {
+      await see(location);
+      ({ location = "" } = await see(location, { prompt, login: "nurse", password: "any" }));
+      ({ location = "" } = await see(location));
+    }
+    assert.match(pages.at(-1) ?? "", /You are logged in there/);
+    await see("/session/end");
+    const out = await see("/session/end/confirm", { xsrf: xsrfOf(pages.at(-1)), logout: "yes" });
+    await see(out.location ?? "");
+    assert.match(pages.at(-1) ?? "", /You are logged out/);
+    await see("/auth?client_id=<b>");
+    assert.equal(pages.length, 9);
+    for (const body of pages) {
+      assert.match(body, /<h1>Demo identity provider<\/h1>/);
+      assert.doesNotMatch(body.replaceAll(issuer, ""), /https?:|@import|<(script|link|img|b>)/);
+    }
+  });
+
+  test("are ours, and so is what is remembered: the library warns of nothing", () => {
+    for (const { mock } of said)
+      assert.deepEqual(
+        mock.calls.flatMap((call) => call.arguments),
+        [],
+      );
+  });
 });
+
+const xsrfOf = (page = "") => /name="xsrf" value="([^"]+)"/.exec(page)?.[1] ?? "";

@@ -1,12 +1,13 @@
 import { printable } from "@wardmq/events";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import type { MqttClient } from "mqtt";
-import { print, report } from "../command-line.ts";
+import { print, report, wholeNumber } from "../command-line.ts";
 import { readDescriptor } from "../descriptor.ts";
 import { type Answer, describeDisconnect, explainRefusal } from "../login/broker-answer.ts";
 import { connectAsPerson } from "../login/client.ts";
 import { IdentityProvider } from "../login/identity-provider.ts";
-import { besideProfile, demoProfile, readProfile, writeTokens } from "../login/profile.ts";
+import { whileLocked } from "../login/lock.ts";
+import { demoProfile, readProfile, tokensPath, writeTokens } from "../login/profile.ts";
 
 interface WithProfile {
   readonly profile: string;
@@ -18,21 +19,28 @@ const profileOption = [
   demoProfile,
 ] as const;
 
+/** MQTT.js waits for ever with an empty one. */
+function notEmpty(text: string): string {
+  if (text !== "") return text;
+  throw new InvalidArgumentError("write at least one character");
+}
+
 export function addPeopleCommands(program: Command): void {
   withExamples(program.command("login"), [
     "wardmq login",
     "wardmq login --device --profile ~/.config/wardmq/hospital.json",
   ])
     .summary("log in at the identity provider; the token is kept in a file for you only")
-    .description("log in at the identity provider; the token is kept in a file for you only")
+    .description(
+      "log in at the identity provider, whose address is printed for a browser of this machine; the token is kept in a file beside the profile, for you only. A browser warns of the certificate of the demo's identity provider, which it does not know.",
+    )
     .option(...profileOption)
     .option("--device", "log in on another machine, with a code that is shown here")
     .action(async ({ profile: path, device }: WithProfile & { device?: boolean }) => {
       const profile = readProfile(path);
-      const provider = await IdentityProvider.discover(
-        profile,
-        besideProfile(path, profile.issuerCa),
-      );
+      const file = tokensPath(path);
+      await whileLocked(file, async () => {}); // where nothing can be written, nobody logs in for nothing
+      const provider = await IdentityProvider.discover(profile);
       const tokens = device
         ? await provider.logInByDevice((url, code) =>
             print(`open ${printable(url, 1000)} and enter ${printable(code, 40)}`),
@@ -40,16 +48,16 @@ export function addPeopleCommands(program: Command): void {
         : await provider.logInByBrowser((url) =>
             print(`open in a browser of this machine:\n${url}`),
           );
-      writeTokens(path, tokens);
+      await whileLocked(file, async () => writeTokens(path, profile, tokens));
       print(`logged in until ${new Date(tokens.expiresAt).toISOString()}`);
     });
 
   withExamples(program.command("sub"), ["wardmq sub 'demo-hospital/+/icu/device/+/alarm'"])
     .summary("print the messages of a topic filter, as the person who is logged in")
     .description("print the messages of a topic filter, as the person who is logged in")
-    .argument("<filter>", "a topic filter")
+    .argument("<filter>", "a topic filter", notEmpty)
     .option(...profileOption)
-    .option("--count <n>", "end after so many messages", Number)
+    .option("--count <n>", "end after so many messages", wholeNumber(1, 1_000_000_000))
     .action(async (filter: string, { profile, count }: WithProfile & { count?: number }) => {
       const client = await connectAsPerson(profile, report);
       client.on("disconnect", (packet) => report(describeDisconnect(packet)));
@@ -72,6 +80,7 @@ export function addPeopleCommands(program: Command): void {
         );
         process.once("SIGINT", () => resolve());
         process.once("SIGTERM", () => resolve());
+        process.stdout.once("error", () => resolve()); // nobody reads on: `| head -1`
       });
       try {
         await subscribe();
@@ -86,7 +95,7 @@ export function addPeopleCommands(program: Command): void {
   ])
     .summary("publish what standard input says, as the person who is logged in")
     .description("publish what standard input says, as the person who is logged in")
-    .argument("<topic>", "a topic")
+    .argument("<topic>", "a topic", notEmpty)
     .option(...profileOption)
     .action(async (topic: string, { profile }: WithProfile) => {
       const payload = readDescriptor();
@@ -101,14 +110,24 @@ export function addPeopleCommands(program: Command): void {
     });
 }
 
-/** Settles when the broker has taken the message; rejects where it refused it, or ended the connection for it. */
-function published(client: MqttClient, topic: string, payload: Buffer): Promise<void> {
+/** Settles when the broker has taken the message; rejects where it refused it, ended the connection for it, or is silent. */
+export function published(
+  client: MqttClient,
+  topic: string,
+  payload: Buffer,
+  patienceMs = 20_000,
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const refused = (answer: Answer | string) => reject(explainRefusal("publish", topic, answer));
+    const refused = (answer: Answer | string) => {
+      clearTimeout(timer);
+      reject(explainRefusal("publish", topic, answer));
+    };
+    const timer = setTimeout(() => refused("no answer in time"), patienceMs);
     client.on("disconnect", (packet) => refused(describeDisconnect(packet)));
     client.publish(topic, payload, { qos: 1 }, (error, packet) => {
-      if (error == null) resolve();
-      else refused((packet as Answer | undefined) ?? printable(error.message));
+      if (error != null) return refused((packet as Answer | undefined) ?? printable(error.message));
+      clearTimeout(timer);
+      resolve();
     });
   });
 }

@@ -27,7 +27,7 @@ export function addTokenCommands(program: Command): void {
     examples: [
       "wardmq token explain /srv/wardmq < token.txt",
       "wardmq token explain /srv/wardmq --file token.txt",
-      "wardmq token explain /srv/wardmq --file ~/.config/wardmq/token.json",
+      "wardmq token explain /srv/wardmq --file ~/.config/wardmq/hospital.token.json",
     ],
   })
     .option(
@@ -166,24 +166,31 @@ function fingerprintIn(path: string | undefined): { readonly fingerprint?: strin
 }
 
 function readToken(file: string | undefined, api: boolean): string {
+  const what = file ?? "standard input";
   try {
     const bytes = file === undefined ? readDescriptor() : readFileSync(file);
-    return tokenOf(bytes.toString("utf8").trim(), api);
+    return tokenOf(bytes.toString("utf8").trim(), what, api);
   } catch (error) {
-    const what = file === undefined ? "standard input" : printable(file, 1000);
+    if (error instanceof Failure) throw error;
     throw new Failure(
       2,
-      `cannot read ${what}: ${systemCode(error) ?? "unreadable"}`,
+      `cannot read ${printable(what, 1000)}: ${systemCode(error) ?? "unreadable"}`,
       "name a file that holds the token",
     );
   }
 }
 
 /** The token for brokers or the API, of what `wardmq login` keeps; any other text is the token. */
-function tokenOf(text: string, api: boolean): string {
+function tokenOf(text: string, file: string, api: boolean): string {
   if (!text.startsWith("{")) return text;
-  const stored = parseTokens(text);
-  return (api ? stored?.api : stored)?.accessToken ?? text;
+  const stored = parseTokens(text, file);
+  const token = api ? stored.api : stored;
+  if (token !== undefined) return token.accessToken;
+  throw new Failure(
+    2,
+    `${printable(file, 1000)} has no token for the API yet`,
+    "give a command with --url first",
+  );
 }
 
 const signs = { passed: "ok  ", failed: "FAIL", unknown: "  - " } as const;

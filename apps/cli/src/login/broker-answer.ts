@@ -27,17 +27,18 @@ export function describeDisconnect(packet: Answer): string {
 }
 
 /**
- * Why there is no connection: what the broker said in `connack`, else what the network or TLS said of `url`. Without an
- * error it was closed without a word.
+ * Why there is no connection: what the broker said in `connack` to the token in `tokensFile`, else what the network or
+ * TLS said of `url`. Without an error it was closed without a word.
  */
 export function explainNoConnection(
   error: Error | undefined,
   connack: Answer | undefined,
   url: string,
+  tokensFile: string,
 ): Failure {
   if (error instanceof Failure) return error;
   const isRefused = connack?.reasonCode !== undefined && connack.reasonCode >= firstRefusal;
-  if (isRefused && typeof Object(error).code === "number") return refused(connack);
+  if (isRefused && typeof Object(error).code === "number") return refused(connack, tokensFile);
   const { host, hostname } = new URL(url);
   const code = systemCode(error);
   const fault =
@@ -50,11 +51,13 @@ export function explainNoConnection(
   return new Failure(1, `no connection to ${host}: ${why}`, "see that the broker runs");
 }
 
-function refused(connack: Answer): Failure {
+function refused(connack: Answer, tokensFile: string): Failure {
   const said = `the broker refused the connection: ${describeAnswer(connack)}`;
   if (connack.reasonCode !== notAuthorized) return new Failure(1, said, seeEvents);
-  const explain = "wardmq token explain DIR --file token.json says which check of it failed";
-  return new Failure(1, said, `run wardmq login again; ${explain}`);
+  const file = printable(tokensFile, 1000);
+  const explain = `wardmq token explain DIR --file ${file} says which check of it failed`;
+  const bans = "wardmq bans DIR whether your address is banned";
+  return new Failure(1, said, `run wardmq login again; ${explain}, ${bans}`);
 }
 
 /** What is wrong with a connection that is there: the next token could not be had, or the broker did not take it. */

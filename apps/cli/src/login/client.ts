@@ -2,8 +2,8 @@ import { connectWithToken } from "@wardmq/mqtt-js";
 import mqtt, { type MqttClient } from "mqtt";
 import type { Failure } from "../failure.ts";
 import { type Answer, explainNoConnection, explainNoRenewal } from "./broker-answer.ts";
-import { freshAnswer } from "./fresh-token.ts";
-import { besideProfile, readProfile } from "./profile.ts";
+import { tokensOf } from "./fresh-token.ts";
+import { readProfile, tokensPath } from "./profile.ts";
 
 const patienceMs = 20_000;
 
@@ -15,24 +15,22 @@ export async function connectAsPerson(
   profilePath: string,
   report: (line: string) => void,
 ): Promise<MqttClient> {
-  const profile = readProfile(profilePath);
-  const ca = besideProfile(profilePath, profile.brokerCa);
+  const { broker, brokerCa: ca } = readProfile(profilePath);
   let connack: Answer | undefined;
   let problem: Failure | undefined;
   let hasConnected = false;
+  const noConnection = (error?: Error) =>
+    explainNoConnection(error, connack, broker, tokensPath(profilePath));
   const onTroubles = (error?: Error) => {
     const isRenewal = hasConnected && client.connected && error !== undefined;
-    const { broker } = profile;
-    const failure = isRenewal
-      ? explainNoRenewal(error)
-      : explainNoConnection(error, connack, broker);
+    const failure = isRenewal ? explainNoRenewal(error) : noConnection(error);
     if (hasConnected) report(`${failure.message} (trying again); ${failure.hint}`);
     else problem ??= failure;
   };
   const client = await connectWithToken({
     connect: mqtt.connect,
-    url: profile.broker,
-    fetchToken: () => freshAnswer(profilePath),
+    url: broker,
+    fetchToken: tokensOf(profilePath, () => hasConnected && client.connected),
     options: { ...(ca === undefined ? {} : { ca }) },
     onTroubles,
   });
@@ -49,5 +47,5 @@ export async function connectAsPerson(
   hasConnected = client.connected;
   if (hasConnected) return client;
   client.end(true);
-  throw problem ?? explainNoConnection(new Error("no answer in time"), undefined, profile.broker);
+  throw problem ?? noConnection(new Error("no answer in time"));
 }

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { createServer, type Server } from "node:http";
+import { createServer, type RequestListener } from "node:http";
 import { request } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
@@ -7,7 +7,6 @@ import { printable } from "@wardmq/events";
 import { Failure } from "../failure.ts";
 import type { Profile, StoredTokens } from "./profile.ts";
 
-const timeoutMs = 10_000;
 const loginMs = 5 * 60_000;
 const maximumBytes = 256 * 1024;
 const scope = "openid offline_access";
@@ -20,13 +19,13 @@ interface Answer {
 /** The endpoints of an OpenID Provider that a login needs, and what is trusted for them. */
 export class IdentityProvider {
   readonly #profile: Profile;
-  readonly #ca: string | undefined;
-  readonly #metadata: Readonly<Record<string, unknown>>;
+  readonly #patienceMs: number;
+  readonly #metadata: Answer["body"];
 
   /** Reads the discovery document of the profile's issuer. */
-  static async discover(profile: Profile, ca: string | undefined): Promise<IdentityProvider> {
+  static async discover(profile: Profile, patienceMs = 10_000): Promise<IdentityProvider> {
     const url = `${profile.issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
-    const { status, body } = await ask(url, ca);
+    const { status, body } = await ask(url, profile.issuerCa, patienceMs);
     if (status !== 200 || body["issuer"] !== profile.issuer) {
       throw new Failure(
         1,
@@ -34,28 +33,27 @@ export class IdentityProvider {
         "correct issuer in the profile",
       );
     }
-    return new IdentityProvider(profile, ca, body);
+    return new IdentityProvider(profile, patienceMs, body);
   }
 
-  private constructor(
-    profile: Profile,
-    ca: string | undefined,
-    metadata: Readonly<Record<string, unknown>>,
-  ) {
+  private constructor(profile: Profile, patienceMs: number, metadata: Answer["body"]) {
     this.#profile = profile;
-    this.#ca = ca;
+    this.#patienceMs = patienceMs;
     this.#metadata = metadata;
   }
 
   /** Authorization code with PKCE and a loopback redirect (RFC 8252, RFC 7636). */
   async logInByBrowser(tell: (url: string) => void): Promise<StoredTokens> {
+    const authorization = this.#endpoint("authorization_endpoint");
     const verifier = randomBytes(32).toString("base64url");
     const state = randomBytes(16).toString("base64url");
     const server = createServer();
     await new Promise<void>((listening) => server.listen(0, "127.0.0.1", listening));
     const redirect = `http://127.0.0.1:${(server.address() as AddressInfo).port}/callback`;
+    const code = Promise.withResolvers<string>();
+    const timer = setTimeout(() => code.reject(tooLate()), loginMs);
     try {
-      const arrived = codeAt(server, state);
+      server.on("request", callback(state, code));
       const query = new URLSearchParams({
         client_id: this.#profile.clientId,
         response_type: "code",
@@ -67,14 +65,15 @@ export class IdentityProvider {
         prompt: "consent",
       });
       for (const resource of this.#resources) query.append("resource", resource);
-      tell(`${this.#endpoint("authorization_endpoint")}?${query}`);
+      tell(`${authorization}?${query}`);
       return await this.#tokens({
         grant_type: "authorization_code",
-        code: await arrived,
+        code: await code.promise,
         redirect_uri: redirect,
         code_verifier: verifier,
       });
     } finally {
+      clearTimeout(timer);
       server.closeAllConnections();
       server.close();
     }
@@ -84,8 +83,7 @@ export class IdentityProvider {
   async logInByDevice(tell: (url: string, code: string) => void): Promise<StoredTokens> {
     const form = new URLSearchParams({ client_id: this.#profile.clientId, scope });
     for (const resource of this.#resources) form.append("resource", resource);
-    const at = this.#endpoint("device_authorization_endpoint");
-    const { status, body } = await ask(at, this.#ca, form);
+    const { status, body } = await this.#post("device_authorization_endpoint", form);
     if (status !== 200) throw refused(body);
     tell(String(body["verification_uri"]), String(body["user_code"]));
     let seconds = Number(body["interval"] ?? 5);
@@ -94,13 +92,20 @@ export class IdentityProvider {
       const answer = await this.#ask({
         grant_type: "urn:ietf:params:oauth:grant-type:device_code",
         device_code: String(body["device_code"]),
+      }).catch((error) => {
+        if (error instanceof Unanswered) return undefined;
+        throw error;
       });
+      if (answer === undefined) {
+        seconds *= 2; // RFC 8628 section 3.5
+        continue;
+      }
       if (answer.status === 200) return tokensOf(answer.body);
       const { error } = answer.body;
       if (error === "slow_down") seconds += 5;
       else if (error !== "authorization_pending") throw refused(answer.body);
     }
-    throw new Failure(1, "nobody logged in within five minutes", "run wardmq login again");
+    throw tooLate();
   }
 
   /** A further token, for one of the resources that were asked for at the login (RFC 8707 section 2.2). */
@@ -122,12 +127,16 @@ export class IdentityProvider {
   #ask(form: Readonly<Record<string, string>>): Promise<Answer> {
     const { clientId, audience } = this.#profile;
     const whole = { client_id: clientId, resource: audience, ...form };
-    return ask(this.#endpoint("token_endpoint"), this.#ca, new URLSearchParams(whole));
+    return this.#post("token_endpoint", new URLSearchParams(whole));
+  }
+
+  #post(endpoint: string, form: URLSearchParams): Promise<Answer> {
+    return ask(this.#endpoint(endpoint), this.#profile.issuerCa, this.#patienceMs, form);
   }
 
   #endpoint(name: string): string {
     const url = this.#metadata[name];
-    if (typeof url === "string" && url.startsWith("https://")) return url;
+    if (typeof url === "string" && URL.canParse(url) && url.startsWith("https://")) return url;
     throw new Failure(1, `the identity provider has no ${name}`, "ask its administrator for it");
   }
 }
@@ -150,29 +159,33 @@ function refused({ error }: Answer["body"]): Failure {
   return new Failure(1, `the identity provider refused: ${why}`, "log in again with wardmq login");
 }
 
-/** The code that the browser brings to our loopback address, for our state only. */
-function codeAt(server: Server, state: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () =>
-        reject(new Failure(1, "nobody logged in within five minutes", "run wardmq login again")),
-      loginMs,
-    );
-    server.on("request", ({ url = "" }, response) => {
-      const { pathname, searchParams } = new URL(url, "http://127.0.0.1");
-      const isOurs = pathname === "/callback" && searchParams.get("state") === state;
-      response.writeHead(isOurs ? 200 : 404, { "content-type": "text/plain", connection: "close" });
-      response.end(isOurs ? "You may close this page.\n" : "Not here.\n");
-      if (!isOurs) return;
-      clearTimeout(timer);
-      const code = searchParams.get("code");
-      if (code !== null) resolve(code);
-      else reject(refused({ error: searchParams.get("error") ?? undefined }));
-    });
-  });
+const tooLate = () =>
+  new Failure(1, "nobody logged in within five minutes", "run wardmq login again");
+
+/** Takes the code that the browser brings to our loopback address, for our state only. */
+function callback(state: string, code: PromiseWithResolvers<string>): RequestListener {
+  return ({ url = "" }, response) => {
+    const base = "http://127.0.0.1";
+    const { pathname, searchParams } = new URL(URL.canParse(url, base) ? url : "/", base);
+    const isOurs = pathname === "/callback" && searchParams.get("state") === state;
+    response.writeHead(isOurs ? 200 : 404, { "content-type": "text/plain", connection: "close" });
+    response.end(isOurs ? "You may close this page.\n" : "Not here.\n");
+    if (!isOurs) return;
+    const brought = searchParams.get("code");
+    if (brought !== null) code.resolve(brought);
+    else code.reject(refused({ error: searchParams.get("error") ?? undefined }));
+  };
 }
 
-function ask(url: string, ca: string | undefined, form?: URLSearchParams): Promise<Answer> {
+/** The identity provider was asked and said nothing in time. */
+class Unanswered extends Failure {}
+
+function ask(
+  url: string,
+  ca: string | undefined,
+  patienceMs: number,
+  form?: URLSearchParams,
+): Promise<Answer> {
   const body = form?.toString();
   return new Promise((resolve, reject) => {
     const asked = request(url, {
@@ -190,18 +203,18 @@ function ask(url: string, ca: string | undefined, form?: URLSearchParams): Promi
       rejectUnauthorized: true,
       agent: false,
     });
-    const fail = (why: string) => {
+    const fail = (why: string, Kind = Failure) => {
       clearTimeout(timer);
       asked.destroy();
       reject(
-        new Failure(
+        new Kind(
           1,
           `the identity provider could not be asked: ${why}`,
           "see that it runs and that its CA is in the profile",
         ),
       );
     };
-    const timer = setTimeout(() => fail("it did not answer in time"), timeoutMs);
+    const timer = setTimeout(() => fail("it did not answer in time", Unanswered), patienceMs);
     asked.on("error", (error: NodeJS.ErrnoException) =>
       fail(error.code ?? "the connection failed"),
     );

@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import {
   closeSync,
   fstatSync,
@@ -7,7 +8,8 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, isAbsolute, join } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { printable } from "@wardmq/events";
 import { Failure, systemCode } from "../failure.ts";
 
@@ -20,7 +22,7 @@ export interface Profile {
   readonly audience: string;
   /** `wss://HOST:PORT/mqtt` */
   readonly broker: string;
-  /** PEM files beside the profile that each of the two is trusted by; the runtime's own roots without one. */
+  /** What each of the two is trusted by, in PEM; the profile names files. The runtime's own roots without one. */
   readonly issuerCa?: string;
   readonly brokerCa?: string;
   /** For operators: the API, whose tokens are others than the broker's. */
@@ -41,7 +43,7 @@ export interface AccessToken {
   readonly expiresAt: number;
 }
 
-/** What a login gave, kept in `token.json` beside the profile, for its owner only. */
+/** What a login gave, kept beside the profile, for its owner only. */
 export interface StoredTokens extends AccessToken {
   readonly refreshToken?: string;
   /** For the API; fetched when it is first needed. */
@@ -74,13 +76,20 @@ export function readProfile(path: string): Profile {
     texts.find((key) => typeof value[key] !== "string") ??
     files.find((key) => !["string", "undefined"].includes(typeof value[key]));
   if (bad !== undefined) throw wrong(`has no text under ${bad}`);
-  const profile = value as unknown as Profile;
-  if (profile.api !== undefined && !isApiProfile(profile.api)) {
+  const { issuerCa, brokerCa, api, ...profile } = value as unknown as Profile;
+  if (api !== undefined && !isApiProfile(api)) {
     throw wrong("has an api that is not url (https), audience and perhaps ca");
   }
-  if (!profile.issuer.startsWith("https://")) throw wrong("has an issuer that is not https");
-  if (!profile.broker.startsWith("wss://")) throw wrong("has a broker that is not wss");
-  return profile;
+  if (!isUrl(profile.issuer, "https:")) throw wrong("has an issuer that is no https URL");
+  if (!isUrl(profile.broker, "wss:")) throw wrong("has a broker that is no wss URL");
+  return {
+    ...profile,
+    ...(issuerCa === undefined ? {} : { issuerCa: readCa(path, issuerCa) }),
+    ...(brokerCa === undefined ? {} : { brokerCa: readCa(path, brokerCa) }),
+    ...(api === undefined
+      ? {}
+      : { api: { ...api, ...(api.ca === undefined ? {} : { ca: readCa(path, api.ca) }) } }),
+  };
 }
 
 function isApiProfile(api: unknown): boolean {
@@ -88,56 +97,110 @@ function isApiProfile(api: unknown): boolean {
   const { url, audience, ca, ...more } = api as Record<string, unknown>;
   return (
     typeof url === "string" &&
-    URL.canParse(url) &&
-    new URL(url).protocol === "https:" &&
+    isUrl(url, "https:") &&
     typeof audience === "string" &&
     ["string", "undefined"].includes(typeof ca) &&
     Object.keys(more).length === 0
   );
 }
 
-/** The text of a file that a profile names. */
-export function besideProfile(path: string, name: string | undefined): string | undefined {
-  if (name === undefined) return undefined;
-  return readFileSync(isAbsolute(name) ? name : join(dirname(path), name), "utf8");
+const isUrl = (text: string, protocol: string) =>
+  URL.canParse(text) && new URL(text).protocol === protocol;
+
+/** What may stand between the certificates of such a file is for people. */
+const block = /-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g;
+
+/** The certificates of a file that a profile names. */
+function readCa(profile: string, name: string): string {
+  const path = isAbsolute(name) ? name : join(dirname(profile), name);
+  const hint = "correct its name in the profile";
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    const why = systemCode(error) ?? "unreadable";
+    throw new Failure(2, `cannot read ${printable(path, 1000)}: ${why}`, hint);
+  }
+  const certificates = text.match(block) ?? [];
+  if (certificates.length > 0 && certificates.every(isCertificate)) return certificates.join("\n");
+  throw new Failure(2, `${printable(path, 1000)} holds no certificate in PEM`, hint);
 }
 
-const tokensPath = (profile: string) => join(dirname(profile), "token.json");
+function isCertificate(pem: string): boolean {
+  try {
+    new X509Certificate(pem);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
-export function readTokens(profile: string): StoredTokens {
-  const path = tokensPath(profile);
+/** `hospital.token.json` for `hospital.json`. */
+export const tokensPath = (profile: string) =>
+  join(dirname(profile), `${basename(profile, ".json")}.token.json`);
+
+/** Whose a login is: its tokens are for no other identity provider, broker or API. */
+function loginOf({ issuer, clientId, audience, broker, api }: Profile): object {
+  return {
+    ...{ issuer, clientId, audience, broker },
+    ...(api === undefined ? {} : { api: { url: api.url, audience: api.audience } }),
+  };
+}
+
+/** What is kept of a login with this profile, as it is now. */
+export function readTokens(path: string, profile: Profile): StoredTokens {
+  const file = tokensPath(path);
+  const { login, ...tokens } = parseTokens(readPrivate(file), file);
+  if (isDeepStrictEqual(login, loginOf(profile))) return tokens;
+  throw nobody();
+}
+
+const nobody = () => new Failure(1, "nobody is logged in with this profile", "run wardmq login");
+
+/** The text of a file that is for its owner only. */
+function readPrivate(path: string): string {
   let file: number;
   try {
     file = openSync(path, "r");
-  } catch {
-    throw new Failure(1, "nobody is logged in", "run wardmq login");
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") throw nobody();
+    const why = systemCode(error) ?? "unreadable";
+    throw new Failure(2, `cannot read ${printable(path, 1000)}: ${why}`, "run wardmq login");
   }
   try {
-    if ((fstatSync(file).mode & 0o077) !== 0) {
-      throw new Failure(
-        2,
-        `${printable(path, 1000)} is open to others`,
-        "chmod 600 it, and log in again",
-      );
-    }
-    return JSON.parse(readFileSync(file, "utf8")) as StoredTokens;
+    if ((fstatSync(file).mode & 0o077) === 0) return readFileSync(file, "utf8");
+    throw new Failure(
+      2,
+      `${printable(path, 1000)} is open to others`,
+      "chmod 600 it, and log in again",
+    );
   } finally {
     closeSync(file);
   }
 }
 
-/** The text of a `token.json`; undefined for any other. */
-export function parseTokens(text: string): Partial<StoredTokens> | undefined {
+/** The text of what `writeTokens` writes. */
+export function parseTokens(text: string, path: string): StoredTokens & { login: unknown } {
   try {
-    return Object(JSON.parse(text));
+    const value = JSON.parse(text);
+    const { refreshToken = "", api = value } = value;
+    if (isAccessToken(value) && isAccessToken(api) && typeof refreshToken === "string") {
+      return value;
+    }
   } catch {
-    return undefined;
+    // a JSON.parse that says why would repeat the text
   }
+  throw new Failure(2, `${printable(path, 1000)} is damaged`, "run wardmq login");
 }
 
-export function writeTokens(profile: string, tokens: StoredTokens): void {
-  const path = tokensPath(profile);
-  rmSync(`${path}.new`, { force: true });
-  writeFileSync(`${path}.new`, JSON.stringify(tokens), { mode: 0o600, flag: "wx" });
-  renameSync(`${path}.new`, path);
+const isAccessToken = (value: unknown) =>
+  typeof Object(value).accessToken === "string" && typeof Object(value).expiresAt === "number";
+
+export function writeTokens(path: string, profile: Profile, tokens: StoredTokens): void {
+  const file = tokensPath(path);
+  const next = `${file}.${process.pid}.new`;
+  rmSync(next, { force: true });
+  const text = JSON.stringify({ login: loginOf(profile), ...tokens });
+  writeFileSync(next, text, { mode: 0o600, flag: "wx" });
+  renameSync(next, file);
 }

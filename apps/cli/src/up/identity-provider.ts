@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { describeEnding } from "../child.ts";
 import { minimalEnvironment } from "../environment.ts";
 import { Failure } from "../failure.ts";
 import { chooseRuntime, programs } from "../runtime.ts";
@@ -16,6 +18,7 @@ export interface DemoProvider {
   readonly clientId: string;
   /** The client that the ward's dashboard is. */
   readonly dashboard: { readonly id: string; readonly secret: string };
+  readonly pid: number;
   stop(): void;
 }
 
@@ -24,7 +27,7 @@ export async function startDemoProvider(
   directory: string,
   report: (line: string) => void,
 ): Promise<DemoProvider> {
-  mkdirSync("demo", { recursive: true, mode: 0o700 });
+  mkdirSync(join(directory, "demo"), { recursive: true, mode: 0o700 });
   const { command, options } = chooseRuntime("node");
   const child = spawn(command, [...options, programs.idp, directory], {
     stdio: ["pipe", "pipe", "pipe"],
@@ -33,7 +36,18 @@ export async function startDemoProvider(
   });
   child.stdin?.on("error", () => {});
   createInterface({ input: child.stderr }).on("line", (line) => report(marked(line)));
-  return { ...(await readyOf(child, report)), stop: () => void child.kill("SIGTERM") };
+  const ready = await readyOf(child, report);
+  let isStopping = false;
+  child.on("exit", (code, signal) => {
+    if (isStopping) return;
+    const how = describeEnding({ code, signal });
+    report(marked(`${how}; nobody logs in until wardmq up is started again`));
+  });
+  const stop = () => {
+    isStopping = true;
+    child.kill("SIGTERM");
+  };
+  return { ...ready, pid: child.pid ?? 0, stop };
 }
 
 const marked = (line: string) =>
@@ -42,7 +56,7 @@ const marked = (line: string) =>
 function readyOf(
   child: ChildProcess,
   report: (line: string) => void,
-): Promise<Omit<DemoProvider, "stop">> {
+): Promise<Omit<DemoProvider, "pid" | "stop">> {
   return new Promise((resolve, reject) => {
     const fail = (why: string) =>
       reject(new Failure(1, `the demo's identity provider ${why}`, "run wardmq up again"));
