@@ -1,7 +1,8 @@
 // npm test: the whole suite on Bun and on Node. `npm test -- TEXT...` runs only files whose path holds one of the texts.
+import { join } from "node:path";
 import { findFiles } from "./files.mjs";
 import { buildPkcs11 } from "./pkcs11.mjs";
-import { runGroup, runtimeCommand } from "./process.mjs";
+import { repository, runGroup, runtimeCommand } from "./process.mjs";
 import { installSystemPackages } from "./system-packages.mjs";
 
 const limitMs = 38 * 60_000;
@@ -82,9 +83,12 @@ async function onNode(files, end) {
   const args = ["--test", `--test-concurrency=${workers.node}`, `--test-timeout=${testTimeoutMs}`];
   const reporter = "--test-reporter=./scripts/terse-reporter.mjs";
   console.log(`on Node: ${files.length} files`);
+  // Each of the thousands of processes that tests start would strip the types of the same files anew.
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(repository, "build", "compile-cache") };
   const run = await runGroup([node, ...options, ...args, reporter, ...files], {
     onLine,
     limitMs: end - Date.now(),
+    env,
   });
   return judge("node", run, counts, isComplete);
 }

@@ -211,9 +211,14 @@ function run(
   cwd: string,
   program = process.execPath,
 ): ChildProcess {
-  // The environment is not passed on: what the test runner puts there is none of the product's business.
-  const { PATH, HOME, TMPDIR } = process.env;
-  const env = { PATH, ...(HOME ? { HOME } : {}), ...(TMPDIR ? { TMPDIR } : {}) };
+  // The environment is not passed on: what the test runner puts there is none of the product's business, but for time.
+  const { PATH, HOME, TMPDIR, NODE_COMPILE_CACHE } = process.env;
+  const env = {
+    PATH,
+    ...(HOME ? { HOME } : {}),
+    ...(TMPDIR ? { TMPDIR } : {}),
+    ...(NODE_COMPILE_CACHE ? { NODE_COMPILE_CACHE } : {}),
+  };
   const child = spawn(program, [main, ...values], {
     cwd,
     env,

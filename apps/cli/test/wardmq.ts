@@ -44,6 +44,10 @@ export interface Running extends AsyncDisposable {
   readonly output: () => { readonly stdout: string; readonly stderr: string };
 }
 
+/** Where the test runner has Node keep what it has compiled, or nothing. */
+const { NODE_COMPILE_CACHE } = process.env;
+const compileCache = NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE };
+
 /** Starts `wardmq` with these words. */
 export function start(
   words: readonly string[],
@@ -58,7 +62,7 @@ export function start(
 ): Running {
   const child = spawn(process.execPath, [...(program ?? [...options, main]), ...words], {
     cwd: cwd ?? tmpdir(),
-    env: { PATH: process.env["PATH"] ?? "", HOME: tmpdir(), ...environment },
+    env: { PATH: process.env["PATH"] ?? "", HOME: tmpdir(), ...compileCache, ...environment },
     stdio: ["ignore", "pipe", "pipe", passphrase === undefined ? "ignore" : "pipe"],
     detached: leadsGroup,
   });
